@@ -1,0 +1,53 @@
+{
+  # Debug is the sanitizer build (ASan + UBSan): `node scripts/build-native.mjs --debug`.
+  "target_defaults": {
+    "cflags": [
+      "-Wall", "-Wextra", "-Werror", "-Wshadow", "-Wformat=2", "-Wundef", "-Wpointer-arith", "-Wvla",
+      "-fstack-protector-strong", "-fno-strict-aliasing"
+    ],
+    "ldflags": ["-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,noexecstack"],
+    "configurations": {
+      "Release": {"cflags": ["-O2", "-g1"], "defines": ["_FORTIFY_SOURCE=2"]},
+      "Debug": {
+        "cflags": ["-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"],
+        "ldflags": ["-fsanitize=address,undefined"]
+      }
+    }
+  },
+  "variables": {
+    "addon_cflags_cc": [
+      "-std=c++20", "-fexceptions", "-frtti", "-Wno-unused-parameter", "-Wno-missing-field-initializers"
+    ]
+  },
+  "targets": [
+    {
+      # The public libostree binding (trees/ostree).
+      "target_name": "ostree",
+      "sources": ["<!@(node scripts/list-sources.mjs trees/ostree/native .cc)"],
+      "dependencies": ["<!(node -p \"require('node-addon-api').targets\"):node_addon_api_except_all"],
+      "defines": ["NAPI_VERSION=8"],
+      "cflags_cc!": ["-fno-rtti", "-fno-exceptions"],
+      "cflags_cc": ["<@(addon_cflags_cc)", "<!@(pkg-config --cflags ostree-1)"],
+      "libraries": ["<!@(pkg-config --libs ostree-1)"]
+    },
+    {
+      # Bundle encoder and decoder (trees/delta).
+      "target_name": "delta",
+      "sources": ["<!@(node scripts/list-sources.mjs trees/delta/native .cc .c)"],
+      "dependencies": ["<!(node -p \"require('node-addon-api').targets\"):node_addon_api_except_all"],
+      "defines": ["NAPI_VERSION=8"],
+      "cflags_cc!": ["-fno-rtti", "-fno-exceptions"],
+      "cflags_cc": ["<@(addon_cflags_cc)", "<!@(pkg-config --cflags ostree-1 libzstd liblzma libcrypto)"],
+      "libraries": ["<!@(pkg-config --libs ostree-1 libzstd liblzma libcrypto)", "-ldivsufsort"]
+    },
+    {
+      # System calls Node lacks (trees/system): execve, flock, syncfs, renameat2… No library beyond libc, so loading it is cheap.
+      "target_name": "system",
+      "sources": ["<!@(node scripts/list-sources.mjs trees/system/native .cc)"],
+      "dependencies": ["<!(node -p \"require('node-addon-api').targets\"):node_addon_api_except_all"],
+      "defines": ["NAPI_VERSION=8"],
+      "cflags_cc!": ["-fno-rtti", "-fno-exceptions"],
+      "cflags_cc": ["<@(addon_cflags_cc)"]
+    }
+  ]
+}

@@ -1,0 +1,5 @@
+#!/usr/bin/env node
+import { main } from './main.js';
+
+// No top-level await: it would keep a launcher that replaces this process from being the last thing that happens.
+void main(process.argv.slice(2));

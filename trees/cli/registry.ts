@@ -1,0 +1,118 @@
+import type { Command, CommandGroup } from './command.js';
+
+/** One line of the command table: enough for help and completion without loading the command. */
+export interface RegistryEntry {
+  readonly name: string;
+  readonly aliases?: readonly string[];
+  readonly summary: string;
+  readonly group: 'delivery' | 'running' | 'producing' | 'general';
+  load(): Promise<Command | CommandGroup>;
+}
+
+export const registry: readonly RegistryEntry[] = [
+  {
+    name: 'install',
+    summary: 'install an app from a feed',
+    group: 'delivery',
+    load: async () => (await import('./commands/install.js')).command,
+  },
+  {
+    name: 'remove',
+    aliases: ['rm'],
+    summary: 'remove an app and prune the store',
+    group: 'delivery',
+    load: async () => (await import('./commands/remove.js')).command,
+  },
+  {
+    name: 'list',
+    aliases: ['ls'],
+    summary: 'list installed apps',
+    group: 'delivery',
+    load: async () => (await import('./commands/list.js')).command,
+  },
+  {
+    name: 'info',
+    summary: 'show what is known about an app',
+    group: 'delivery',
+    load: async () => (await import('./commands/info.js')).command,
+  },
+  {
+    name: 'search',
+    summary: 'search the feeds for apps',
+    group: 'delivery',
+    load: async () => (await import('./commands/search.js')).command,
+  },
+  {
+    name: 'checkout',
+    aliases: ['co'],
+    summary: "build an app's link tree, into a directory if given",
+    group: 'delivery',
+    load: async () => (await import('./commands/checkout.js')).command,
+  },
+  {
+    name: 'gc',
+    summary: 'delete what no installed app needs',
+    group: 'delivery',
+    load: async () => (await import('./commands/gc.js')).command,
+  },
+  {
+    name: 'feed',
+    summary: 'add, list or remove feeds',
+    group: 'delivery',
+    load: async () => (await import('./commands/feed.js')).command,
+  },
+  {
+    name: 'bundle',
+    summary: 'create, inspect or apply bundles on any OSTree repository',
+    group: 'delivery',
+    load: async () => (await import('./commands/bundle.js')).command,
+  },
+  {
+    name: 'run',
+    summary: 'run a command in a container of an app',
+    group: 'running',
+    load: async () => (await import('./commands/run.js')).command,
+  },
+  {
+    name: 'build',
+    summary: 'build a base or an app from its definition',
+    group: 'producing',
+    load: async () => (await import('../../images/commands.js')).command,
+  },
+  {
+    name: 'release',
+    summary: 'publish built bases and apps to a feed',
+    group: 'producing',
+    load: async () => (await import('../../releases/commands.js')).release,
+  },
+  {
+    name: 'key',
+    summary: 'generate and show signing keys',
+    group: 'producing',
+    load: async () => (await import('../../releases/commands.js')).key,
+  },
+  {
+    name: 'check',
+    aliases: ['ck'],
+    summary: 'can this machine do it: what is missing and why',
+    group: 'general',
+    load: async () => (await import('./commands/check.js')).command,
+  },
+  {
+    name: 'config',
+    summary: 'show each setting and where it came from',
+    group: 'general',
+    load: async () => (await import('./commands/config.js')).command,
+  },
+  {
+    name: 'completion',
+    summary: 'print a shell completion script',
+    group: 'general',
+    load: async () => (await import('./commands/completion.js')).command,
+  },
+];
+
+/** Finds a command by name or alias. */
+export function findCommand(name: string): RegistryEntry | undefined {
+  return registry.find((entry) => entry.name === name || entry.aliases?.includes(name));
+}

@@ -1,0 +1,66 @@
+import * as z from 'zod/mini';
+
+/**
+ * The settings file (`trees.yaml`). One schema gives the TypeScript type, the error messages and the published JSON
+ * Schema (`trees.schema.json` beside this file, checked by a test).
+ */
+export const settingsFileSchema = z.strictObject({
+  root: z.optional(z.string().check(z.minLength(1))).check(z.describe('directory below which all state is kept')),
+  scope: z
+    .optional(z.enum(['system', 'user']))
+    .check(z.describe('system: /var/lib/trees, real owners and modes; user: the XDG data directory')),
+  feed: z.optional(z.string()).check(z.describe('feed to use when several offer an app')),
+  arch: z.optional(z.string()).check(z.describe('architecture to install for, as in uname -m')),
+  color: z.optional(z.boolean()).check(z.describe('coloured output; default: only on a terminal')),
+  verbosity: z
+    .optional(z.enum(['quiet', 'normal', 'verbose']))
+    .check(z.describe('how much is said on standard error')),
+  lockTimeout: z
+    .optional(z.number().check(z.minimum(0)))
+    .check(z.describe('seconds to wait for another trees that holds the store; default 60')),
+  build: z
+    .optional(
+      z.strictObject({
+        definitions: z.optional(z.array(z.string())).check(z.describe('directories with image definitions')),
+        mirror: z.optional(z.string()).check(z.describe('package mirror for bases, instead of the definition’s')),
+      }),
+    )
+    .check(z.describe('how `trees build` works')),
+  release: z
+    .optional(
+      z.strictObject({
+        to: z.optional(z.string()).check(z.describe('feed to publish to: dir:PATH')),
+        key: z.optional(z.string()).check(z.describe('secret key file to sign with')),
+        expiresDays: z
+          .optional(z.int().check(z.positive()))
+          .check(z.describe('days until a published index expires; default 90')),
+      }),
+    )
+    .check(z.describe('how `trees release` works')),
+});
+
+export type SettingsFile = z.infer<typeof settingsFileSchema>;
+
+/** Every setting with its value resolved. Built by `load.ts`; nothing else reads the environment for settings. */
+export interface Settings {
+  /** All state lives below this directory. Absolute. */
+  readonly root: string;
+  /** Runtime state (pids, sockets): `/run/trees`, `$XDG_RUNTIME_DIR/trees`, or `run/` below an explicit root. */
+  readonly runtimeDir: string;
+  readonly scope: 'system' | 'user';
+  readonly feed: string | undefined;
+  readonly arch: string;
+  readonly color: boolean;
+  readonly verbosity: 'quiet' | 'normal' | 'verbose';
+  /** Seconds. */
+  readonly lockTimeout: number;
+  readonly build: { readonly definitions: readonly string[]; readonly mirror: string | undefined };
+  readonly release: {
+    readonly to: string | undefined;
+    readonly key: string | undefined;
+    readonly expiresDays: number;
+  };
+  readonly json: boolean;
+  readonly yes: boolean;
+  readonly dryRun: boolean;
+}

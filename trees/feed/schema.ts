@@ -1,0 +1,76 @@
+import * as z from 'zod/mini';
+
+/**
+ * `index.json`: what a feed offers. It is trusted only after its signature has been verified, and even then every
+ * count, size and name is validated here before it is used.
+ */
+export const INDEX_SCHEMA_VERSION = 1;
+
+const checksum = z.string().check(z.regex(/^[0-9a-f]{64}$/, 'expected 64 lowercase hexadecimal digits'));
+const name = z
+  .string()
+  .check(z.regex(/^[a-z0-9][a-z0-9._-]{0,63}$/, 'expected a name of lowercase letters, digits, ".", "_" and "-"'));
+/** Full semver without build metadata, so that it is also a valid ostree ref component. */
+const version = z.string().check(z.regex(/^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$/, 'expected a semantic version'));
+const bytes = z.int().check(z.nonnegative());
+const timestamp = z.iso.datetime();
+
+/** What one commit unpacks to. */
+const content = {
+  commit: checksum,
+  /** Unpacked bytes of regular files. */
+  size: bytes,
+  /** Number of files, symlinks included, directories not. */
+  files: z.int().check(z.nonnegative()),
+  released: timestamp,
+};
+
+export const baseVersionSchema = z.strictObject({ version, arch: z.string(), ...content });
+
+export const appVersionSchema = z.strictObject({
+  version,
+  arch: z.string(),
+  ...content,
+  base: z.strictObject({
+    name,
+    /** npm semver range that the base version must satisfy. */
+    range: z.string(),
+    /** Base version the publisher built and tested with. */
+    tested: version,
+    /** Commit that composing base `tested` with this layer gives; composition is deterministic. */
+    tree: checksum,
+  }),
+});
+
+/** One downloadable delta. Applying it to a store that has `from` (or to any store if null) gives `to`. */
+export const bundleSchema = z.strictObject({
+  from: z.nullable(checksum),
+  to: checksum,
+  file: z.string().check(z.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/, 'expected a plain file name')),
+  encoding: z.enum(['fast', 'small']),
+  /** Bytes to fetch. */
+  size: bytes,
+  sha256: checksum,
+  /** Bytes of the static delta inside (after decompression). */
+  rawSize: bytes,
+  /** Bytes of object content that applying writes. */
+  writes: bytes,
+});
+
+export const indexSchema = z.strictObject({
+  schema: z.literal(INDEX_SCHEMA_VERSION),
+  /** Identity of the feed; two indexes with different ids are never versions of one another. */
+  feed: z.string().check(z.minLength(1), z.maxLength(200)),
+  /** Grows by at least one with every publish. */
+  sequence: z.int().check(z.positive()),
+  created: timestamp,
+  expires: timestamp,
+  bases: z.record(name, z.strictObject({ summary: z.string(), versions: z.array(baseVersionSchema) })),
+  apps: z.record(name, z.strictObject({ summary: z.string(), versions: z.array(appVersionSchema) })),
+  bundles: z.array(bundleSchema),
+});
+
+export type FeedIndex = z.infer<typeof indexSchema>;
+export type BaseVersion = z.infer<typeof baseVersionSchema>;
+export type AppVersion = z.infer<typeof appVersionSchema>;
+export type BundleEntry = z.infer<typeof bundleSchema>;
