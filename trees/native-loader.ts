@@ -47,9 +47,15 @@ export function nativePath(name: NativeName): string {
  *
  * @throws TreesError `NATIVE_MISSING` when it was not built or does not load (a library is missing, another Node ABI).
  */
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- the caller knows what its addon exports
 export function loadNative<T>(name: NativeName): T {
-  const known = loaded.get(name);
-  if (known !== undefined) return known as T;
+  const exports = loaded.get(name) ?? load(name);
+  loaded.set(name, exports);
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as above
+  return exports as T;
+}
+
+function load(name: NativeName): unknown {
   const path = nativePath(name);
   const debug = process.env['TREES_NATIVE'] === 'Debug';
   const build = `node scripts/build-native.mjs ${debug ? '--debug ' : ''}${name}`;
@@ -60,9 +66,7 @@ export function loadNative<T>(name: NativeName): T {
     });
   }
   try {
-    const exports: unknown = createRequire(import.meta.url)(path);
-    loaded.set(name, exports);
-    return exports as T;
+    return createRequire(import.meta.url)(path);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     throw new TreesError('NATIVE_MISSING', `cannot load the native part "${name}": ${why} (${path})`, {
