@@ -1,5 +1,28 @@
 import type { Readable } from 'node:stream';
 
+/** Names of the fixed files of a feed. */
+export const feedFile = {
+  index: 'index.json',
+  signature: 'index.json.minisig',
+  /** While a publisher switches: the index that the signature already belongs to. See `index-pair.ts`. */
+  next: 'index.json.next',
+  publicKey: 'trees.pub',
+} as const;
+
+export interface OpenOptions {
+  signal?: AbortSignal | undefined;
+  /** Start at this byte. A feed may ignore it: look at `FeedFile.offset`. */
+  offset?: number | undefined;
+  /** Release (tag) that holds the file, for feeds that keep files per release. Others ignore it. */
+  release?: string | undefined;
+}
+
+export interface FeedFile {
+  readonly stream: Readable;
+  /** Byte of the file that `stream` starts with: what was asked for, or 0 where the feed cannot seek. */
+  readonly offset: number;
+}
+
 /**
  * A place that serves an index and bundles. Implementations know transport only: nothing that `open` returns has been
  * verified yet.
@@ -9,7 +32,8 @@ export interface Feed {
   readonly url: string;
   /**
    * Opens a file of the feed (`index.json`, `index.json.minisig`, `trees.pub`, a bundle).
+   * @returns undefined if the feed is there but has no such file
    * @throws TreesError FEED_UNREACHABLE, naming the file and the feed
    */
-  open(file: string, options?: { signal?: AbortSignal }): Promise<Readable>;
+  open(file: string, options?: OpenOptions): Promise<FeedFile | undefined>;
 }
