@@ -24,6 +24,7 @@ export type ErrorCode =
   | 'IN_USE'
   | 'KEY_INVALID'
   | 'LAUNCH_FAILED'
+  | 'LAYER_INVALID'
   | 'LOCKED'
   | 'NATIVE_MISSING'
   | 'NOT_CONFIRMED'
