@@ -1,9 +1,12 @@
+import type { Origin } from '../config/load.js';
 import type { Settings } from '../config/schema.js';
 import type { Reporter } from '../reporter.js';
 
 /** What a command gets from the composition root; it reads nothing global. */
 export interface Context {
   readonly settings: Settings;
+  /** Where each setting came from. */
+  readonly origins: readonly Origin[];
   readonly reporter: Reporter;
   /** Aborted by the first SIGINT/SIGTERM. */
   readonly signal: AbortSignal;
@@ -115,10 +118,9 @@ interface CommandDefinition<O extends Record<string, OptionSpec>, P extends read
  * Declares a command. Options and positionals are data, so that the parser, `--help`, completion and the man page
  * come from one table and the handler's arguments are typed by it.
  */
-export function defineCommand<
-  const O extends Record<string, OptionSpec>,
-  const P extends readonly PositionalSpec[],
->(definition: CommandDefinition<O, P>): Command {
+export function defineCommand<const O extends Record<string, OptionSpec>, const P extends readonly PositionalSpec[]>(
+  definition: CommandDefinition<O, P>,
+): Command {
   return {
     kind: 'command',
     name: definition.name,
@@ -130,7 +132,7 @@ export function defineCommand<
     examples: definition.examples,
     restName: definition.restName,
     usageStatus: definition.usageStatus ?? 2,
-    // The parser has validated the values against the same table that gives `Args` its type.
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the parser validated the values against the table that gives `Args` its type
     run: (context, args) => definition.handler(context, args as Args<O, P>),
   };
 }

@@ -5,16 +5,16 @@ import * as z from 'zod/mini';
  * Schema (`trees.schema.json` beside this file, checked by a test).
  */
 export const settingsFileSchema = z.strictObject({
-  root: z.optional(z.string().check(z.minLength(1))).check(z.describe('directory below which all state is kept')),
+  root: z
+    .optional(z.string().check(z.minLength(1)))
+    .check(z.describe('prefix of all state: DIR/var/lib/trees, DIR/run/trees')),
   scope: z
     .optional(z.enum(['system', 'user']))
     .check(z.describe('system: /var/lib/trees, real owners and modes; user: the XDG data directory')),
   feed: z.optional(z.string()).check(z.describe('feed to use when several offer an app')),
   arch: z.optional(z.string()).check(z.describe('architecture to install for, as in uname -m')),
   color: z.optional(z.boolean()).check(z.describe('coloured output; default: only on a terminal')),
-  verbosity: z
-    .optional(z.enum(['quiet', 'normal', 'verbose']))
-    .check(z.describe('how much is said on standard error')),
+  verbosity: z.optional(z.enum(['quiet', 'normal', 'verbose'])).check(z.describe('how much is said on standard error')),
   lockTimeout: z
     .optional(z.number().check(z.minimum(0)))
     .check(z.describe('seconds to wait for another trees that holds the store; default 60')),
@@ -43,9 +43,9 @@ export type SettingsFile = z.infer<typeof settingsFileSchema>;
 
 /** Every setting with its value resolved. Built by `load.ts`; nothing else reads the environment for settings. */
 export interface Settings {
-  /** All state lives below this directory. Absolute. */
+  /** The state directory: `/var/lib/trees`, below the `root` setting if that is given. Absolute. */
   readonly root: string;
-  /** Runtime state (pids, sockets): `/run/trees`, `$XDG_RUNTIME_DIR/trees`, or `run/` below an explicit root. */
+  /** Runtime state (pids, sockets): `/run/trees`, `$XDG_RUNTIME_DIR/trees`, below the `root` setting if that is given. */
   readonly runtimeDir: string;
   readonly scope: 'system' | 'user';
   readonly feed: string | undefined;

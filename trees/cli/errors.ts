@@ -1,0 +1,57 @@
+import { isErrno, TreesError } from '../errors.js';
+
+/** An error as it is shown: text on stderr, and one document with `--json`. */
+export interface ErrorReport {
+  readonly code: string;
+  readonly message: string;
+  readonly hint: string | undefined;
+  readonly status: number;
+  readonly details: Readonly<Record<string, unknown>> | undefined;
+  /** For bugs: where it happened. */
+  readonly stack: string | undefined;
+}
+
+const INTERRUPTED_STATUS = 130;
+
+/** Turns anything thrown into a report. Only bugs keep their stack. */
+export function reportError(error: unknown): ErrorReport {
+  if (error instanceof TreesError) {
+    const { code, message, hint, status, details } = error;
+    return { code, message: printable(message), hint: hint && printable(hint), status, details, stack: undefined };
+  }
+  if (error instanceof Error && error.name === 'AbortError') {
+    return plain('CANCELLED', 'interrupted: nothing was left half done', undefined, INTERRUPTED_STATUS);
+  }
+  if (error instanceof Error && error.name === 'OstreeError') {
+    return plain('OSTREE_FAILED', error.message, 'check the store: ostree fsck on the path shown by trees config');
+  }
+  if (isErrno(error, 'ENOSPC', 'EDQUOT')) {
+    return plain('NO_SPACE', systemMessage(error), 'free some space there, then run the command again');
+  }
+  if (isErrno(error, 'EACCES', 'EPERM', 'EROFS')) {
+    return plain('SYSTEM_ERROR', systemMessage(error), 'run it as the owner of that path, or choose another --root');
+  }
+  if (hasErrnoCode(error)) return plain('SYSTEM_ERROR', systemMessage(error), undefined);
+  const message = error instanceof Error ? error.message : String(error);
+  const stack = error instanceof Error ? error.stack : undefined;
+  return { ...plain('INTERNAL', `internal error: ${message}`, 'this is a bug in trees: please report it'), stack };
+}
+
+function plain(code: string, message: string, hint: string | undefined, status = 1): ErrorReport {
+  return { code, message: printable(message), hint, status, details: undefined, stack: undefined };
+}
+
+function hasErrnoCode(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && 'syscall' in error && 'code' in error;
+}
+
+function systemMessage(error: NodeJS.ErrnoException): string {
+  const reason = error.message.replace(/^[A-Z0-9]+: /, '').replace(/, \w+( '.*)?$/, '');
+  return `cannot ${error.syscall ?? 'continue'}${error.path === undefined ? '' : ` ${error.path}`}: ${reason}`;
+}
+
+/** Remote text must not drive the terminal: control characters other than newline and tab are shown as `?`. */
+export function printable(text: string): string {
+  // oxlint-disable-next-line no-control-regex -- control characters are the point
+  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '?').replace(/(\/\/)[^/@\s]+@/g, '$1***@');
+}
