@@ -39,7 +39,12 @@ function run(gypArgs) {
 }
 
 function missingPackages() {
-  const wanted = { 'ostree-1': 'libostree-dev', libzstd: 'libzstd-dev', liblzma: 'liblzma-dev', libcrypto: 'libssl-dev' };
+  const wanted = {
+    'ostree-1': 'libostree-dev',
+    libzstd: 'libzstd-dev',
+    liblzma: 'liblzma-dev',
+    libcrypto: 'libssl-dev',
+  };
   if (spawnSync('pkg-config', ['--version']).status !== 0) return ['pkg-config', ...Object.values(wanted)];
   return Object.entries(wanted)
     .filter(([module]) => spawnSync('pkg-config', ['--exists', module]).status !== 0)

@@ -48,5 +48,5 @@ export const command = defineCommand({
 
 function show(value: unknown): string {
   if (value === null) return '-';
-  return Array.isArray(value) ? value.join(':') || '-' : `${JSON.stringify(value)}`.replace(/^"|"$/g, '');
+  return Array.isArray(value) ? value.join(':') || '-' : (JSON.stringify(value) ?? '').replace(/^"|"$/g, '');
 }

@@ -1,0 +1,152 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { defineCommand } from '../../trees/cli/command.js';
+import { fastParse } from '../../trees/cli/fast-parse.js';
+import { readLine } from '../../trees/cli/line.js';
+import { registry } from '../../trees/cli/registry.js';
+import { yargsParse } from '../../trees/cli/yargs-parse.js';
+import { TreesError } from '../../trees/errors.js';
+
+const sample = defineCommand({
+  name: 'sample',
+  summary: 'a command with every kind of argument',
+  positionals: [
+    { name: 'app', describe: 'app', required: true },
+    { name: 'more', describe: 'more', variadic: true },
+  ],
+  options: {
+    target: { type: 'string', alias: 't', describe: 'target' },
+    env: { type: 'array', alias: 'e', describe: 'environment' },
+    force: { type: 'boolean', alias: 'f', describe: 'force' },
+    depth: { type: 'number', describe: 'depth' },
+    volume: { type: 'array', alias: 'v', describe: 'shadows the global -v' },
+    mode: { type: 'string', choices: ['a', 'b'], describe: 'mode' },
+  },
+  examples: [['sample x', 'example']],
+  restName: 'CMD…',
+  handler: async () => ({ json: null, text: '' }),
+});
+
+/** Lines that both parsers must understand alike. */
+const lines: ReadonlyArray<readonly string[]> = [
+  ['app'],
+  ['app', '-t', 'x', '--json'],
+  ['--target=x=y', 'app', 'b', 'c'],
+  ['app', '-e', 'A=1', '--env', 'B=2'],
+  ['app', '-f', '--', '-x', '--help', '--', 'y'],
+  ['-v', 'a:b', 'app', '--dry-run'],
+  ['app', '--mode', 'b', '-q'],
+  ['12', '-t', '007'],
+];
+
+describe('parsing the words after the command', () => {
+  for (const line of lines) {
+    it(`fast parser and yargs agree on: ${line.join(' ')}`, async () => {
+      const fast = fastParse(sample, line);
+      assert.ok(fast !== undefined);
+      const slow = await yargsParse(sample, 'sample', line);
+      const defined = (args: Readonly<Record<string, unknown>>) =>
+        Object.fromEntries(Object.entries(args).filter(([, value]) => value !== undefined));
+      assert.deepEqual(defined(slow.globals), defined(fast.globals));
+      const { more: slowMore = [], ...slowArgs } = defined(slow.args);
+      const { more: fastMore = [], ...fastArgs } = defined(fast.args);
+      assert.deepEqual(slowArgs, fastArgs);
+      assert.deepEqual(slowMore, fastMore);
+    });
+  }
+
+  for (const line of [
+    ['app', '--help'],
+    ['app', '--unknown'],
+    ['app', '-fq'],
+    [],
+    ['app', '-t'],
+    ['app', '--mode', 'c'],
+    ['app', '--depth', '3'],
+  ]) {
+    it(`the fast parser leaves to yargs: ${line.join(' ')}`, () => {
+      assert.equal(fastParse(sample, line), undefined);
+    });
+  }
+
+  for (const [line, message] of [
+    [['app', '--unknown'], /unknown/i],
+    [['app', '--mode', 'c'], /mode/],
+    [['app', '--depth', 'deep'], /depth/],
+    [['app', '-t', 'a', '-t', 'b'], /once/],
+    [['app', '-t'], /target|arguments/i],
+    [[], /app|non-option/i],
+  ] as const) {
+    it(`wrong usage is explained: ${line.join(' ')}`, async () => {
+      await assert.rejects(yargsParse(sample, 'sample', line), (error: unknown) => {
+        assert.ok(error instanceof TreesError);
+        assert.equal(error.code, 'USAGE');
+        assert.equal(error.status, 2);
+        assert.match(error.message, message);
+        return true;
+      });
+    });
+  }
+});
+
+describe('finding the command', () => {
+  const kindOf = async (argv: readonly string[]) => {
+    const request = await readLine(argv);
+    return request.kind === 'run' ? { name: request.command.name, ...request.line } : { kind: request.kind };
+  };
+
+  it('takes the first word that is no option', async () => {
+    const line = await kindOf(['--root', 'ls', '--json', 'config', 'root']);
+    assert.deepEqual(line, {
+      name: 'config',
+      args: { setting: 'root', rest: [] },
+      globals: { root: 'ls', json: true },
+    });
+  });
+
+  it('treats any other word as an app in the original form', async () => {
+    const line = await kindOf(['-b', 'deb', 'etcd', '-f']);
+    assert.deepEqual(line, { name: 'APP', args: { app: 'etcd', base: 'deb', force: true, rest: [] }, globals: {} });
+  });
+
+  it('takes -n alone for the name of the app', async () => {
+    const line = await kindOf(['-n', 'etcd', '-b', 'alp']);
+    assert.deepEqual(line, { name: 'APP', args: { name: 'etcd', base: 'alp', app: undefined, rest: [] }, globals: {} });
+  });
+
+  it('shows help with status 2 when nothing is asked, 0 when help is', async () => {
+    const nothing = await readLine([]);
+    const asked = await readLine(['--help']);
+    assert.equal(nothing.kind === 'help' && nothing.status, 2);
+    assert.equal(asked.kind === 'help' && asked.status, 0);
+  });
+
+  it('refuses an unknown option without a command', async () => {
+    await assert.rejects(readLine(['--bogus']), /unknown option --bogus/);
+  });
+});
+
+describe('every command', () => {
+  for (const entry of registry) {
+    it(`${entry.name} loads under its name and has examples, a summary and help`, async () => {
+      const loaded = await entry.load();
+      assert.equal(loaded.name, entry.name);
+      const { commandHelp, groupHelp } = await import('../../trees/cli/yargs-parse.js');
+      const commands = loaded.kind === 'group' ? loaded.commands : [loaded];
+      for (const command of commands) {
+        assert.ok(command.examples.length > 0, 'at least one example');
+        assert.ok(command.summary.length > 0);
+        for (const [line] of command.examples)
+          assert.ok(line.startsWith(entry.name) || loaded.kind === 'command', line);
+        const help = await commandHelp(command, command.name);
+        assert.match(help, /Examples:/);
+      }
+      if (loaded.kind === 'group') assert.match(await groupHelp(loaded), /Commands:/);
+    });
+  }
+
+  it('has its own name and aliases', () => {
+    const names = registry.flatMap((entry) => [entry.name, ...(entry.aliases ?? [])]);
+    assert.deepEqual(names, [...new Set(names)]);
+  });
+});
