@@ -1,16 +1,201 @@
-import type { Reporter } from '../reporter.js';
+import { createHash, type Hash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isErrno, TreesError } from '../errors.js';
+import { type Reporter, silentReporter, type Task } from '../reporter.js';
 import type { Feed } from './feed.js';
+import { syncDirectory } from './files.js';
 import type { BundleEntry } from './schema.js';
+
+export interface FetchOptions {
+  signal?: AbortSignal | undefined;
+  reporter?: Reporter | undefined;
+}
+
+/** Failures in a row, without a byte in between, after which a broken connection is given up. */
+const ATTEMPTS = 4;
+/** Milliseconds before the second attempt; doubled for each further one. */
+const FIRST_PAUSE = 250;
+
+function corrupt(feed: Feed, entry: BundleEntry, why: string): TreesError {
+  return new TreesError('BUNDLE_CORRUPT', `cannot use bundle ${entry.file} of ${feed.url}: ${why}`, {
+    hint: 'nothing of it was kept; run the command again, and tell the publisher if it stays',
+    details: { file: entry.file, feed: feed.url, sha256: entry.sha256 },
+  });
+}
+
+async function sizeOf(path: string): Promise<number | undefined> {
+  try {
+    return (await stat(path)).size;
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return undefined;
+    throw error;
+  }
+}
+
+async function hashFile(path: string, hash: Hash, signal: AbortSignal | undefined): Promise<void> {
+  for await (const chunk of createReadStream(path, signal === undefined ? {} : { signal })) hash.update(chunk);
+}
+
+async function isVerified(path: string, entry: BundleEntry, signal: AbortSignal | undefined): Promise<boolean> {
+  if ((await sizeOf(path)) !== entry.size) return false;
+  const hash = createHash('sha256');
+  await hashFile(path, hash, signal);
+  return hash.digest('hex') === entry.sha256;
+}
+
+/** A partial download: the file and the digest of what is in it. */
+interface Partial {
+  readonly handle: FileHandle;
+  hash: Hash;
+  length: number;
+}
+
+async function restart(partial: Partial): Promise<void> {
+  await partial.handle.truncate(0);
+  partial.hash = createHash('sha256');
+  partial.length = 0;
+}
+
+interface Transfer {
+  readonly partial: Partial;
+  readonly task: Task;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** How a transfer ended: all there, the feed had no more, or the connection broke. */
+type Outcome =
+  | { readonly end: 'complete' }
+  | { readonly end: 'short' }
+  | { readonly end: 'broken'; readonly error: unknown };
+
+/** Appends what the feed sends. */
+async function appendStream(feed: Feed, entry: BundleEntry, { partial, task, signal }: Transfer): Promise<Outcome> {
+  const opened = await feed.open(entry.file, { signal, offset: partial.length, release: entry.release });
+  if (opened === undefined) {
+    throw new TreesError('FEED_UNREACHABLE', `cannot fetch bundle ${entry.file}: ${feed.url} has no such file`, {
+      hint: 'the feed may just be switching to a new release; run the command again',
+    });
+  }
+  if (opened.offset !== partial.length) {
+    if (opened.offset !== 0) throw corrupt(feed, entry, `the feed sent it from byte ${opened.offset}`);
+    await restart(partial);
+  }
+  let receiving = true;
+  try {
+    for await (const chunk of opened.stream) {
+      const bytes: Buffer = chunk;
+      if (partial.length + bytes.length > entry.size)
+        throw corrupt(feed, entry, `it is longer than ${entry.size} bytes`);
+      receiving = false;
+      await partial.handle.appendFile(bytes);
+      receiving = true;
+      partial.hash.update(bytes);
+      partial.length += bytes.length;
+      task.update(partial.length);
+    }
+  } catch (error) {
+    signal?.throwIfAborted();
+    if (error instanceof TreesError || !receiving) throw error;
+    return { end: 'broken', error };
+  }
+  return { end: partial.length === entry.size ? 'complete' : 'short' };
+}
+
+async function fill(feed: Feed, entry: BundleEntry, transfer: Transfer): Promise<void> {
+  const { partial, signal } = transfer;
+  for (let failures = 0; ; ) {
+    const before = partial.length;
+    const outcome = await appendStream(feed, entry, transfer);
+    if (outcome.end === 'complete') return;
+    // As long as something arrives the link works, however badly.
+    if (partial.length > before) failures = 0;
+    else if (outcome.end === 'short') throw corrupt(feed, entry, `it ends after ${before} of ${entry.size} bytes`);
+    if (outcome.end === 'short') continue;
+    failures += 1;
+    if (failures === ATTEMPTS) {
+      const why = outcome.error instanceof Error ? outcome.error.message : String(outcome.error);
+      throw new TreesError('FEED_UNREACHABLE', `cannot fetch bundle ${entry.file} of ${feed.url}: ${why}`, {
+        hint: `${before} of ${entry.size} bytes are kept; running the command again goes on from there`,
+        cause: outcome.error,
+      });
+    }
+    await sleep(FIRST_PAUSE * 2 ** (failures - 1), undefined, signal === undefined ? {} : { signal });
+  }
+}
+
+/** Fills the partial file and checks it. What an earlier run left may be damaged: then all of it is fetched again. */
+async function complete(feed: Feed, entry: BundleEntry, transfer: Transfer): Promise<void> {
+  const { partial } = transfer;
+  const resumed = partial.length > 0;
+  if (partial.length < entry.size) await fill(feed, entry, transfer);
+  let digest = partial.hash.digest('hex');
+  if (digest !== entry.sha256 && resumed) {
+    await restart(partial);
+    await fill(feed, entry, transfer);
+    digest = partial.hash.digest('hex');
+  }
+  if (digest !== entry.sha256) throw corrupt(feed, entry, `its SHA-256 is ${digest}, the index says ${entry.sha256}`);
+  await partial.handle.sync();
+}
+
+async function openPartial(path: string, entry: BundleEntry, signal: AbortSignal | undefined): Promise<Partial> {
+  const handle = await open(path, 'a', 0o600);
+  const partial: Partial = { handle, hash: createHash('sha256'), length: (await handle.stat()).size };
+  if (partial.length > entry.size) await restart(partial);
+  else await hashFile(path, partial.hash, signal);
+  return partial;
+}
+
+function noSpace(path: string, entry: BundleEntry, cause: unknown): TreesError {
+  return new TreesError(
+    'NO_SPACE',
+    `cannot download ${entry.file}: no space left for its ${entry.size} bytes in ${path}`,
+    {
+      hint: '`trees gc` deletes what no installed app needs',
+      cause,
+    },
+  );
+}
 
 /**
  * Fetches a bundle into `downloadsDir` and checks size and SHA-256 while it streams. A verified file that is there
- * already is used; a partial one is resumed.
+ * already is used; a partial one is resumed. Two callers that want the same bundle must hold the store's lock.
  * @returns path of the verified file, `<sha256>` in `downloadsDir`
- * @throws TreesError FEED_UNREACHABLE, BUNDLE_CORRUPT, NO_SPACE, CANCELLED
+ * @throws TreesError FEED_UNREACHABLE, BUNDLE_CORRUPT, NO_SPACE; the signal's reason when it is aborted
  */
-export declare function fetchBundle(
+export async function fetchBundle(
   feed: Feed,
   entry: BundleEntry,
   downloadsDir: string,
-  options?: { signal?: AbortSignal | undefined; reporter?: Reporter | undefined },
-): Promise<string>;
+  options: FetchOptions = {},
+): Promise<string> {
+  const { signal, reporter = silentReporter } = options;
+  const path = join(downloadsDir, entry.sha256);
+  const partialPath = `${path}.partial`;
+  if (await isVerified(path, entry, signal)) {
+    reporter.debug(`using ${entry.file}, which was downloaded before`);
+    return path;
+  }
+  await mkdir(downloadsDir, { recursive: true, mode: 0o700 });
+  using task = reporter.task(`fetching ${entry.file}`, { total: entry.size, unit: 'bytes' });
+  try {
+    const partial = await openPartial(partialPath, entry, signal);
+    try {
+      await complete(feed, entry, { partial, task, signal });
+    } finally {
+      await partial.handle.close();
+    }
+    await rename(partialPath, path);
+    await syncDirectory(downloadsDir);
+  } catch (error) {
+    // What is wrong must not be resumed; what is merely incomplete is kept.
+    if (error instanceof TreesError && error.code === 'BUNDLE_CORRUPT') await rm(partialPath, { force: true });
+    if (isErrno(error, 'ENOSPC', 'EDQUOT')) throw noSpace(downloadsDir, entry, error);
+    throw error;
+  }
+  task.done(`fetched ${entry.file}`);
+  return path;
+}

@@ -6,12 +6,26 @@ import * as z from 'zod/mini';
  */
 export const INDEX_SCHEMA_VERSION = 1;
 
+/** More than any real feed has, and little enough to read and plan over in well under a second. */
+export const indexLimits = {
+  /** Bytes of `index.json`. */
+  bytes: 32 * 1024 * 1024,
+  /** Bytes of `index.json.minisig` and of `trees.pub`. */
+  signatureBytes: 16 * 1024,
+  names: 10_000,
+  versions: 1000,
+  bundles: 50_000,
+} as const;
+
 const checksum = z.string().check(z.regex(/^[0-9a-f]{64}$/, 'expected 64 lowercase hexadecimal digits'));
 const name = z
   .string()
   .check(z.regex(/^[a-z0-9][a-z0-9._-]{0,63}$/, 'expected a name of lowercase letters, digits, ".", "_" and "-"'));
 /** Full semver without build metadata, so that it is also a valid ostree ref component. */
 const version = z.string().check(z.regex(/^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$/, 'expected a semantic version'));
+/** As in `uname -m`. */
+const arch = z.string().check(z.regex(/^[a-z0-9_]{1,32}$/, 'expected an architecture as in uname -m'));
+const summary = z.string().check(z.maxLength(1000));
 const bytes = z.int().check(z.nonnegative());
 const timestamp = z.iso.datetime();
 
@@ -25,16 +39,16 @@ const content = {
   released: timestamp,
 };
 
-export const baseVersionSchema = z.strictObject({ version, arch: z.string(), ...content });
+export const baseVersionSchema = z.strictObject({ version, arch, ...content });
 
 export const appVersionSchema = z.strictObject({
   version,
-  arch: z.string(),
+  arch,
   ...content,
   base: z.strictObject({
     name,
     /** npm semver range that the base version must satisfy. */
-    range: z.string(),
+    range: z.string().check(z.maxLength(200)),
     /** Base version the publisher built and tested with. */
     tested: version,
     /** Commit that composing base `tested` with this layer gives; composition is deterministic. */
@@ -48,6 +62,8 @@ export const bundleSchema = z.strictObject({
   to: checksum,
   file: z.string().check(z.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/, 'expected a plain file name')),
   encoding: z.enum(['fast', 'small']),
+  /** Release (tag) that holds the file, for feeds that keep files per release (`github:`). */
+  release: z.optional(z.string().check(z.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, 'expected a tag name'))),
   /** Bytes to fetch. */
   size: bytes,
   sha256: checksum,
@@ -65,9 +81,15 @@ export const indexSchema = z.strictObject({
   sequence: z.int().check(z.positive()),
   created: timestamp,
   expires: timestamp,
-  bases: z.record(name, z.strictObject({ summary: z.string(), versions: z.array(baseVersionSchema) })),
-  apps: z.record(name, z.strictObject({ summary: z.string(), versions: z.array(appVersionSchema) })),
-  bundles: z.array(bundleSchema),
+  bases: z.record(
+    name,
+    z.strictObject({ summary, versions: z.array(baseVersionSchema).check(z.maxLength(indexLimits.versions)) }),
+  ),
+  apps: z.record(
+    name,
+    z.strictObject({ summary, versions: z.array(appVersionSchema).check(z.maxLength(indexLimits.versions)) }),
+  ),
+  bundles: z.array(bundleSchema).check(z.maxLength(indexLimits.bundles)),
 });
 
 export type FeedIndex = z.infer<typeof indexSchema>;

@@ -1,0 +1,41 @@
+import { open as openFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isErrno, TreesError } from '../errors.js';
+import type { Feed, FeedFile, OpenOptions } from './feed.js';
+
+function unreachable(path: string, cause: unknown): TreesError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new TreesError('FEED_UNREACHABLE', `cannot read ${path}: ${why}`, { cause });
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ENOTDIR')) return false;
+    throw unreachable(path, error);
+  }
+}
+
+/** A feed in a directory: a disk, a share, a memory stick. */
+export function directoryFeed(path: string, url = `dir:${path}`): Feed {
+  async function open(file: string, { offset = 0, signal }: OpenOptions = {}): Promise<FeedFile | undefined> {
+    signal?.throwIfAborted();
+    const name = join(path, file);
+    try {
+      const handle = await openFile(name, 'r');
+      return {
+        stream: handle.createReadStream({ start: offset, ...(signal === undefined ? {} : { signal }) }),
+        offset,
+      };
+    } catch (error) {
+      if (!isErrno(error, 'ENOENT')) throw unreachable(name, error);
+      if (await isDirectory(path)) return undefined;
+      throw new TreesError('FEED_UNREACHABLE', `cannot read the feed ${url}: ${path} is not a directory`, {
+        hint: 'is the disk mounted?',
+        cause: error,
+      });
+    }
+  }
+  return { url, open };
+}
