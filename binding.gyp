@@ -16,7 +16,8 @@
   },
   "variables": {
     "addon_cflags_cc": [
-      "-std=c++20", "-fexceptions", "-frtti", "-Wno-unused-parameter", "-Wno-missing-field-initializers"
+      # no-shadow: napi-inl.h shadows its own parameters; no-restrict: false alarms of gcc 12 on std::string
+      "-std=c++20", "-fexceptions", "-frtti", "-Wno-unused-parameter", "-Wno-missing-field-initializers", "-Wno-shadow", "-Wno-restrict"
     ]
   },
   "targets": [

@@ -131,11 +131,10 @@ export const runSpecSchema = z.strictObject({
   services: z
     .optional(z.record(word, serviceSchema))
     .check(z.describe('supervised processes by name'))
-    .check(
-      z.refine((services) => findDependencyProblem(services ?? {}) === undefined, {
-        error: (issue) => findDependencyProblem((issue.input ?? {}) as Services) ?? 'expected valid dependencies',
-      }),
-    ),
+    .check((context) => {
+      const problem = findDependencyProblem(context.value ?? {});
+      if (problem !== undefined) context.issues.push({ code: 'custom', message: problem, input: context.value });
+    }),
   health: z.optional(healthSchema).check(z.describe('of the main process')),
   stopSignal: z.optional(stopSignal),
   stopTimeout: z.optional(seconds).check(z.describe('seconds between the stop signal and KILL; default 10')),
@@ -143,8 +142,6 @@ export const runSpecSchema = z.strictObject({
     .optional(z.strictObject({ add: z.optional(capabilities), drop: z.optional(capabilities) }))
     .check(z.describe('changes to the default set, by name without CAP_')),
 });
-
-type Services = Readonly<Record<string, z.infer<typeof serviceSchema>>>;
 
 export type RunSpec = z.infer<typeof runSpecSchema>;
 export type ServiceSpec = z.infer<typeof serviceSchema>;
