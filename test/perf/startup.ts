@@ -17,17 +17,11 @@ const subjects: Readonly<Record<string, readonly string[]>> = {
   'trees ls --help': [bin, 'ls', '--help'],
 };
 
-/** User and system milliseconds of one run. */
+/** User and system milliseconds of one run, from bash's `time`, which takes them from wait4(2). */
 function cpu(args: readonly string[]): number {
-  const script = 'times; "$0" "$@" >/dev/null; times';
-  const result = spawnSync('sh', ['-c', script, process.execPath, ...args], { env, cwd: root, encoding: 'utf8' });
-  const lines = result.stdout.trim().split('\n');
-  const milliseconds = (line: string | undefined): number =>
-    (line ?? '').split(' ').reduce((sum, part) => {
-      const match = /^(\d+)m([\d.]+)s$/.exec(part);
-      return match === null ? sum : sum + Number(match[1]) * 60_000 + Number(match[2]) * 1000;
-    }, 0);
-  return milliseconds(lines[3]) - milliseconds(lines[1]);
+  const script = 'TIMEFORMAT="%3U %3S"; time "$0" "$@" >/dev/null 2>&1';
+  const result = spawnSync('bash', ['-c', script, process.execPath, ...args], { env, cwd: root, encoding: 'utf8' });
+  return result.stderr.trim().split(' ').reduce((sum, part) => sum + Number(part) * 1000, 0);
 }
 
 function median(values: readonly number[]): number {
