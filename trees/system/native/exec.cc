@@ -30,13 +30,16 @@ std::vector<char *> pointers(std::vector<std::string> &list) {
 }
 
 /// What libuv and Node change in the process and an exec'd program must not inherit: stdio in non-blocking
-/// mode (a property of the open file, shared even with the parent shell), SIGPIPE ignored, a raised
-/// descriptor limit.
+/// mode (a property of the open file, shared even with the parent shell) and close-on-exec, SIGPIPE ignored,
+/// a raised descriptor limit.
 void undo_node(rlim_t nofile_soft) {
   for (int fd = 0; fd <= 2; fd++) {
     int flags = fcntl(fd, F_GETFL);
-    if (flags >= 0 && (flags & O_NONBLOCK) != 0)
+    if (flags < 0)
+      continue;
+    if ((flags & O_NONBLOCK) != 0)
       fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
+    fcntl(fd, F_SETFD, 0);
   }
   signal(SIGPIPE, SIG_DFL);
   rlimit limit{};
