@@ -42,6 +42,7 @@ void undo_node(rlim_t nofile_soft) {
     fcntl(fd, F_SETFD, 0);
   }
   signal(SIGPIPE, SIG_DFL);
+  signal(SIGXFSZ, SIG_DFL);
   rlimit limit{};
   if (nofile_soft > 0 && getrlimit(RLIMIT_NOFILE, &limit) == 0 && nofile_soft < limit.rlim_cur) {
     limit.rlim_cur = nofile_soft;
@@ -76,6 +77,7 @@ void Execve(const Napi::CallbackInfo &info) {
   int error = errno;
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);
   throw_errno(info.Env(), error, "execve", path);
 }
 
