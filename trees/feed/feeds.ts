@@ -1,16 +1,31 @@
+import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { TreesError } from '../errors.js';
 import type { Reporter } from '../reporter.js';
-import type { PublicKey } from './minisign.js';
-import type { FeedIndex } from './schema.js';
+import { directoryFeed } from './directory.js';
+import { type Feed, feedFile } from './feed.js';
+import { syncDirectory, writeFileAtomic } from './files.js';
+import { readFeedFile, readIndexPair, writeIndexPair } from './index-pair.js';
+import { withLock } from './lock.js';
+import { fingerprint, type PublicKey, parsePublicKey } from './minisign.js';
+import { openFeed } from './open.js';
+import {
+  type FeedState,
+  feedDirectory,
+  feedsDirectory,
+  formatFeedRecord,
+  formatFeedState,
+  type KnownFeed,
+  listFeeds,
+  readFeedRecord,
+  readFeedState,
+  recordFile,
+} from './records.js';
+import { type FeedIndex, indexLimits } from './schema.js';
+import { checkFeedName, deriveFeedName, parseFeedUrl } from './url.js';
+import { type IndexInput, type SeenIndex, type VerifiedIndex, verifyIndex } from './verify-index.js';
 
-/** A feed that a store knows: `feeds/<name>/feed.json`. */
-export interface KnownFeed {
-  readonly name: string;
-  readonly url: string;
-  readonly keys: readonly PublicKey[];
-  /** Higher wins where two feeds offer the same app; equal ones go by name. */
-  readonly priority: number;
-  readonly added: string;
-}
+export { type KnownFeed, listFeeds } from './records.js';
 
 /** A feed with its last verified index. */
 export interface IndexedFeed {
@@ -21,36 +36,201 @@ export interface IndexedFeed {
 }
 
 export interface FeedsOptions {
+  /** Default: the clock. */
   now?: Date | undefined;
   allowStale?: boolean | undefined;
   signal?: AbortSignal | undefined;
   reporter?: Reporter | undefined;
-  /** Seconds to wait for another trees that writes the same feed. */
+  /** Seconds to wait for another trees that writes to the feeds. */
   lockTimeout?: number | undefined;
-  /** For `github:` feeds: `GITHUB_SERVER_URL` of the caller; default https://github.com. */
+  /** Web server of `github:` feeds; default https://github.com. */
   githubServer?: string | undefined;
 }
 
 export interface AddFeedOptions extends FeedsOptions {
+  /** Default: derived from the URL. */
   name?: string | undefined;
+  /** Default 0. */
   priority?: number | undefined;
-  /** Trusted keys. Without any the feed's own `trees.pub` is shown to `confirm`. */
+  /** Trusted keys. Without any, the feed's own `trees.pub` is shown to `confirm`. */
   keys: readonly PublicKey[];
+  /** Directory that a relative `dir:` URL is relative to. */
+  cwd?: string | undefined;
   /** Asked with the fingerprint of the published key; false refuses. */
   confirm(question: string): Promise<boolean>;
 }
 
-/** Feeds of a store by descending priority, without touching the network. `root` is `settings.root`. */
-export declare function listFeeds(root: string): Promise<readonly KnownFeed[]>;
-/** The feed called `nameOrUrl`. @throws TreesError FEED_NOT_FOUND */
-export declare function findFeed(root: string, nameOrUrl: string): Promise<KnownFeed>;
-/** The last verified index of a feed, verified again. @returns undefined if none was fetched yet */
-export declare function loadFeed(
+/** A verified index with the bytes it came from, which is what is stored. */
+interface Fetched extends VerifiedIndex {
+  readonly input: IndexInput;
+}
+
+async function fetchIndex(
+  feed: Feed,
+  keys: readonly PublicKey[],
+  options: FeedsOptions & { seen: SeenIndex | undefined },
+): Promise<Fetched> {
+  const { seen, allowStale, signal } = options;
+  const now = options.now ?? new Date();
+  const origin = feed.url;
+  const accept = (input: IndexInput): Fetched => ({
+    ...verifyIndex(input, { keys, seen, now, allowStale, origin }),
+    input,
+  });
+  const fetched = await readIndexPair(feed, accept, { signal });
+  if (fetched !== undefined) return fetched;
+  throw new TreesError('FEED_UNREACHABLE', `cannot read the feed ${feed.url}: it has no ${feedFile.index}`, {
+    hint: 'is the address right? A publisher creates the index with `trees release`',
+  });
+}
+
+async function writeIndex(directory: string, { input, seen }: Fetched, now: Date): Promise<void> {
+  // `verifyIndex` accepts nothing without a signature.
+  await writeIndexPair(directory, { index: input.index, signature: input.signature ?? '' });
+  // Last: a state that is behind its index is harmless, the other way round the index would look like a replay.
+  const state: FeedState = { ...seen, refreshed: now.toISOString() };
+  await writeFileAtomic(join(directory, recordFile.state), formatFeedState(state));
+}
+
+async function lockFeeds<T>(root: string, options: FeedsOptions, action: () => Promise<T>): Promise<T> {
+  const directory = feedsDirectory(root);
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const { lockTimeout: timeout, signal } = options;
+  return await withLock(join(directory, '.lock'), { timeout, signal, what: 'the feeds' }, action);
+}
+
+function notFound(name: string, known: readonly KnownFeed[]): TreesError {
+  return new TreesError('FEED_NOT_FOUND', `cannot find feed "${name}": no feed has this name or URL`, {
+    hint: `known: ${known.map((feed) => feed.name).join(', ') || 'none; `trees feed add URL` adds one'}`,
+  });
+}
+
+/**
+ * The feed with this name or URL.
+ * @throws TreesError FEED_NOT_FOUND
+ */
+export async function findFeed(root: string, nameOrUrl: string): Promise<KnownFeed> {
+  const known = await listFeeds(root);
+  const found = known.find((feed) => feed.name === nameOrUrl || feed.url === nameOrUrl);
+  if (found === undefined) throw notFound(nameOrUrl, known);
+  return found;
+}
+
+/**
+ * The index that was stored last, verified again, without touching the network.
+ * @returns undefined if none was ever stored
+ * @throws as `verifyIndex`
+ */
+export async function loadFeed(
   root: string,
   feed: KnownFeed,
-  options?: FeedsOptions,
-): Promise<IndexedFeed | undefined>;
-/** Fetches, verifies and stores a feed's index. On any error the stored one stays. */
-export declare function refreshFeed(root: string, feed: KnownFeed, options?: FeedsOptions): Promise<IndexedFeed>;
-export declare function addFeed(root: string, url: string, options: AddFeedOptions): Promise<IndexedFeed>;
-export declare function removeFeed(root: string, name: string, options?: FeedsOptions): Promise<KnownFeed>;
+  options: FeedsOptions = {},
+): Promise<IndexedFeed | undefined> {
+  const { now = new Date(), allowStale, signal } = options;
+  const seen = await readFeedState(root, feed.name);
+  const origin = `${feed.url} (stored)`;
+  const stored = await readIndexPair(
+    directoryFeed(feedDirectory(root, feed.name), feed.url),
+    (input) => verifyIndex(input, { keys: feed.keys, seen, now, allowStale, origin }),
+    { signal },
+  );
+  return stored === undefined ? undefined : { feed, index: stored.index, stale: stored.stale };
+}
+
+function sameTrust(a: KnownFeed | undefined, b: KnownFeed): boolean {
+  return a !== undefined && formatFeedRecord(a) === formatFeedRecord(b);
+}
+
+/**
+ * Fetches, verifies and stores a feed's index. On any error what is stored stays as it was.
+ * @throws TreesError FEED_UNREACHABLE, LOCKED, FEED_NOT_FOUND if it was removed meanwhile; as `verifyIndex`
+ */
+export async function refreshFeed(root: string, feed: KnownFeed, options: FeedsOptions = {}): Promise<IndexedFeed> {
+  const now = options.now ?? new Date();
+  const source = openFeed(feed.url, { githubServer: options.githubServer });
+  const seen = await readFeedState(root, feed.name);
+  const fetched = await fetchIndex(source, feed.keys, { ...options, seen });
+  await lockFeeds(root, options, async () => {
+    // The network was read without the lock: the feed may have been removed, or refreshed past what we hold.
+    if (!sameTrust(await readFeedRecord(root, feed.name), feed)) throw notFound(feed.name, await listFeeds(root));
+    const latest = await readFeedState(root, feed.name);
+    if (latest !== undefined && latest.sequence > fetched.seen.sequence) return;
+    await writeIndex(feedDirectory(root, feed.name), fetched, now);
+  });
+  return { feed, index: fetched.index, stale: fetched.stale };
+}
+
+async function confirmPublishedKey(feed: Feed, options: AddFeedOptions): Promise<PublicKey> {
+  const limit = indexLimits.signatureBytes;
+  const bytes = await readFeedFile(feed, feedFile.publicKey, { limit, signal: options.signal });
+  if (bytes === undefined) {
+    throw new TreesError('FEED_UNTRUSTED', `cannot trust the feed ${feed.url}: it does not publish a key`, {
+      hint: 'get its public key from the publisher and pass it with --key',
+    });
+  }
+  const key = parsePublicKey(bytes.toString('utf8'), `${feedFile.publicKey} of ${feed.url}`);
+  options.reporter?.info(`${feed.url} is signed with key ${key.id}, fingerprint ${fingerprint(key)}`);
+  if (await options.confirm(`Trust key ${key.id} (${fingerprint(key)}) for everything from ${feed.url}?`)) return key;
+  throw new TreesError('NOT_CONFIRMED', `cannot add the feed ${feed.url}: its key ${key.id} was not accepted`, {
+    hint: 'compare the fingerprint with what the publisher tells you, or pass the key with --key',
+  });
+}
+
+function checkUnknown(known: readonly KnownFeed[], name: string, url: string): void {
+  const twin = known.find((feed) => feed.name === name || feed.url === url);
+  if (twin === undefined) return;
+  const what = twin.url === url ? `it is known as "${twin.name}"` : `the name "${name}" is taken by ${twin.url}`;
+  throw new TreesError('FEED_EXISTS', `cannot add the feed ${url}: ${what}`, {
+    hint: twin.url === url ? `\`trees feed rm ${twin.name}\` removes it` : 'choose another name with --name',
+  });
+}
+
+async function createFeed(root: string, feed: KnownFeed, fetched: Fetched, options: FeedsOptions): Promise<void> {
+  await lockFeeds(root, options, async () => {
+    checkUnknown(await listFeeds(root), feed.name, feed.url);
+    const temporary = await mkdtemp(join(feedsDirectory(root), '.add-'));
+    try {
+      await writeFile(join(temporary, recordFile.feed), formatFeedRecord(feed), { flush: true });
+      await writeIndex(temporary, fetched, options.now ?? new Date());
+      await rename(temporary, feedDirectory(root, feed.name));
+      await syncDirectory(feedsDirectory(root));
+    } catch (error) {
+      await rm(temporary, { recursive: true, force: true });
+      throw error;
+    }
+  });
+}
+
+/**
+ * Adds a feed: decides whom to trust, fetches and verifies the index, and only then writes anything.
+ * @throws TreesError USAGE, FEED_EXISTS, FEED_UNREACHABLE, FEED_UNTRUSTED, NOT_CONFIRMED, KEY_INVALID; as `verifyIndex`
+ */
+export async function addFeed(root: string, url: string, options: AddFeedOptions): Promise<IndexedFeed> {
+  const parsed = parseFeedUrl(url, options.cwd);
+  const name = checkFeedName(options.name ?? deriveFeedName(parsed));
+  checkUnknown(await listFeeds(root), name, parsed.href);
+  const source = openFeed(parsed.href, { githubServer: options.githubServer });
+  const keys = options.keys.length > 0 ? options.keys : [await confirmPublishedKey(source, options)];
+  const fetched = await fetchIndex(source, keys, { ...options, seen: undefined });
+  const added = (options.now ?? new Date()).toISOString();
+  const feed: KnownFeed = { name, url: parsed.href, keys, priority: options.priority ?? 0, added };
+  await createFeed(root, feed, fetched, options);
+  return { feed, index: fetched.index, stale: fetched.stale };
+}
+
+/**
+ * Forgets a feed, its keys and its index. Whether apps from it are still installed is the caller's question.
+ * @throws TreesError FEED_NOT_FOUND, LOCKED
+ */
+export async function removeFeed(root: string, nameOrUrl: string, options: FeedsOptions = {}): Promise<KnownFeed> {
+  const { name } = await findFeed(root, nameOrUrl);
+  return await lockFeeds(root, options, async () => {
+    const feed = await readFeedRecord(root, name);
+    if (feed === undefined) throw notFound(nameOrUrl, await listFeeds(root));
+    // Out of sight in one step, so that an interrupted removal leaves nothing that looks like a feed.
+    const trash = join(feedsDirectory(root), `.rm-${process.pid}-${name}`);
+    await rename(feedDirectory(root, name), trash);
+    await rm(trash, { recursive: true, force: true });
+    return feed;
+  });
+}

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import type { ReadableStream } from 'node:stream/web';
-import { isErrno, TreesError } from '../errors.js';
+import { TreesError } from '../errors.js';
 import type { Feed, FeedFile, OpenOptions } from './feed.js';
 
 /** Seconds until the server has to have answered with headers. */
@@ -25,8 +25,9 @@ function unreachable(target: string, why: string, cause?: unknown): TreesError {
 function innermost(error: unknown): string {
   let reason = error;
   while (reason instanceof Error && reason.cause !== undefined) reason = reason.cause;
-  if (isErrno(reason)) return reason.message === '' ? (reason.code ?? 'failed') : reason.message;
-  return reason instanceof Error ? reason.message : String(reason);
+  if (!(reason instanceof Error)) return String(reason);
+  // An AggregateError of several addresses has no message of its own.
+  return reason.message !== '' || !('code' in reason) ? reason.message : String(reason.code);
 }
 
 /**

@@ -1,0 +1,108 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import * as z from 'zod/mini';
+import { isErrno, TreesError } from '../errors.js';
+import { storePaths } from '../store/paths.js';
+import { encodePublicKey, type PublicKey, parsePublicKey } from './minisign.js';
+import type { SeenIndex } from './verify-index.js';
+
+/**
+ * What a store keeps of a feed, in `<root>/feeds/<name>/`: `feed.json` (what the user said), `state.json` (the newest
+ * index accepted so far), and that index with its signature.
+ */
+export const recordFile = { feed: 'feed.json', state: 'state.json' } as const;
+
+/** A feed that a store knows. */
+export interface KnownFeed {
+  readonly name: string;
+  readonly url: string;
+  /** Keys the user trusts for this feed. */
+  readonly keys: readonly PublicKey[];
+  /** Higher wins where two feeds offer the same app; equal ones go by name. */
+  readonly priority: number;
+  /** ISO 8601. */
+  readonly added: string;
+}
+
+export interface FeedState extends SeenIndex {
+  /** When the feed was last asked, ISO 8601. */
+  readonly refreshed: string;
+}
+
+const feedSchema = z.object({
+  url: z.string(),
+  keys: z.array(z.string()).check(z.minLength(1)),
+  priority: z.number(),
+  added: z.string(),
+});
+
+const stateSchema = z.object({
+  id: z.string(),
+  sequence: z.int().check(z.positive()),
+  sha256: z.string(),
+  refreshed: z.string(),
+});
+
+/** Directory of all feeds of a store. */
+export function feedsDirectory(root: string): string {
+  return storePaths(root).feeds;
+}
+
+export function feedDirectory(root: string, name: string): string {
+  return join(feedsDirectory(root), name);
+}
+
+async function readRecord<T>(path: string, schema: z.ZodMiniType<T>): Promise<T | undefined> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ENOTDIR')) return undefined;
+    throw error;
+  }
+  try {
+    return z.parse(schema, JSON.parse(text));
+  } catch (cause) {
+    throw new TreesError('STORE_CORRUPT', `cannot read ${path}: it is not what trees wrote`, {
+      hint: 'remove the feed and add it again: `trees feed rm NAME`, `trees feed add URL`',
+      cause,
+    });
+  }
+}
+
+/** @returns undefined if there is no such feed */
+export async function readFeedRecord(root: string, name: string): Promise<KnownFeed | undefined> {
+  const path = join(feedDirectory(root, name), recordFile.feed);
+  const record = await readRecord(path, feedSchema);
+  if (record === undefined) return undefined;
+  return { ...record, name, keys: record.keys.map((key) => parsePublicKey(key, path)) };
+}
+
+export function formatFeedRecord({ url, keys, priority, added }: KnownFeed): string {
+  return `${JSON.stringify({ url, keys: keys.map(encodePublicKey), priority, added }, undefined, 2)}\n`;
+}
+
+export async function readFeedState(root: string, name: string): Promise<FeedState | undefined> {
+  return await readRecord(join(feedDirectory(root, name), recordFile.state), stateSchema);
+}
+
+export function formatFeedState({ id, sequence, sha256, refreshed }: FeedState): string {
+  return `${JSON.stringify({ id, sequence, sha256, refreshed }, undefined, 2)}\n`;
+}
+
+/** Feeds of a store, highest priority first, then by name. Names that start with "." are feeds half added or removed. */
+export async function listFeeds(root: string): Promise<readonly KnownFeed[]> {
+  let names: string[];
+  try {
+    names = await readdir(feedsDirectory(root));
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ENOTDIR')) return [];
+    throw error;
+  }
+  const records = await Promise.all(
+    names.filter((name) => !name.startsWith('.')).map(async (name) => await readFeedRecord(root, name)),
+  );
+  return records
+    .filter((feed) => feed !== undefined)
+    .toSorted((a, b) => b.priority - a.priority || (a.name < b.name ? -1 : 1));
+}
