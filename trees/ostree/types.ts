@@ -1,4 +1,5 @@
 /** Plain types of the binding: options, results and the mapping of GVariant to JavaScript. */
+import type { DevInoCache } from './dev-ino-cache.js';
 
 /** Lowercase hexadecimal SHA-256, 64 digits. */
 export type Checksum = string;
@@ -14,7 +15,7 @@ export interface Cancellable {
 /**
  * A GVariant of the kinds that commit metadata holds. `type` is a GVariant type string.
  * JavaScript values: `s` string; `b` boolean; `y n q i u` number; `x t` bigint; `d` number; `ay` Uint8Array;
- * `a{sv}` Metadata; `aX` array of X's value; tuples arrays; `v` Variant.
+ * `a{sv}` Metadata; `aX` array of X's value; tuples and dictionary entries arrays; `v` Variant; `mX` X's value or undefined.
  */
 export interface Variant {
   readonly type: string;
@@ -24,6 +25,7 @@ export interface Variant {
 export type Metadata = Readonly<Record<string, Variant>>;
 
 export interface Xattr {
+  /** The name's bytes, without a terminating NUL. */
   readonly name: Uint8Array;
   readonly value: Uint8Array;
 }
@@ -103,9 +105,12 @@ export interface CheckoutOptions extends Cancellable {
   processPassthroughWhiteouts?: boolean;
   /** Path inside the commit; default the whole tree. */
   subpath?: string;
+  /** Fsync every file; by default none is, the caller syncs the file system once. */
   enableFsync?: boolean;
+  /** libostree's name for `requireHardlinks`. */
   noCopyFallback?: boolean;
-  devInoCache?: boolean;
+  /** Remembers which inode holds which object, for a later commit of the checkout. Not with `forceCopy`. */
+  devInoCache?: DevInoCache;
 }
 
 export interface DiffResult {
@@ -139,14 +144,30 @@ export interface DeltaInfo {
 export interface GenerateDeltaOptions extends Cancellable {
   from?: Checksum | undefined;
   to: Checksum;
+  /** Put the parts into the superblock: one file. */
   inlineParts?: boolean;
-  /** Megabytes; 0 makes the delta applicable offline. */
+  /** Megabytes (10^6 bytes); 0 makes the delta applicable offline. libostree's default is 4. */
   minFallbackSize?: number;
+  /** Megabytes, old and new file together. libostree's default is 128. */
   maxBsdiffSize?: number;
+  /** Megabytes of payload in a part. libostree's default is 32. */
   maxChunkSize?: number;
   disableBsdiff?: boolean;
+  /** Entries added to the front of the superblock's metadata. */
+  metadata?: Metadata;
   /** Output file; without it the delta goes into the repository. */
   filename?: string;
+}
+
+export interface PruneOptions extends Cancellable {
+  /** Only refs keep commits alive; otherwise every commit object does. */
+  refsOnly?: boolean;
+  /** Parents to keep per ref; -1, the default, keeps all. */
+  depth?: number;
+  /** Count, delete nothing. */
+  dryRun?: boolean;
+  /** How long to wait for the exclusive lock. Default 300 s. */
+  lockTimeout?: LockTimeout;
 }
 
 export interface PruneResult {
@@ -161,4 +182,149 @@ export interface FsckProblem {
   readonly checksum: Checksum;
   readonly problem: 'missing' | 'corrupt';
   readonly message: string;
+}
+
+/** Seconds, or for ever, or not at all. */
+export type LockTimeout = number | 'infinite' | 'try';
+export type LockKind = 'shared' | 'exclusive';
+
+export interface LockOptions extends Cancellable {
+  /** Default 300 s. Running out of time is an OstreeError `wouldBlock`. */
+  timeout?: LockTimeout;
+}
+
+export interface BeginTransactionOptions extends Cancellable {
+  /** How long to wait for the shared lock. Default 300 s. */
+  lockTimeout?: LockTimeout;
+}
+
+export interface TransactionStats {
+  readonly metadataObjectsTotal: number;
+  readonly metadataObjectsWritten: number;
+  readonly contentObjectsTotal: number;
+  readonly contentObjectsWritten: number;
+  readonly contentBytesWritten: number;
+  readonly devInoCacheHits: number;
+}
+
+export interface FsckOptions extends Cancellable {
+  /** Check what these commits reach; default every commit in the repository. */
+  commits?: readonly Checksum[];
+  onProgress?: (progress: FsckProgress) => void;
+}
+
+export interface FsckProgress {
+  readonly checked: number;
+  readonly total: number;
+}
+
+export interface CommitSize {
+  /** Everything that is not a directory. */
+  readonly files: number;
+  /** Bytes of regular files, unpacked; a file that appears twice counts twice. */
+  readonly size: number;
+}
+
+/** What may be changed about an entry while it is committed. */
+export interface EntryOverride {
+  /** Permission bits (0o7777); the file type stays. */
+  readonly mode?: number;
+  readonly uid?: number;
+  readonly gid?: number;
+}
+
+/** What a commit filter is told about an entry. */
+export interface EntryInfo {
+  /** Full `st_mode`. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** Bytes. */
+  readonly size: number;
+  readonly isDir: boolean;
+}
+
+/**
+ * How a directory becomes a tree. The declarative options run without leaving the worker thread; `filter` and `xattrs`
+ * call back into JavaScript for every entry and are slower by tens of microseconds each.
+ * Order: `exclude`, `owner`, `modeMask`, `modeSet`, `overrides`, `filter`, and last `canonicalPermissions`.
+ */
+export interface CommitModifierOptions {
+  /**
+   * Entries to leave out, with everything below. A string is an absolute path inside the tree; a RegExp is matched
+   * against that path (by PCRE: no `v`, `y` or `d` flags).
+   */
+  exclude?: ReadonlyArray<string | RegExp>;
+  /** Owner of everything. */
+  owner?: { readonly uid: number; readonly gid: number };
+  /** Permission bits to keep, `mode & modeMask`. */
+  modeMask?: number;
+  /** Permission bits to add, `mode | modeSet`. */
+  modeSet?: number;
+  /** By absolute path inside the tree. */
+  overrides?: ReadonlyMap<string, EntryOverride>;
+  /** Returns false to leave the entry out (with everything below), true to keep it, or what to change. */
+  filter?: (path: string, info: EntryInfo) => boolean | EntryOverride;
+  /** Extended attributes of an entry, in place of those on disk. */
+  xattrs?: (path: string, info: EntryInfo) => readonly Xattr[];
+  skipXattrs?: boolean;
+  /** Owner 0:0, no set-id bits, `0755`/`0644`: what `bare-user-only` needs. */
+  canonicalPermissions?: boolean;
+  devInoCache?: DevInoCache;
+  /** Trust the cache even where the repository's mode would forbid it. */
+  devInoCanonical?: boolean;
+  /** Move files into the repository instead of copying; the source is gone afterwards. */
+  consume?: boolean;
+  /** Record sizes in the commit (`ostree.sizes`). */
+  generateSizes?: boolean;
+}
+
+export interface CommitDirectoryOptions extends CommitModifierOptions, Cancellable {
+  parent?: Checksum | undefined;
+  subject?: string;
+  body?: string;
+  /** Seconds since the epoch. */
+  timestamp: number;
+  metadata?: Metadata;
+  /** Set in the same transaction. */
+  ref?: string;
+}
+
+export type NewFile = {
+  readonly uid: number;
+  readonly gid: number;
+  readonly xattrs?: readonly Xattr[];
+} & (
+  | {
+      readonly kind: 'regular';
+      readonly content: Uint8Array;
+      /** Permission bits, or the full `st_mode` of a regular file. */
+      readonly mode: number;
+    }
+  | { readonly kind: 'symlink'; readonly target: string; readonly mode?: number }
+);
+
+/** What a path of a mutable tree holds. Checksums of a changed directory are unknown until it is written. */
+export type MutableEntry =
+  | { readonly kind: 'file'; readonly checksum: Checksum }
+  | { readonly kind: 'directory'; readonly tree: Checksum | undefined; readonly meta: Checksum | undefined };
+
+export interface StaticDelta {
+  readonly from: Checksum | undefined;
+  readonly to: Checksum;
+}
+
+/** `core.min-free-space-*`: room that writing content leaves on the file system. */
+export type MinFreeSpace = { readonly percent: number } | { readonly size: number; readonly unit: 'MB' | 'GB' | 'TB' };
+
+export interface ObjectName {
+  readonly type: ObjectType;
+  readonly checksum: Checksum;
+}
+
+export interface ApplyDeltaOptions extends Cancellable {
+  /** Trust the checksums that the delta states for its objects and parts. Only for bytes that were verified. */
+  skipValidation?: boolean;
+  /** How long to wait for the shared lock. Default 300 s. */
+  lockTimeout?: LockTimeout;
 }
