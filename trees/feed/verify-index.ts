@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import validVersion from 'semver/functions/valid.js';
 import validRange from 'semver/ranges/valid.js';
 import * as z from 'zod/mini';
 import { TreesError } from '../errors.js';
@@ -64,6 +65,7 @@ function parseIndex(bytes: Uint8Array, origin: string): FeedIndex {
       `Expected JSON, got ${cause instanceof Error ? cause.message : 'something else'}`,
     );
   }
+  z.config(z.locales.en());
   const parsed = z.safeParse(indexSchema, document);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
@@ -79,6 +81,9 @@ function checkVersions(
 ): void {
   const seen = new Set<string>();
   for (const [index, entry] of versions.entries()) {
+    if (validVersion(entry.version) !== entry.version) {
+      throw options.fail(`${path}.versions[${index}].version`, `Expected a semantic version, got "${entry.version}"`);
+    }
     const id = `${entry.version} for ${entry.arch}`;
     if (seen.has(id)) throw options.fail(`${path}.versions[${index}]`, `${id} is listed twice`);
     seen.add(id);
