@@ -55,7 +55,8 @@ function assertSorted(entries: ReadonlyArray<{ readonly name: string }>): void {
   const names = entries.map((entry) => Buffer.from(entry.name));
   names.forEach((name, index) => {
     const previous = names[index - 1];
-    if (previous !== undefined && Buffer.compare(previous, name) >= 0) throw new Error(`names out of order at ${name}`);
+    if (previous !== undefined && Buffer.compare(previous, name) >= 0)
+      throw new Error(`names out of order at ${name.toString()}`);
   });
 }
 

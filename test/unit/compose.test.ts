@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { TreesError } from '../../trees/errors.js';
 import type { Checksum, Metadata } from '../../trees/ostree/types.js';
 import { composeTree } from '../../trees/store/compose.js';
@@ -22,7 +22,7 @@ async function write(repo: MemoryRepo, spec: Spec): Promise<{ tree: Checksum; me
     if (typeof value === 'string') files.push({ name, checksum: hash(value) });
     else dirs.push({ name, ...(await write(repo, value)) });
   }
-  return { tree: await repo.writeDirTree({ files, dirs }), meta: hash(`meta ${String(spec[''] ?? '')}`) };
+  return { tree: await repo.writeDirTree({ files, dirs }), meta: hash(['meta', spec['']]) };
 }
 
 async function commit(repo: MemoryRepo, spec: Spec, options: { timestamp?: number; metadata?: Metadata } = {}) {
@@ -53,7 +53,7 @@ async function flatten(repo: MemoryRepo, checksum: Checksum): Promise<Flat> {
 function model(base: Flat, layers: readonly Flat[]): Flat {
   const result = new Map(base);
   const hide = (path: string): void => {
-    for (const key of [...result.keys()]) {
+    for (const key of result.keys()) {
       if (key === path || key === `${path}/` || key.startsWith(`${path}/`)) result.delete(key);
     }
   };
@@ -62,7 +62,7 @@ function model(base: Flat, layers: readonly Flat[]): Flat {
       const name = path.slice(path.lastIndexOf('/') + 1);
       const dir = path.slice(0, path.lastIndexOf('/') + 1);
       if (name === '.wh..wh..opq') {
-        for (const key of [...result.keys()]) if (key !== dir && key.startsWith(dir)) result.delete(key);
+        for (const key of result.keys()) if (key !== dir && key.startsWith(dir)) result.delete(key);
       } else if (name.startsWith('.wh.')) hide(dir + name.slice('.wh.'.length));
     }
     for (const [path, value] of layer) {
@@ -88,10 +88,7 @@ const layerName = fc.oneof(
 function specArbitrary(name: fc.Arbitrary<string>): fc.Arbitrary<Spec> {
   const { dir } = fc.letrec<{ dir: Spec; node: string | Spec }>((tie) => ({
     dir: fc
-      .tuple(
-        fc.dictionary(name, tie('node') as fc.Arbitrary<string | Spec>, { maxKeys: 5, noNullPrototype: true }),
-        fc.constantFrom('755', '700'),
-      )
+      .tuple(fc.dictionary(name, tie('node'), { maxKeys: 5, noNullPrototype: true }), fc.constantFrom('755', '700'))
       .map(([entries, meta]) => ({ ...entries, '': meta })),
     node: fc.oneof({ depthSize: 'medium', withCrossShrink: true }, fc.constantFrom('x', 'y', 'z'), tie('dir')),
   }));
@@ -164,7 +161,6 @@ describe('composeTree', () => {
 
   it('commits identity, base, run spec and inputs, with sorted keys and the newest timestamp', async () => {
     const repo = new MemoryRepo();
-    const string = (value: string) => ({ type: 's', value });
     const base = await commit(
       repo,
       { a: '1' },
@@ -208,7 +204,6 @@ describe('composeTree', () => {
 
   it('refuses layers for another architecture', async () => {
     const repo = new MemoryRepo();
-    const arch = (value: string) => ({ metadata: { 'trees.arch': { type: 's', value } } });
     const base = await commit(repo, {}, arch('x86_64'));
     const layer = await commit(repo, { a: '1' }, arch('aarch64'));
     await assert.rejects(composeTree(repo, { base, layers: [layer] }), isInvalid(/x86_64, aarch64/));
@@ -244,6 +239,9 @@ describe('composeTree', () => {
     await assert.rejects(composeTree(repo, { base, layers: [layer] }), isInvalid(/twice/));
   });
 });
+
+const string = (value: string) => ({ type: 's', value });
+const arch = (value: string) => ({ metadata: { 'trees.arch': string(value) } });
 
 function isInvalid(message: RegExp): (error: unknown) => boolean {
   return (error) => error instanceof TreesError && error.code === 'LAYER_INVALID' && message.test(error.message);

@@ -1,0 +1,131 @@
+import * as z from 'zod/mini';
+import { TreesError } from '../errors.js';
+import type { Selection } from '../feed/select.js';
+import type { Checksum, Commit } from '../ostree/types.js';
+import { type RunSpec, runSpecSchema } from '../run/spec.js';
+import { makeGeneration, switchCurrent } from './checkout.js';
+import { composeTree } from './compose.js';
+import { currentNumber, type Generation, listGenerations, readGeneration } from './generations.js';
+import type { InstallTarget } from './install-plan.js';
+import { commitKey, refName } from './metadata.js';
+import type { Store } from './store.js';
+import { text } from './tree-commit.js';
+
+/**
+ * Composes base and layer, which are in the store, makes a generation of the tree and makes it current. A generation of
+ * the same tree that is there already (an earlier run was killed before the switch, or it was rolled back from) is taken.
+ * The caller holds the app's lock and the store's shared lock, and has cleaned up leftovers.
+ * @returns the generation that is current now
+ * @throws TreesError INDEX_INVALID if composing does not give what the publisher got, LAYER_INVALID
+ */
+export async function buildGeneration(
+  store: Store,
+  target: InstallTarget,
+  options: { fresh: boolean },
+): Promise<Generation> {
+  const { name, selection } = target;
+  const layer = await store.repo.readCommit(selection.app.commit);
+  checkIdentity(layer, selection);
+  const run = readRunSpec(layer);
+  const { tree, number } = await composeGeneration(store, target, options);
+  const existing = readGeneration(store.paths, name, number);
+  if (existing !== undefined) {
+    await switchCurrent(store, name, number);
+    return existing;
+  }
+  const { base, app, feed } = selection;
+  const { files, size } = await store.repo.commitSize(tree);
+  const generation: Generation = {
+    schema: 1,
+    number,
+    name,
+    app: selection.name,
+    version: app.version,
+    arch: app.arch,
+    summary: selection.summary,
+    feed: feed.feed.name,
+    base: { name: base.name, version: base.version.version, commit: base.version.commit },
+    layer: app.commit,
+    tree,
+    size,
+    files,
+    installed: new Date().toISOString(),
+    run,
+  };
+  await makeGeneration(store, generation);
+  await switchCurrent(store, name, number);
+  return generation;
+}
+
+/** Composes within a transaction that also sets the generation's ref, so that no prune finds the tree unreferenced. */
+async function composeGeneration(
+  store: Store,
+  { name, selection }: InstallTarget,
+  { fresh }: { fresh: boolean },
+): Promise<{ tree: Checksum; number: number }> {
+  await using transaction = await store.repo.beginTransaction({ signal: store.signal });
+  const tree = await composeTree(store.repo, {
+    base: selection.base.version.commit,
+    layers: [selection.app.commit],
+  });
+  checkTree(tree, selection);
+  const numbers = listGenerations(store.paths, name);
+  const current = currentNumber(store.paths, name);
+  const same = numbers.findLast(
+    (number) => number !== current && readGeneration(store.paths, name, number)?.tree === tree,
+  );
+  const number = same === undefined || fresh ? (numbers.at(-1) ?? 0) + 1 : same;
+  transaction.setRef(refName.tree(name, number), tree);
+  await transaction.commit();
+  return { tree, number };
+}
+
+/** Composition is deterministic, so on the base version that the publisher tested both must get the same tree. */
+function checkTree(tree: Checksum, { name, app, base }: Selection): void {
+  if (base.version.version !== app.base.tested || tree === app.base.tree) return;
+  throw new TreesError(
+    'INDEX_INVALID',
+    `cannot install ${name} ${app.version}: composing it on ${base.name} ${base.version.version} gives tree ${tree}, ` +
+      `the publisher got ${app.base.tree}`,
+    { hint: 'tell the publisher; this version was not published as it was tested' },
+  );
+}
+
+/** The index and the commit are signed each on its own; together they must speak of the same thing. */
+function checkIdentity(layer: Commit, { name, app }: Selection): void {
+  const expected = [
+    [commitKey.kind, 'layer'],
+    [commitKey.name, name],
+    [commitKey.version, app.version],
+    [commitKey.arch, app.arch],
+  ] as const;
+  for (const [key, value] of expected) {
+    const found = text(layer, key);
+    if (found !== value) {
+      throw new TreesError(
+        'LAYER_INVALID',
+        `cannot install ${name} ${app.version}: Expected ${key} of commit ${layer.checksum} to be "${value}", got ` +
+          (found === undefined ? 'nothing' : JSON.stringify(found)),
+        { hint: 'tell the publisher; the index lists a commit of something else' },
+      );
+    }
+  }
+}
+
+function readRunSpec(layer: Commit): RunSpec {
+  const json = text(layer, commitKey.run);
+  if (json === undefined) return {};
+  try {
+    return z.parse(runSpecSchema, JSON.parse(json));
+  } catch (cause) {
+    const why = cause instanceof z.core.$ZodError ? z.prettifyError(cause) : String(cause);
+    throw new TreesError(
+      'LAYER_INVALID',
+      `cannot read how the app runs (${commitKey.run} of ${layer.checksum}): ${why}`,
+      {
+        hint: 'it may be made for a newer trees; update trees, or tell the publisher',
+        cause,
+      },
+    );
+  }
+}

@@ -1,0 +1,136 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { applyBundle } from '../delta/apply.js';
+import { TreesError } from '../errors.js';
+import { verifyCommitSignature } from '../feed/commit-signature.js';
+import { fetchBundle } from '../feed/download.js';
+import type { Feed } from '../feed/feed.js';
+import type { PathPlan } from '../feed/path.js';
+import type { BundleEntry } from '../feed/schema.js';
+import type { Selection } from '../feed/select.js';
+import { planBundles, refOf } from './install-plan.js';
+import { acquireLock } from './locks.js';
+import { type Store, throwIfCancelled, wholeCommits } from './store.js';
+
+/** A bundle that did not work, and why. */
+export interface FailedBundle {
+  readonly file: string;
+  readonly code: string;
+  readonly reason: string;
+}
+
+export interface Fetched {
+  /** Bytes of the bundles that were applied. */
+  readonly bytes: number;
+  readonly bundles: readonly string[];
+  /** Bundles that were given up for another way. */
+  readonly fallback: readonly FailedBundle[];
+}
+
+/** Failures that another bundle would only meet again. */
+const FINAL = new Set(['CANCELLED', 'NO_SPACE', 'LOCKED', 'NATIVE_MISSING', 'STORE_UNUSABLE', 'STORE_CORRUPT']);
+
+/**
+ * Brings the base and the layer of a selection into the store, each under its ref. When a bundle fails in whatever
+ * way, the next cheapest chain of bundles is taken and the user is told. The caller holds the store's shared lock.
+ * @throws TreesError the first failure, once no chain is left
+ */
+export async function fetchCommits(store: Store, feed: Feed, selection: Selection): Promise<Fetched> {
+  const failed = new Set<string>();
+  const fallback: FailedBundle[] = [];
+  const bundles: string[] = [];
+  let bytes = 0;
+  let first: unknown;
+  for (;;) {
+    throwIfCancelled(store.signal, 'the installation');
+    const plan = nextPlan(selection, await wholeCommits(store.repo), { failed, first, fallback });
+    const [bundle] = plan.edges;
+    if (bundle === undefined) return { bytes, bundles, fallback };
+    try {
+      await fetchAndApply(store, feed, { bundle, selection });
+      bundles.push(bundle.file);
+      bytes += bundle.size;
+    } catch (error) {
+      if (error instanceof TreesError && FINAL.has(error.code)) throw error;
+      if (store.signal?.aborted === true) throw error;
+      first ??= error;
+      failed.add(bundle.sha256);
+      fallback.push(describe(bundle, error));
+      store.reporter.warn(`bundle ${bundle.file} did not work, looking for another way: ${message(error)}`);
+    }
+  }
+}
+
+function nextPlan(
+  selection: Selection,
+  have: ReadonlySet<string>,
+  state: { failed: ReadonlySet<string>; first: unknown; fallback: readonly FailedBundle[] },
+): PathPlan {
+  try {
+    return planBundles(selection, have, state.failed);
+  } catch (error) {
+    if (state.first === undefined) throw error;
+    // The reason why the first bundle failed says more than that none is left.
+    if (state.first instanceof TreesError) {
+      throw new TreesError(state.first.code, state.first.message, {
+        hint: state.first.hint ?? 'there is no other bundle to try',
+        cause: state.first,
+        details: { ...state.first.details, fallback: state.fallback },
+      });
+    }
+    throw new TreesError('BUNDLE_CORRUPT', `cannot install ${selection.name}: ${message(state.first)}`, {
+      hint: 'there is no other bundle to try; tell the publisher',
+      cause: state.first,
+      details: { fallback: state.fallback },
+    });
+  }
+}
+
+async function fetchAndApply(
+  store: Store,
+  feed: Feed,
+  { bundle, selection }: { bundle: BundleEntry; selection: Selection },
+): Promise<void> {
+  // Two installs that need the same base: one fetches, the other waits and finds it there.
+  const lock = await acquireLock(join(store.paths.locks, `bundle-${bundle.sha256}.lock`), 'exclusive', {
+    what: `bundle ${bundle.file}`,
+    command: `fetch ${bundle.file}`,
+    timeout: Number.MAX_SAFE_INTEGER,
+    signal: store.signal,
+    reporter: store.reporter,
+  });
+  try {
+    if ((await wholeCommits(store.repo)).has(bundle.to)) return;
+    const path = await fetchBundle(feed, bundle, store.paths.downloads, {
+      signal: store.signal,
+      reporter: store.reporter,
+    });
+    try {
+      await applyBundle({
+        repoPath: store.paths.repo,
+        path,
+        expect: { from: bundle.from ?? undefined, to: bundle.to, rawSize: bundle.rawSize },
+        ref: refOf(selection.feed.index, bundle.to),
+        verifyCommit: (commit, metadata) => {
+          verifyCommitSignature(commit, metadata, { keys: selection.feed.feed.keys, checksum: bundle.to });
+        },
+        signal: store.signal,
+        reporter: store.reporter,
+      });
+    } finally {
+      // A bundle that fails here has the published digest: fetching the same bytes again would not help.
+      if (store.signal?.aborted !== true) await rm(path, { force: true });
+    }
+  } finally {
+    lock.releaseAndDelete();
+  }
+}
+
+function describe(bundle: BundleEntry, error: unknown): FailedBundle {
+  const code = error instanceof TreesError ? error.code : 'INTERNAL';
+  return { file: bundle.file, code, reason: message(error) };
+}
+
+function message(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,72 @@
+import { randomBytes } from 'node:crypto';
+import { open, readdir, rename, rm, symlink, unlink } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { isErrno } from '../errors.js';
+
+/** A name beside `path` that nobody else uses. Starts with a dot, so that it is never an app or a generation. */
+export function temporaryName(path: string, purpose: string): string {
+  return join(dirname(path), `.${purpose}-${randomBytes(6).toString('hex')}`);
+}
+
+/** Makes what happened to a directory's entries survive a power cut. */
+export async function syncDirectory(path: string): Promise<void> {
+  const handle = await open(path, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Points a symlink at `target` by one rename: at every instant it is the old or the new one. */
+export async function replaceSymlink(path: string, target: string): Promise<void> {
+  const temporary = temporaryName(path, 'link');
+  await symlink(target, temporary);
+  try {
+    await rename(temporary, path);
+  } catch (error) {
+    await unlink(temporary);
+    throw error;
+  }
+  await syncDirectory(dirname(path));
+}
+
+/** Deletes a directory and all below it. Nothing at `path` is fine. */
+export async function removeTree(path: string): Promise<void> {
+  try {
+    await rm(path, { recursive: true, force: true });
+  } catch (error) {
+    // A user's own link tree may have directories without the owner's write permission; root is not held up by that.
+    if (!isErrno(error, 'EACCES', 'EPERM', 'ENOTEMPTY')) throw error;
+    await makeWritable(path);
+    await rm(path, { recursive: true, force: true });
+  }
+}
+
+/** Moves a directory out of its place, then deletes it: nobody ever sees it half deleted under its name. */
+export async function discardTree(path: string): Promise<void> {
+  const trash = temporaryName(path, 'trash');
+  try {
+    await rename(path, trash);
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return;
+    throw error;
+  }
+  await removeTree(trash);
+}
+
+async function makeWritable(directory: string): Promise<void> {
+  // By descriptor, so that no symlink is followed out of the tree.
+  const handle = await open(directory, 'r').catch(() => undefined);
+  if (handle === undefined) return;
+  try {
+    const info = await handle.stat();
+    if (!info.isDirectory()) return;
+    await handle.chmod((info.mode & 0o7777) | 0o700);
+  } finally {
+    await handle.close();
+  }
+  for (const entry of await readdir(directory, { withFileTypes: true })) {
+    if (entry.isDirectory()) await makeWritable(join(directory, entry.name));
+  }
+}

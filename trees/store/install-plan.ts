@@ -1,0 +1,125 @@
+import satisfies from 'semver/functions/satisfies.js';
+import { TreesError, usageError } from '../errors.js';
+import type { IndexedFeed } from '../feed/feeds.js';
+import { type PathPlan, planPaths } from '../feed/path.js';
+import type { BaseVersion, FeedIndex } from '../feed/schema.js';
+import { type Selection, selectApp } from '../feed/select.js';
+import type { Checksum } from '../ostree/types.js';
+import { type InstalledApp, isAppName, listInstalled, readInstalled } from './generations.js';
+import { refName } from './metadata.js';
+import type { StorePaths } from './paths.js';
+
+export interface InstallRequest {
+  /** `NAME`, `NAME@RANGE` or `FEED/NAME@RANGE`. */
+  readonly app: string;
+  /** `BASE` or `BASE@RANGE`. */
+  readonly base?: string | undefined;
+  /** Install under this name; default the app's. */
+  readonly name?: string | undefined;
+  /** Clear and install again even if it is there. */
+  readonly force?: boolean | undefined;
+  readonly arch: string;
+  /** Look only in this feed. */
+  readonly feed?: string | undefined;
+}
+
+/** What to install, decided; nothing has been changed yet. */
+export interface InstallTarget {
+  readonly name: string;
+  readonly selection: Selection;
+  readonly installed: InstalledApp | undefined;
+  /** It is installed at just this version on a fitting base, and nothing forces doing it again. */
+  readonly done: boolean;
+}
+
+/**
+ * Decides what a request means against what the feeds offer and what is installed. Reads only.
+ * @throws TreesError as `selectApp`; USAGE for an impossible name; PATH_CONFLICT if another app has the name
+ */
+export function chooseTarget(feeds: readonly IndexedFeed[], paths: StorePaths, request: InstallRequest): InstallTarget {
+  const found = selectApp(feeds, request);
+  const name = request.name ?? found.name;
+  if (!isAppName(name)) {
+    throw usageError(
+      `Expected name to be lowercase letters, digits, ".", "_" and "-", starting with a letter or digit, got "${name}"`,
+    );
+  }
+  const installed = readInstalled(paths, name);
+  if (installed !== undefined && installed.current.app !== found.name && request.force !== true) {
+    throw new TreesError(
+      'PATH_CONFLICT',
+      `cannot install ${found.name} as "${name}": that is ${installed.current.app}`,
+      {
+        hint: `choose another name with --name, or replace it with --force`,
+      },
+    );
+  }
+  const selection = request.base?.includes('@') === true ? found : onInstalledBase(found, paths);
+  const current = installed?.current;
+  const done =
+    request.force !== true &&
+    current?.layer === selection.app.commit &&
+    (current.base.commit === selection.base.version.commit ||
+      (request.base === undefined && satisfies(current.base.version, selection.app.base.range)));
+  return { name, selection, installed, done };
+}
+
+/**
+ * All apps on a base share one installed version of it: a newer one is what `update` brings, to all of them. So the
+ * newest version that is in use here is taken if the app can work with it and the feed still offers it.
+ */
+function onInstalledBase(selection: Selection, paths: StorePaths): Selection {
+  const { name } = selection.base;
+  const inUse = new Set(
+    listInstalled(paths)
+      .map((app) => app.current.base)
+      .filter((base) => base.name === name)
+      .map((base) => base.commit),
+  );
+  const offered = selection.feed.index.bases[name]?.versions ?? [];
+  const usable = offered.filter(
+    (version) =>
+      inUse.has(version.commit) &&
+      version.arch === selection.app.arch &&
+      satisfies(version.version, selection.app.base.range),
+  );
+  const best = usable.reduce<BaseVersion | undefined>(
+    (newest, version) => (newest === undefined || satisfies(version.version, `>${newest.version}`) ? version : newest),
+    undefined,
+  );
+  return best === undefined ? selection : { ...selection, base: { name, version: best } };
+}
+
+/**
+ * The bundles to fetch for a selection.
+ * @param exclude bundles (by sha256) that have failed
+ * @throws TreesError VERSION_NOT_FOUND if no chain of published bundles leads there
+ */
+export function planBundles(
+  selection: Selection,
+  have: ReadonlySet<Checksum>,
+  exclude: ReadonlySet<string> = new Set(),
+): PathPlan {
+  const wants = [selection.base.version.commit, selection.app.commit].filter((commit) => !have.has(commit));
+  const plan = planPaths(selection.feed.index.bundles, have, wants, { exclude });
+  if (plan !== undefined) return plan;
+  throw new TreesError(
+    'VERSION_NOT_FOUND',
+    `cannot install ${selection.name} ${selection.app.version}: ` +
+      `no chain of bundles of feed ${selection.feed.feed.name} leads there${exclude.size > 0 ? ' without the ones that failed' : ''}`,
+    { hint: 'tell the publisher: every version needs a way from nothing or from its base' },
+  );
+}
+
+/** The ref that keeps a commit of an index alive; the index was checked to know every commit it has bundles to. */
+export function refOf(index: FeedIndex, commit: Checksum): string {
+  for (const [name, base] of Object.entries(index.bases)) {
+    const version = base.versions.find((candidate) => candidate.commit === commit);
+    if (version !== undefined) return refName.base(name, version.arch, version.version);
+  }
+  for (const [name, app] of Object.entries(index.apps)) {
+    const version = app.versions.find((candidate) => candidate.commit === commit);
+    if (version !== undefined) return refName.layer(name, version.arch, version.version);
+  }
+  throw new TreesError('INDEX_INVALID', `cannot place commit ${commit}: the index names no version of it`);
+}

@@ -1,0 +1,109 @@
+import { openFeed } from '../feed/open.js';
+import type { PathPlan } from '../feed/path.js';
+import type { Checksum } from '../ostree/types.js';
+import { buildGeneration } from './build-tree.js';
+import { type FailedBundle, fetchCommits } from './fetch-commits.js';
+import type { Generation } from './generations.js';
+import { chooseTarget, type InstallRequest, type InstallTarget, planBundles } from './install-plan.js';
+import { cleanLeftovers } from './leftovers.js';
+import { loadOffers } from './offers.js';
+import { storePaths } from './paths.js';
+import { discardGenerations } from './remove.js';
+import { estimateSpace, requireSpace, type SpaceEstimate } from './space.js';
+import { openExistingStore, openStore, type Store, type StoreOptions, wholeCommits } from './store.js';
+
+export interface InstallOptions extends StoreOptions, InstallRequest {
+  /** Accept an expired index. */
+  readonly allowStale?: boolean | undefined;
+  /** Base URL of GitHub, for `github:` feeds. */
+  readonly githubServer?: string | undefined;
+}
+
+export interface InstallResult {
+  /** `unchanged`: it was there already and nothing was done. */
+  readonly action: 'installed' | 'unchanged';
+  readonly generation: Generation;
+  /** What was current before, if that is another generation. */
+  readonly previous: Generation | undefined;
+  /** Bytes fetched. */
+  readonly fetched: number;
+  readonly bundles: readonly string[];
+  /** Bundles that failed, so that another way was taken. */
+  readonly fallback: readonly FailedBundle[];
+}
+
+/** What an installation would do. */
+export interface InstallPlan {
+  readonly target: InstallTarget;
+  readonly path: PathPlan;
+  readonly space: SpaceEstimate;
+}
+
+/**
+ * Installs an app and makes it current. Whatever happens on the way, `current` is the old or the new generation,
+ * whole, and the same call again finishes the job.
+ * @throws TreesError
+ */
+export async function installApp(options: InstallOptions): Promise<InstallResult> {
+  const paths = storePaths(options.root);
+  const offers = await loadOffers(options.root, { ...options, refresh: true });
+  const early = chooseTarget(offers.feeds, paths, options);
+  if (early.done && early.installed !== undefined) return unchanged(early.installed.current);
+
+  using store = await openStore(options);
+  using _app = await store.lockApp(early.name);
+  using _store = await store.lockStore('shared');
+  // Whoever held the lock before us may have done the work.
+  const target = chooseTarget(offers.feeds, paths, options);
+  if (target.done && target.installed !== undefined) return unchanged(target.installed.current);
+
+  await cleanLeftovers(store, target.name);
+  const have = await wholeCommits(store.repo);
+  const path = planBundles(target.selection, have);
+  requireSpace(store.paths.root, await spaceFor(store.paths.root, target, path));
+  return await install(store, target, options);
+}
+
+async function install(store: Store, target: InstallTarget, options: InstallOptions): Promise<InstallResult> {
+  const { selection, installed } = target;
+  const feed = openFeed(selection.feed.feed.url, { githubServer: options.githubServer });
+  const fetched = await fetchCommits(store, feed, selection);
+  const generation = await buildGeneration(store, target, { fresh: options.force === true });
+  if (options.force === true) {
+    const others = (installed?.generations ?? []).filter((number) => number !== generation.number);
+    const kept = await discardGenerations(store, target.name, others);
+    if (kept.length > 0) store.reporter.warn(`generations in use were kept: ${kept.join(', ')}`);
+  }
+  const previous = installed?.current.number === generation.number ? undefined : installed?.current;
+  return {
+    action: 'installed',
+    generation,
+    previous,
+    fetched: fetched.bytes,
+    bundles: fetched.bundles,
+    fallback: fetched.fallback,
+  };
+}
+
+/**
+ * What `installApp` would do, from the last verified indexes. Changes nothing, not even an index.
+ * @throws TreesError as `installApp` would before it changes anything, but not for lack of space: that is in the result
+ */
+export async function planInstall(options: InstallOptions): Promise<InstallPlan> {
+  const paths = storePaths(options.root);
+  const offers = await loadOffers(options.root, { ...options, refresh: false });
+  const target = chooseTarget(offers.feeds, paths, options);
+  using store = await openExistingStore(options);
+  const have = store === undefined ? new Set<Checksum>() : await wholeCommits(store.repo);
+  const path = planBundles(target.selection, have);
+  return { target, path, space: await spaceFor(paths.root, target, path) };
+}
+
+async function spaceFor(root: string, { selection }: InstallTarget, path: PathPlan): Promise<SpaceEstimate> {
+  const files = selection.base.version.files + selection.app.files;
+  return await estimateSpace(root, { fetch: path.bytes, write: path.writes, files });
+}
+
+function unchanged(generation: Generation): InstallResult {
+  return { action: 'unchanged', generation, previous: undefined, fetched: 0, bundles: [], fallback: [] };
+}

@@ -1,0 +1,150 @@
+import { mkdir, readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isErrno, TreesError } from '../errors.js';
+import { type Checksum, Repo, type RepoMode } from '../ostree/index.js';
+import { type Reporter, silentReporter } from '../reporter.js';
+import { acquireLock, type Lock, type LockKind } from './locks.js';
+import { type StorePaths, storePaths } from './paths.js';
+import { checkUsable, createRoot, unusable } from './usable.js';
+
+/** What every operation on a store takes. */
+export interface StoreOptions {
+  /** `settings.root` */
+  readonly root: string;
+  /** Seconds to wait for other processes. */
+  readonly lockTimeout: number;
+  /** What is being done, for those who wait for us: `install etcd`. */
+  readonly command: string;
+  readonly reporter?: Reporter | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** An open store. Dispose of it to close the repository. */
+export interface Store extends Disposable {
+  readonly paths: StorePaths;
+  readonly repo: Repo;
+  /** How link trees are made: `none` keeps owners and modes (bare repository), `user` cannot. */
+  readonly checkoutMode: 'none' | 'user';
+  readonly reporter: Reporter;
+  readonly signal: AbortSignal | undefined;
+  readonly lockTimeout: number;
+  /** One writer per app. Taken before the store's lock, never while holding it. */
+  lockApp(name: string): Promise<Lock>;
+  /** Shared by whatever adds objects, exclusive for what deletes them. Taken last. */
+  lockStore(kind: LockKind): Promise<Lock>;
+}
+
+/** Kept free on the file system for everybody else; libostree's default is 3 % of it, however large that is. */
+const MIN_FREE = '64MB';
+
+/**
+ * Opens the store, creating it if it is not there.
+ * @throws TreesError STORE_UNUSABLE, before anything is changed
+ */
+export async function openStore(options: StoreOptions): Promise<Store> {
+  const paths = storePaths(options.root);
+  const exists = await checkUsable(paths.root);
+  if (!exists) await createRoot(paths.root);
+  await createDirectories(paths);
+  return storeOf(await openRepo(paths, options), paths, options);
+}
+
+/** Opens the store for looking at it; undefined if there is none. */
+export async function openExistingStore(options: StoreOptions): Promise<Store | undefined> {
+  const paths = storePaths(options.root);
+  try {
+    await stat(join(paths.repo, 'config'));
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ENOTDIR')) return undefined;
+    throw unusable(paths.root, error instanceof Error ? error.message : String(error));
+  }
+  return storeOf(await Repo.open(paths.repo), paths, options);
+}
+
+/** Commits that are whole: a ref is only ever set together with all objects of its commit. */
+export async function wholeCommits(repo: Repo): Promise<Set<Checksum>> {
+  const whole = new Set<Checksum>();
+  for (const commit of new Set((await repo.listRefs()).values())) {
+    if ((await repo.hasObject('commit', commit)) && !(await repo.isCommitPartial(commit))) whole.add(commit);
+  }
+  return whole;
+}
+
+async function createDirectories(paths: StorePaths): Promise<void> {
+  for (const directory of [paths.locks, paths.apps, paths.data, paths.downloads]) {
+    try {
+      await mkdir(directory, { recursive: true });
+    } catch (error) {
+      throw unusable(paths.root, error instanceof Error ? error.message : String(error));
+    }
+  }
+}
+
+async function openRepo(paths: StorePaths, options: StoreOptions): Promise<Repo> {
+  using _lock = await acquireLock(join(paths.locks, 'create.lock'), 'exclusive', lockOptions(options, paths));
+  if (await isComplete(paths.repo)) return await Repo.open(paths.repo);
+  const mode: RepoMode = process.geteuid?.() === 0 ? 'bare' : 'bare-user';
+  let repo: Repo;
+  try {
+    repo = await Repo.create(paths.repo, { mode });
+  } catch (error) {
+    throw unusable(
+      paths.root,
+      `cannot create the repository (${error instanceof Error ? error.message : String(error)})`,
+    );
+  }
+  await repo.setConfig('core', 'min-free-space-size', MIN_FREE);
+  return repo;
+}
+
+/** A kill while the repository is created may leave a part of it; creating again completes that. */
+async function isComplete(repo: string): Promise<boolean> {
+  try {
+    const entries = await readdir(repo);
+    return ['config', 'objects', 'refs', 'tmp', 'state'].every((entry) => entries.includes(entry));
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return false;
+    throw error;
+  }
+}
+
+function storeOf(repo: Repo, paths: StorePaths, options: StoreOptions): Store {
+  if (repo.mode !== 'bare' && repo.mode !== 'bare-user') {
+    repo.close();
+    throw unusable(paths.root, `Expected its repository to be bare or bare-user, got ${repo.mode}`);
+  }
+  if (repo.mode === 'bare' && process.geteuid?.() !== 0) {
+    repo.close();
+    throw unusable(paths.root, 'it keeps real owners and modes, which only root can', 'run as root');
+  }
+  return {
+    paths,
+    repo,
+    checkoutMode: repo.mode === 'bare' ? 'none' : 'user',
+    reporter: options.reporter ?? silentReporter,
+    signal: options.signal,
+    lockTimeout: options.lockTimeout,
+    lockApp: async (name) =>
+      await acquireLock(join(paths.locks, `app-${name}.lock`), 'exclusive', {
+        ...lockOptions(options, paths),
+        what: `app "${name}"`,
+      }),
+    lockStore: async (kind) => await acquireLock(join(paths.locks, 'store.lock'), kind, lockOptions(options, paths)),
+    [Symbol.dispose]: () => repo.close(),
+  };
+}
+
+function lockOptions(options: StoreOptions, paths: StorePaths) {
+  return {
+    what: `the store ${paths.root}`,
+    command: options.command,
+    timeout: options.lockTimeout,
+    signal: options.signal,
+    reporter: options.reporter,
+  };
+}
+
+/** Rethrows a cancellation as ours; for the points between two steps. */
+export function throwIfCancelled(signal: AbortSignal | undefined, what: string): void {
+  if (signal?.aborted === true) throw new TreesError('CANCELLED', `${what} was cancelled`);
+}
