@@ -1,0 +1,106 @@
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { basename, join } from 'node:path';
+
+/** One request as it arrived. */
+export interface Seen {
+  readonly url: string;
+  readonly range: string | undefined;
+  readonly headers: IncomingMessage['headers'];
+}
+
+export type Fault =
+  /** Send this many bytes of the body, then close the connection. */
+  | { readonly kind: 'cut'; readonly after: number }
+  | { readonly kind: 'status'; readonly status: number }
+  | { readonly kind: 'redirect'; readonly to: string };
+
+/** Serves one directory over HTTP on the loopback interface, whatever the directory part of the request, with faults on demand. */
+export interface FeedServer extends AsyncDisposable {
+  readonly origin: string;
+  readonly seen: Seen[];
+  /** Whether Range is honoured; set to false to imitate servers that send the whole file instead. */
+  ranges: boolean;
+  /** The next requests for `file` fail in these ways, in order. */
+  fail(file: string, ...faults: Fault[]): void;
+}
+
+export async function serveDirectory(directory: string): Promise<FeedServer> {
+  const seen: Seen[] = [];
+  const faults = new Map<string, Fault[]>();
+  const state = { ranges: true };
+
+  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const url = request.url ?? '/';
+    const file = basename(decodeURIComponent(url));
+    const range = request.headers.range;
+    seen.push({ url, range, headers: request.headers });
+    const fault = faults.get(file)?.shift();
+    if (fault?.kind === 'status') {
+      response.writeHead(fault.status).end();
+      return;
+    }
+    if (fault?.kind === 'redirect') {
+      response.writeHead(302, { location: fault.to }).end();
+      return;
+    }
+    const path = join(directory, file);
+    const size = await stat(path).then(
+      (found) => found.size,
+      () => undefined,
+    );
+    if (size === undefined) {
+      response.writeHead(404).end();
+      return;
+    }
+    const start = state.ranges ? Number(/^bytes=(\d+)-$/.exec(range ?? '')?.[1] ?? 0) : 0;
+    if (start > 0 && start >= size) {
+      response.writeHead(416, { 'content-range': `bytes */${size}` }).end();
+      return;
+    }
+    const headers = { 'content-length': size - start };
+    if (start > 0) response.writeHead(206, { ...headers, 'content-range': `bytes ${start}-${size - 1}/${size}` });
+    else response.writeHead(200, headers);
+    if (fault === undefined) {
+      createReadStream(path, { start }).pipe(response);
+      return;
+    }
+    if (fault.after === 0) {
+      response.flushHeaders();
+      response.destroy();
+      return;
+    }
+    for await (const chunk of createReadStream(path, { start, end: start + fault.after - 1 })) response.write(chunk);
+    // Let the bytes leave before the connection is reset.
+    setTimeout(() => response.destroy(), 20);
+  }
+
+  const server = createServer((request, response) => {
+    answer(request, response).catch(() => response.destroy());
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  const { port } = server.address() as AddressInfo;
+  return {
+    origin: `http://127.0.0.1:${port}`,
+    seen,
+    get ranges() {
+      return state.ranges;
+    },
+    set ranges(value) {
+      state.ranges = value;
+    },
+    fail(file, ...list) {
+      faults.set(file, list);
+    },
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      await new Promise((resolve) => {
+        server.close(resolve);
+      });
+    },
+  };
+}
