@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { applyBundle } from '../delta/apply.js';
+import { applyBundle } from '../delta/index.js';
 import { TreesError } from '../errors.js';
 import { verifyCommitSignature } from '../feed/commit-signature.js';
 import { fetchBundle } from '../feed/download.js';
@@ -106,17 +106,19 @@ async function fetchAndApply(
       reporter: store.reporter,
     });
     try {
+      using task = store.reporter.task(`apply ${bundle.file}`, { total: bundle.writes, unit: 'bytes' });
       await applyBundle({
         repoPath: store.paths.repo,
         path,
-        expect: { from: bundle.from ?? undefined, to: bundle.to, rawSize: bundle.rawSize },
+        expect: { size: bundle.size, from: bundle.from, to: bundle.to },
         ref: refOf(selection.feed.index, bundle.to),
         verifyCommit: (commit, metadata) => {
           verifyCommitSignature(commit, metadata, { keys: selection.feed.feed.keys, checksum: bundle.to });
         },
+        onProgress: ({ done }) => task.update(done),
         signal: store.signal,
-        reporter: store.reporter,
       });
+      task.done();
     } finally {
       // A bundle that fails here has the published digest: fetching the same bytes again would not help.
       if (store.signal?.aborted !== true) await rm(path, { force: true });

@@ -24,9 +24,7 @@ export async function pruneStore(store: Store): Promise<Pruned> {
   // libostree deletes staging directories of killed transactions when one commits.
   await using transaction = await repo.beginTransaction();
   await transaction.commit();
-  // libostree 2022.7 computes what is reachable before it takes its own lock (fixed in 2023): take it ourselves.
-  using _lock = await repo.lock('exclusive', { timeout: store.lockTimeout });
-  const result = await repo.prune({ refsOnly: true, depth: 0 });
+  const result = await repo.prune({ refsOnly: true, depth: 0, lockTimeout: store.lockTimeout });
   for (const name of await readdir(paths.downloads)) await rm(join(paths.downloads, name), { force: true });
   return { refs, objects: result.objectsPruned, freed: result.freed };
 }

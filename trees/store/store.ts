@@ -35,7 +35,7 @@ export interface Store extends Disposable {
 }
 
 /** Kept free on the file system for everybody else; libostree's default is 3 % of it, however large that is. */
-const MIN_FREE = '64MB';
+const MIN_FREE = { size: 64, unit: 'MB' } as const;
 
 /**
  * Opens the store, creating it if it is not there.
@@ -93,7 +93,7 @@ async function openRepo(paths: StorePaths, options: StoreOptions): Promise<Repo>
       `cannot create the repository (${error instanceof Error ? error.message : String(error)})`,
     );
   }
-  await repo.setConfig('core', 'min-free-space-size', MIN_FREE);
+  await repo.setMinFreeSpace(MIN_FREE);
   return repo;
 }
 

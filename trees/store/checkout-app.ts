@@ -1,0 +1,38 @@
+import { join } from 'node:path';
+import { TreesError } from '../errors.js';
+import { checkoutInto, type IntoResult } from './checkout-into.js';
+import { type Generation, IN_USE_FILE, requireInstalled } from './generations.js';
+import { type Lock, tryLock } from './locks.js';
+import { storePaths } from './paths.js';
+import type { StoreOptions } from './store.js';
+
+export interface CheckoutAppOptions extends StoreOptions {
+  readonly name: string;
+  /** Directory to add the tree to. */
+  readonly target: string;
+  readonly force: boolean;
+  readonly copy: boolean;
+}
+
+/**
+ * Adds the current tree of an installed app to a directory; see `checkoutInto`.
+ * @throws TreesError APP_NOT_INSTALLED and as `checkoutInto`
+ */
+export function checkoutApp(options: CheckoutAppOptions): IntoResult {
+  const paths = storePaths(options.root);
+  const { current } = requireInstalled(paths, options.name);
+  using _use = useGeneration(options.root, current);
+  return checkoutInto(paths.rootfs(current.name, current.number), options.target, {
+    force: options.force,
+    copy: options.copy,
+    store: options.root,
+    signal: options.signal,
+  });
+}
+
+/** Keeps a generation from being removed, as a running container does. @throws TreesError LOCKED */
+function useGeneration(root: string, { name, number }: Generation): Lock {
+  const lock = tryLock(join(storePaths(root).generation(name, number), IN_USE_FILE), 'shared');
+  if (lock !== undefined) return lock;
+  throw new TreesError('LOCKED', `cannot use generation ${number} of ${name}: it is being removed`);
+}
