@@ -1,0 +1,16 @@
+/** Bundles: creating, reading and applying them. */
+export { applyBundle } from './apply.js';
+export { createBundle } from './create.js';
+export { bundleInfo } from './info.js';
+export type {
+  AppliedBundle,
+  ApplyBundleOptions,
+  BundleCommit,
+  BundleEncoding,
+  BundleInfo,
+  BundlePart,
+  BundleProgress,
+  CreateBundleOptions,
+  CreatedBundle,
+  ExpectedBundle,
+} from './types.js';

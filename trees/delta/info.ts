@@ -1,0 +1,54 @@
+import { tmpdir } from 'node:os';
+import { resolve } from 'node:path';
+import { type NativeBundleInfo, runJob } from './addon.js';
+import type { BundleCommit, BundleInfo } from './types.js';
+
+/**
+ * Reads what a bundle is from the file's end: seek table, commit, list of parts. No part is decompressed (but the one
+ * that shares the last frame), so this is quick for bundles of any size. Plain inline deltas can be read as well.
+ *
+ * @throws TreesError `BUNDLE_UNREADABLE` (no such file, no permission), `BUNDLE_CORRUPT`.
+ */
+export async function bundleInfo(
+  path: string,
+  options: { signal?: AbortSignal | undefined } = {},
+): Promise<BundleInfo> {
+  return toBundleInfo(await openBundle(path, options));
+}
+
+/** Opens and validates; the result's `handle` can be applied. With `sha256` the file must have that digest. */
+export async function openBundle(
+  path: string,
+  options: { sha256?: string | undefined; signal?: AbortSignal | undefined },
+): Promise<NativeBundleInfo> {
+  return runJob(
+    async (native, job) => native.open(job, { path: resolve(path), temporary: tmpdir(), sha256: options.sha256 }),
+    { what: `cannot read the bundle ${path}`, ioCode: 'BUNDLE_UNREADABLE', signal: options.signal },
+  );
+}
+
+export function toBundleInfo(native: NativeBundleInfo): BundleInfo {
+  const { from, to, size, rawSize, writes, objects, parts, commitBytes, detached } = native;
+  const encoding = native.encoding === 'fast' || native.encoding === 'small' ? native.encoding : 'stock';
+  const commit = toCommit(native);
+  return { from, to, encoding, size, rawSize, writes, objects, parts, commit, commitBytes, detached };
+}
+
+function toCommit(native: NativeBundleInfo): BundleCommit {
+  const [metadata, parent, , subject, body, timestamp] = native.commit;
+  return {
+    checksum: native.to,
+    parent: parent.length === 0 ? undefined : Buffer.from(parent).toString('hex'),
+    subject,
+    body,
+    // Stored big-endian; the addon gives the number as it lies in memory.
+    timestamp: Number(fromBigEndian(timestamp)),
+    metadata,
+  };
+}
+
+function fromBigEndian(value: bigint): bigint {
+  const bytes = new DataView(new ArrayBuffer(8));
+  new BigUint64Array(bytes.buffer)[0] = value;
+  return bytes.getBigUint64(0);
+}

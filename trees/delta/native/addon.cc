@@ -1,0 +1,237 @@
+// The delta addon's entry points. Arguments were validated in TypeScript; work runs on threads of its own.
+#include <napi.h>
+
+#include <functional>
+#include <thread>
+
+#include "apply.h"
+#include "encode.h"
+#include "js_variant.h"
+
+namespace trees::delta {
+
+namespace {
+
+using Napi::CallbackInfo;
+using Napi::Env;
+using Napi::Object;
+using Napi::String;
+using Napi::Value;
+
+using JobPtr = std::shared_ptr<Job>;
+using BundlePtr = std::shared_ptr<OpenBundle>;
+
+JobPtr job_argument(const CallbackInfo &info) {
+  return *info[0].As<Napi::External<JobPtr>>().Data();
+}
+
+Value new_job(const CallbackInfo &info) {
+  return Napi::External<JobPtr>::New(info.Env(), new JobPtr(std::make_shared<Job>()),
+                                     [](Env, JobPtr *job) { delete job; });
+}
+
+Value cancel_job(const CallbackInfo &info) {
+  job_argument(info)->cancel();
+  return info.Env().Undefined();
+}
+
+Value job_progress(const CallbackInfo &info) {
+  JobPtr job = job_argument(info);
+  Napi::Array pair = Napi::Array::New(info.Env(), 2);
+  pair.Set(0U, static_cast<double>(job->done));
+  pair.Set(1U, static_cast<double>(job->total));
+  return pair;
+}
+
+Napi::Error to_error(Env env, const Failure &failure) {
+  Napi::Error error = Napi::Error::New(env, failure.what());
+  error.Set("code", String::New(env, failure.code));
+  Object details = Object::New(env);
+  for (const auto &[name, value] : failure.details)
+    details.Set(name, value);
+  error.Set("details", details);
+  return error;
+}
+
+// Runs `work` on a thread; what it returns makes the promise's value, on JavaScript's thread.
+class Task {
+public:
+  using Finish = std::function<Value(Env)>;
+  using Work = std::function<Finish()>;
+
+  static Value run(Env env, const char *name, Work work) {
+    auto *task = new Task(env, std::move(work));
+    Napi::Promise promise = task->deferred_.Promise();
+    task->done_ = Napi::ThreadSafeFunction::New(env, Napi::Function(), name, 1, 1);
+    task->thread_ = std::thread([task] {
+      try {
+        task->finish_ = task->work_();
+      } catch (const Failure &failure) {
+        task->failure_ = failure;
+      } catch (const std::bad_alloc &) {
+        task->failure_ = Failure("INTERNAL", "out of memory");
+      } catch (const std::exception &error) {
+        task->failure_ = Failure("INTERNAL", error.what());
+      }
+      task->done_.BlockingCall([task](Env inner, Napi::Function) { task->settle(inner); });
+      task->done_.Release();
+    });
+    return promise;
+  }
+
+private:
+  Task(Env env, Work work) : deferred_(Napi::Promise::Deferred::New(env)), work_(std::move(work)) {}
+
+  void settle(Env env) {
+    Napi::HandleScope scope(env);
+    if (failure_)
+      deferred_.Reject(to_error(env, *failure_).Value());
+    else
+      deferred_.Resolve(finish_(env));
+    thread_.join();
+    delete this;
+  }
+
+  Napi::Promise::Deferred deferred_;
+  Work work_;
+  Napi::ThreadSafeFunction done_;
+  std::thread thread_;
+  Finish finish_;
+  std::optional<Failure> failure_;
+};
+
+std::string text(const Object &options, const char *name) {
+  return options.Get(name).As<String>();
+}
+bool flag(const Object &options, const char *name) {
+  return options.Get(name).ToBoolean();
+}
+std::optional<Checksum> checksum(const Object &options, const char *name) {
+  Value value = options.Get(name);
+  if (!value.IsString())
+    return std::nullopt;
+  return Checksum::from_hex(value.As<String>());
+}
+double number(uint64_t value) {
+  return static_cast<double>(value);
+}
+
+Value create(const CallbackInfo &info) {
+  JobPtr job = job_argument(info);
+  Object object = info[1].As<Object>();
+  EncodeOptions options;
+  options.repository = text(object, "repository");
+  options.from = checksum(object, "from");
+  options.to = *checksum(object, "to");
+  options.fd = object.Get("fd").As<Napi::Number>();
+  options.temporary = text(object, "temporary");
+  options.small = flag(object, "small");
+  options.quick = flag(object, "quick");
+  options.level = object.Get("level").As<Napi::Number>();
+  options.threads = object.Get("threads").As<Napi::Number>();
+  return Task::run(info.Env(), "trees-bundle-create", [job, options] {
+    BundleStats stats = encode(options, *job);
+    return [stats](Env env) -> Value {
+      Object result = Object::New(env);
+      result.Set("size", number(stats.size));
+      result.Set("sha256", stats.sha256.hex());
+      result.Set("rawSize", number(stats.raw_size));
+      result.Set("writes", number(stats.writes));
+      result.Set("parts", number(stats.parts));
+      result.Set("objects", number(stats.objects));
+      return result;
+    };
+  });
+}
+
+Object info_value(Env env, const Source &source, const Superblock &block) {
+  Object result = Object::New(env);
+  result.Set("from", block.from ? Value(String::New(env, block.from->hex())) : env.Null());
+  result.Set("to", block.to.hex());
+  result.Set("compressed", !source.frames().empty());
+  result.Set("encoding", block.encoding);
+  result.Set("size", number(source.file_size()));
+  result.Set("rawSize", number(source.size()));
+  result.Set("writes", number(block.writes));
+  result.Set("objects", number(block.objects));
+  result.Set("commitBytes",
+             Napi::Buffer<uint8_t>::Copy(env, block.commit_bytes.data(), block.commit_bytes.size()));
+  result.Set("detached",
+             block.detached == nullptr ? env.Undefined() : variant_value(env, block.detached.get()));
+  result.Set("commit", variant_value(env, block.commit.get()));
+  Napi::Array parts = Napi::Array::New(env, block.parts.size());
+  for (size_t i = 0; i < block.parts.size(); i++) {
+    const PartHeader &header = block.parts[i];
+    StoredRange range = source.stored(block.entries[i].start, block.entries[i].end);
+    Object part = Object::New(env);
+    part.Set("offset", number(range.offset));
+    part.Set("compressedSize", number(range.size));
+    part.Set("rawSize", number(header.size));
+    part.Set("writes", number(header.unpacked));
+    Napi::Array objects = Napi::Array::New(env, header.objects.size());
+    for (size_t j = 0; j < header.objects.size(); j++) {
+      Object entry = Object::New(env);
+      entry.Set("type", type_label(header.objects[j].type));
+      entry.Set("checksum", header.objects[j].checksum.hex());
+      objects.Set(static_cast<uint32_t>(j), entry);
+    }
+    part.Set("objects", objects);
+    parts.Set(static_cast<uint32_t>(i), part);
+  }
+  result.Set("parts", parts);
+  return result;
+}
+
+// Opens a bundle and reads its superblock; the result's `handle` is what `apply` takes, so that what was
+// looked at is what is applied.
+Value open_bundle(const CallbackInfo &info) {
+  JobPtr job = job_argument(info);
+  Object options = info[1].As<Object>();
+  std::string path = text(options, "path");
+  std::string temporary = text(options, "temporary");
+  std::optional<Checksum> sha256 = checksum(options, "sha256");
+  return Task::run(info.Env(), "trees-bundle-open", [job, path, temporary, sha256] {
+    auto bundle = std::make_shared<OpenBundle>(path, temporary, sha256, *job);
+    return [bundle](Env env) -> Value {
+      Object result = info_value(env, bundle->source, bundle->block);
+      result.Set("handle", Napi::External<BundlePtr>::New(env, new BundlePtr(bundle),
+                                                          [](Env, BundlePtr *handle) { delete handle; }));
+      return result;
+    };
+  });
+}
+
+Value apply_bundle(const CallbackInfo &info) {
+  JobPtr job = job_argument(info);
+  BundlePtr bundle = *info[1].As<Napi::External<BundlePtr>>().Data();
+  Object object = info[2].As<Object>();
+  ApplyOptions options;
+  options.repository = text(object, "repository");
+  options.ref = text(object, "ref");
+  options.threads = object.Get("threads").As<Napi::Number>();
+  return Task::run(info.Env(), "trees-bundle-apply", [job, bundle, options] {
+    ApplyStats stats = apply(*bundle, options, *job);
+    return [stats](Env env) -> Value {
+      Object result = Object::New(env);
+      result.Set("objectsWritten", number(stats.objects));
+      result.Set("bytesWritten", number(stats.bytes));
+      return result;
+    };
+  });
+}
+
+Object initialise(Env env, Object exports) {
+  exports.Set("newJob", Napi::Function::New(env, new_job));
+  exports.Set("cancelJob", Napi::Function::New(env, cancel_job));
+  exports.Set("jobProgress", Napi::Function::New(env, job_progress));
+  exports.Set("create", Napi::Function::New(env, create));
+  exports.Set("open", Napi::Function::New(env, open_bundle));
+  exports.Set("apply", Napi::Function::New(env, apply_bundle));
+  return exports;
+}
+
+} // namespace
+
+NODE_API_MODULE(delta, initialise)
+
+} // namespace trees::delta

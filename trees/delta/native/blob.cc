@@ -1,0 +1,79 @@
+#include "blob.h"
+
+#include <sys/mman.h>
+
+namespace trees::delta {
+
+namespace {
+// How much a spilled buffer collects before each write.
+constexpr size_t WRITE_SIZE = 1 << 20;
+constexpr size_t PAGE = 4096;
+} // namespace
+
+Blob &Blob::operator=(Blob &&other) noexcept {
+  if (this != &other) {
+    unmap();
+    bytes_ = std::move(other.bytes_);
+    mapping_ = other.mapping_;
+    mapped_ = other.mapped_;
+    other.mapping_ = nullptr;
+    other.mapped_ = 0;
+  }
+  return *this;
+}
+
+Blob Blob::map(int fd, uint64_t size) {
+  Blob blob;
+  if (size == 0)
+    return blob;
+  void *mapping = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
+  if (mapping == MAP_FAILED)
+    throw_errno("cannot map a file of " + std::to_string(size) + " bytes");
+  blob.mapping_ = mapping;
+  blob.mapped_ = size;
+  return blob;
+}
+
+void Blob::release_before(size_t offset) const {
+  if (mapping_ != nullptr)
+    ::madvise(mapping_, offset / PAGE * PAGE, MADV_DONTNEED);
+}
+
+void Blob::unmap() {
+  if (mapping_ != nullptr)
+    ::munmap(mapping_, mapped_);
+  mapping_ = nullptr;
+  mapped_ = 0;
+}
+
+void SpillBuffer::append(const void *data, size_t size) {
+  auto *bytes = static_cast<const uint8_t *>(data);
+  if (!file_ && bytes_.size() + size > limit_) {
+    file_ = open_temporary(directory_);
+    flush();
+  }
+  if (file_ && size >= WRITE_SIZE) {
+    flush();
+    write_all(file_.get(), bytes, size);
+    written_ += size;
+    return;
+  }
+  bytes_.insert(bytes_.end(), bytes, bytes + size);
+  if (file_ && bytes_.size() >= WRITE_SIZE)
+    flush();
+}
+
+void SpillBuffer::flush() {
+  write_all(file_.get(), bytes_.data(), bytes_.size());
+  written_ += bytes_.size();
+  bytes_.clear();
+}
+
+Blob SpillBuffer::finish() {
+  if (!file_)
+    return Blob(std::move(bytes_));
+  flush();
+  return Blob::map(file_.get(), written_);
+}
+
+} // namespace trees::delta

@@ -1,0 +1,55 @@
+// Immutable bytes in memory or mapped from a file, and a buffer that moves to a file when it grows.
+#pragma once
+
+#include "support.h"
+
+namespace trees::delta {
+
+class Blob {
+public:
+  Blob() = default;
+  explicit Blob(Bytes bytes) : bytes_(std::move(bytes)) {}
+  Blob(const Blob &) = delete;
+  Blob &operator=(const Blob &) = delete;
+  Blob(Blob &&other) noexcept { *this = std::move(other); }
+  Blob &operator=(Blob &&other) noexcept;
+  ~Blob() { unmap(); }
+
+  // Maps the whole file read-only. The file must not shrink meanwhile.
+  static Blob map(int fd, uint64_t size);
+
+  const uint8_t *data() const {
+    return mapping_ != nullptr ? static_cast<const uint8_t *>(mapping_) : bytes_.data();
+  }
+  size_t size() const { return mapping_ != nullptr ? mapped_ : bytes_.size(); }
+  View view() const { return {data(), size()}; }
+  // Tells the kernel that the pages before `offset` will not be used again soon.
+  void release_before(size_t offset) const;
+
+private:
+  void unmap();
+  Bytes bytes_;
+  void *mapping_ = nullptr;
+  size_t mapped_ = 0;
+};
+
+// Append-only; above `limit` bytes the content lives in an unlinked file in `directory`.
+class SpillBuffer {
+public:
+  SpillBuffer(std::string directory, size_t limit) : directory_(std::move(directory)), limit_(limit) {}
+
+  void append(const void *data, size_t size);
+  uint64_t size() const { return file_ ? written_ + bytes_.size() : bytes_.size(); }
+  // The content; the buffer is empty afterwards.
+  Blob finish();
+
+private:
+  void flush();
+  std::string directory_;
+  size_t limit_;
+  Bytes bytes_;
+  Fd file_;
+  uint64_t written_ = 0;
+};
+
+} // namespace trees::delta

@@ -1,0 +1,179 @@
+#include "encode.h"
+
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+#include <thread>
+
+#include "framing.h"
+#include "plan.h"
+#include "superblock.h"
+
+namespace trees::delta {
+
+namespace {
+
+constexpr uint64_t PART_SIZE = 16 << 20;
+// Payloads above this are built in an unlinked file.
+constexpr size_t MEMORY_LIMIT = 64 << 20;
+// A metadata part up to this size goes into the tail, so that one fetch of the tail shows the whole tree.
+constexpr uint64_t MAX_TAIL_PART = 16 << 20;
+constexpr int FAST_LEVEL = 19;
+constexpr int QUICK_LEVEL = 6;
+// The outer frames of parts that are compressed already.
+constexpr int STORED_LEVEL = 1;
+
+void prepend_byte(Rope &rope, uint8_t byte) {
+  rope.head.insert(rope.head.begin(), byte);
+}
+
+class Encoder {
+public:
+  Encoder(const EncodeOptions &options, Job &job)
+      : options_(options), job_(job), repo_(Repo::open(options.repository, job.cancellable.get())) {}
+
+  BundleStats run() {
+    BundleSpec spec{options_.from,
+                    options_.to,
+                    repo_.load(OSTREE_OBJECT_TYPE_COMMIT, options_.to),
+                    repo_.detached(options_.to),
+                    options_.small ? "small" : "fast",
+                    level()};
+    if (options_.from && !repo_.has(OSTREE_OBJECT_TYPE_COMMIT, *options_.from))
+      throw Failure("STORE_CORRUPT", "commit " + options_.from->hex() + " is not in " + options_.repository);
+    plan_ = make_plan(repo_, options_.from, options_.to, {PART_SIZE, !options_.quick}, job_);
+    job_.total = plan_.bytes;
+    BundleWriter writer(options_.fd, spec);
+    encode_parts(writer);
+    return writer.finish(job_);
+  }
+
+private:
+  int level() const {
+    return options_.level != 0 ? options_.level : options_.quick ? QUICK_LEVEL : FAST_LEVEL;
+  }
+
+  EncodedPart build(size_t index) const {
+    const PartPlan &part = plan_.parts[index];
+    PartBuilder builder(options_.temporary, MEMORY_LIMIT);
+    for (const PartObject &object : part.metadata) {
+      VariantPtr variant = repo_.load(object.type, object.checksum);
+      builder.metadata(object.type, object.checksum,
+                       View(static_cast<const uint8_t *>(g_variant_get_data(variant.get())),
+                            g_variant_get_size(variant.get())));
+    }
+    for (const NewFile *file : part.symlinks)
+      builder.symlink(file->checksum, file->meta);
+    for (const NewFile *file : part.files) {
+      job_.check();
+      Blob content = repo_.content(file->checksum);
+      builder.file(file->checksum, file->meta, content.view());
+    }
+    std::vector<PartObject> objects = builder.objects();
+    uint64_t unpacked = builder.unpacked_size();
+    Rope rope = builder.finish();
+
+    bool last = index + 1 == plan_.parts.size();
+    bool in_tail = last && part.is_metadata() && rope.size() <= MAX_TAIL_PART;
+    bool compress = options_.small && !in_tail;
+    if (compress)
+      rope = compressed(rope);
+    prepend_byte(rope, compress ? COMPRESSION_XZ : COMPRESSION_NONE);
+    EncodedPart encoded =
+        encode_part(std::move(rope), delta_key(options_.from, options_.to, std::to_string(index)),
+                    compress ? STORED_LEVEL : level(), in_tail, job_);
+    encoded.objects = std::move(objects);
+    encoded.unpacked = unpacked;
+    return encoded;
+  }
+
+  // The better of LZMA with and without the x86 branch filter.
+  Rope compressed(const Rope &rope) const {
+    Rope best;
+    best.head = xz_stream(rope, false, job_);
+    if (!options_.quick) {
+      Bytes filtered = xz_stream(rope, true, job_);
+      if (filtered.size() < best.head.size())
+        best.head = std::move(filtered);
+    }
+    return best;
+  }
+
+  // Workers take parts in order and stay at most `window` ahead of the writer, which bounds what waits in
+  // memory.
+  void encode_parts(BundleWriter &writer) {
+    size_t count = plan_.parts.size();
+    unsigned threads =
+        options_.threads != 0 ? options_.threads : std::max(1U, std::thread::hardware_concurrency());
+    size_t window = 2 * threads;
+    std::vector<std::unique_ptr<EncodedPart>> ready(count);
+    std::mutex mutex;
+    std::condition_variable changed;
+    size_t next = 0, written = 0;
+    std::exception_ptr failure;
+
+    auto work = [&] {
+      for (;;) {
+        size_t index;
+        {
+          std::unique_lock lock(mutex);
+          changed.wait(lock, [&] { return failure || next == count || next < written + window; });
+          if (failure || next == count)
+            return;
+          index = next++;
+        }
+        try {
+          auto part = std::make_unique<EncodedPart>(build(index));
+          std::lock_guard lock(mutex);
+          ready[index] = std::move(part);
+        } catch (...) {
+          std::lock_guard lock(mutex);
+          if (!failure)
+            failure = std::current_exception();
+        }
+        changed.notify_all();
+      }
+    };
+    std::vector<std::thread> workers;
+    for (size_t i = 0; i < std::min<size_t>(threads, count); i++)
+      workers.emplace_back(work);
+    while (written < count) {
+      std::unique_ptr<EncodedPart> part;
+      {
+        std::unique_lock lock(mutex);
+        changed.wait(lock, [&] { return failure || ready[written]; });
+        if (failure)
+          break;
+        part = std::move(ready[written]);
+      }
+      try {
+        uint64_t unpacked = part->unpacked;
+        writer.add(std::move(*part));
+        job_.done += unpacked;
+        std::lock_guard lock(mutex);
+        written++;
+      } catch (...) {
+        std::lock_guard lock(mutex);
+        failure = std::current_exception();
+      }
+      changed.notify_all();
+    }
+    for (std::thread &worker : workers)
+      worker.join();
+    if (failure)
+      std::rethrow_exception(failure);
+  }
+
+  const EncodeOptions &options_;
+  Job &job_;
+  Repo repo_;
+  Plan plan_;
+};
+
+} // namespace
+
+BundleStats encode(const EncodeOptions &options, Job &job) {
+  return Encoder(options, job).run();
+}
+
+} // namespace trees::delta
