@@ -10,8 +10,9 @@ import { open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { blake2b } from '@noble/hashes/blake2.js';
 import { isErrno, TreesError } from '../trees/errors.js';
-import { syncDirectory, temporaryName } from '../trees/feed/files.js';
+import { temporaryName } from '../trees/feed/files.js';
 import { formatKeyId, formatPublicKey, type PublicKey } from '../trees/feed/minisign.js';
+import { syncDirectory } from '../trees/store/files.js';
 
 /**
  * minisign's secret key file (https://jedisct1.github.io/minisign/, "Secret key format"): a comment line and base64 of

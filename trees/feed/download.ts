@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isErrno, TreesError } from '../errors.js';
 import { type Reporter, silentReporter, type Task } from '../reporter.js';
+import { syncDirectory } from '../store/files.js';
 import type { Feed } from './feed.js';
-import { syncDirectory } from './files.js';
 import type { BundleEntry } from './schema.js';
 
 export interface FetchOptions {

@@ -2,11 +2,12 @@ import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TreesError } from '../errors.js';
 import type { Reporter } from '../reporter.js';
+import { syncDirectory } from '../store/files.js';
+import { acquireLock } from '../store/locks.js';
 import { directoryFeed } from './directory.js';
 import { type Feed, feedFile } from './feed.js';
-import { syncDirectory, writeFileAtomic } from './files.js';
+import { writeFileAtomic } from './files.js';
 import { readFeedFile, readIndexPair, writeIndexPair } from './index-pair.js';
-import { withLock } from './lock.js';
 import { fingerprint, type PublicKey, parsePublicKey } from './minisign.js';
 import { openFeed } from './open.js';
 import {
@@ -41,7 +42,7 @@ export interface FeedsOptions {
   allowStale?: boolean | undefined;
   signal?: AbortSignal | undefined;
   reporter?: Reporter | undefined;
-  /** Seconds to wait for another trees that writes to the feeds. */
+  /** Seconds to wait for another trees that writes to the feeds; default 60. */
   lockTimeout?: number | undefined;
   /** Web server of `github:` feeds; default https://github.com. */
   githubServer?: string | undefined;
@@ -56,6 +57,8 @@ export interface AddFeedOptions extends FeedsOptions {
   keys: readonly PublicKey[];
   /** Directory that a relative `dir:` URL is relative to. */
   cwd?: string | undefined;
+  /** Check everything, store nothing. */
+  dryRun?: boolean | undefined;
   /** Asked with the fingerprint of the published key; false refuses. */
   confirm(question: string): Promise<boolean>;
 }
@@ -92,11 +95,19 @@ async function writeIndex(directory: string, { input, seen }: Fetched, now: Date
   await writeFileAtomic(join(directory, recordFile.state), formatFeedState(state));
 }
 
+const LOCK_TIMEOUT = 60;
+
 async function lockFeeds<T>(root: string, options: FeedsOptions, action: () => Promise<T>): Promise<T> {
   const directory = feedsDirectory(root);
   await mkdir(directory, { recursive: true, mode: 0o700 });
-  const { lockTimeout: timeout, signal } = options;
-  return await withLock(join(directory, '.lock'), { timeout, signal, what: 'the feeds' }, action);
+  using _lock = await acquireLock(join(directory, '.lock'), 'exclusive', {
+    what: `the list of feeds in ${directory}`,
+    command: 'change the feeds',
+    timeout: options.lockTimeout ?? LOCK_TIMEOUT,
+    signal: options.signal,
+    reporter: options.reporter,
+  });
+  return await action();
 }
 
 function notFound(name: string, known: readonly KnownFeed[]): TreesError {
@@ -214,7 +225,7 @@ export async function addFeed(root: string, url: string, options: AddFeedOptions
   const fetched = await fetchIndex(source, keys, { ...options, seen: undefined });
   const added = (options.now ?? new Date()).toISOString();
   const feed: KnownFeed = { name, url: parsed.href, keys, priority: options.priority ?? 0, added };
-  await createFeed(root, feed, fetched, options);
+  if (options.dryRun !== true) await createFeed(root, feed, fetched, options);
   return { feed, index: fetched.index, stale: fetched.stale };
 }
 

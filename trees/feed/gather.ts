@@ -1,7 +1,6 @@
 import { TreesError } from '../errors.js';
 import { type FeedsOptions, type IndexedFeed, loadFeed, refreshFeed } from './feeds.js';
 import { type KnownFeed, listFeeds } from './records.js';
-import { type Selection, type SelectRequest, selectApp } from './select.js';
 
 export interface FeedProblem {
   readonly feed: KnownFeed;
@@ -61,18 +60,4 @@ export async function gatherFeeds(root: string, options: GatherOptions = {}): Pr
     feeds: results.filter((result): result is IndexedFeed => 'index' in result),
     problems: results.filter((result): result is FeedProblem => 'error' in result),
   };
-}
-
-/**
- * As `selectApp`. If nothing is found and a feed had to be left out, the reason for that is the error: the app may
- * well be in there.
- */
-export function selectGathered({ feeds, problems }: GatheredFeeds, request: SelectRequest): Selection {
-  try {
-    return selectApp(feeds, request);
-  } catch (error) {
-    const [problem] = problems;
-    if (problem === undefined || !(error instanceof TreesError) || error.code === 'USAGE') throw error;
-    throw problem.error;
-  }
 }

@@ -2,8 +2,9 @@ import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TreesError } from '../errors.js';
+import { syncDirectory } from '../store/files.js';
 import { type Feed, feedFile } from './feed.js';
-import { syncDirectory, writeFileAtomic } from './files.js';
+import { writeFileAtomic } from './files.js';
 import { indexLimits } from './schema.js';
 import type { IndexInput } from './verify-index.js';
 
