@@ -49,6 +49,42 @@
       "defines": ["NAPI_VERSION=8"],
       "cflags_cc!": ["-fno-rtti", "-fno-exceptions"],
       "cflags_cc": ["<@(addon_cflags_cc)"]
+    },
+    {
+      # The container launcher: static, no library.
+      "target_name": "trees-launch",
+      "type": "none",
+      "actions": [{
+        "action_name": "trees-launch",
+        "inputs": [
+          "<!@(node scripts/list-sources.mjs trees/launcher .c .h .mjs)"
+        ],
+        "outputs": ["<(PRODUCT_DIR)/trees-launch"],
+        "action": ["node", "trees/launcher/build.mjs", "launch", "<(PRODUCT_DIR)", "<(CONFIGURATION_NAME)"]
+      }]
+    },
+    {
+      # PID 1 of every container: static, it runs inside any tree.
+      "target_name": "trees-init",
+      "type": "none",
+      "actions": [{
+        "action_name": "trees-init",
+        "inputs": [
+          "<!@(node scripts/list-sources.mjs trees/init .c .h)",
+          "<!@(node scripts/list-sources.mjs trees/launcher .c .h .mjs)"
+        ],
+        "outputs": ["<(PRODUCT_DIR)/trees-init"],
+        "action": ["node", "trees/launcher/build.mjs", "init", "<(PRODUCT_DIR)", "<(CONFIGURATION_NAME)"]
+      }]
+    },
+    {
+      # Tries kernel features for `trees check`.
+      "target_name": "trees-probe",
+      "type": "executable",
+      "sources": ["<!@(node scripts/list-sources.mjs trees/check/native .c)"],
+      "defines": ["_GNU_SOURCE"],
+      "cflags_c": ["-std=gnu17", "-fPIE"],
+      "ldflags": ["-pie"]
     }
   ]
 }
