@@ -134,7 +134,7 @@ export async function readSecretKey(
   return { privateKey, public: { id: formatKeyId(secrets.subarray(0, 8)), key: new Uint8Array(key) } };
 }
 
-function formatSecretKey(id: Uint8Array, privateKey: KeyObject): string {
+function formatSecretKey(id: Uint8Array, privateKey: KeyObject, comment: string): string {
   const seed = privateKey.export({ format: 'der', type: 'pkcs8' }).subarray(-32);
   const secrets = Buffer.concat([id, seed, publicBytes(privateKey)]);
   const file = Buffer.alloc(LENGTH);
@@ -142,7 +142,7 @@ function formatSecretKey(id: Uint8Array, privateKey: KeyObject): string {
   file.write('B2', 4);
   secrets.copy(file, SECRETS);
   checksum(secrets).copy(file, SECRETS + 72);
-  return `untrusted comment: minisign secret key ${formatKeyId(id)}\n${file.toString('base64')}\n`;
+  return `untrusted comment: ${comment}\n${file.toString('base64')}\n`;
 }
 
 async function writeKeyFile(path: string, text: string, options: { mode: number; force: boolean }): Promise<void> {
@@ -178,15 +178,23 @@ export interface KeyPaths {
 
 /**
  * Makes a key pair and writes both files. Unless `force`, neither replaces anything.
+ * @param options.comment one line for the head of both files
  * @throws TreesError PATH_CONFLICT if a file exists
  */
-export async function generateKeyPair(paths: KeyPaths, options: { force: boolean }): Promise<PublicKey> {
+export async function generateKeyPair(
+  paths: KeyPaths,
+  options: { force: boolean; comment?: string | undefined },
+): Promise<PublicKey> {
   const { privateKey } = generateKeyPairSync('ed25519');
   const id = randomBytes(8);
   const key: PublicKey = { id: formatKeyId(id), key: new Uint8Array(publicBytes(privateKey)) };
-  await writeKeyFile(paths.secret, formatSecretKey(id, privateKey), { mode: 0o600, force: options.force });
+  await writeKeyFile(
+    paths.secret,
+    formatSecretKey(id, privateKey, options.comment ?? `minisign secret key ${key.id}`),
+    { mode: 0o600, force: options.force },
+  );
   try {
-    await writeKeyFile(paths.public, formatPublicKey(key), { mode: 0o644, force: options.force });
+    await writeKeyFile(paths.public, formatPublicKey(key, options.comment), { mode: 0o644, force: options.force });
   } catch (error) {
     // A secret key alone would be in the way of the next try; nobody can have used it yet.
     if (!options.force) await rm(paths.secret, { force: true });

@@ -40,6 +40,8 @@ export interface FeedsOptions {
   /** Default: the clock. */
   now?: Date | undefined;
   allowStale?: boolean | undefined;
+  /** Check everything, store nothing. */
+  dryRun?: boolean | undefined;
   signal?: AbortSignal | undefined;
   reporter?: Reporter | undefined;
   /** Seconds to wait for another trees that writes to the feeds; default 60. */
@@ -57,8 +59,6 @@ export interface AddFeedOptions extends FeedsOptions {
   keys: readonly PublicKey[];
   /** Directory that a relative `dir:` URL is relative to. */
   cwd?: string | undefined;
-  /** Check everything, store nothing. */
-  dryRun?: boolean | undefined;
   /** Asked with the fingerprint of the published key; false refuses. */
   confirm(question: string): Promise<boolean>;
 }
@@ -161,6 +161,8 @@ export async function refreshFeed(root: string, feed: KnownFeed, options: FeedsO
   const source = openFeed(feed.url, { githubServer: options.githubServer });
   const seen = await readFeedState(root, feed.name);
   const fetched = await fetchIndex(source, feed.keys, { ...options, seen });
+  const indexed: IndexedFeed = { feed, index: fetched.index, stale: fetched.stale };
+  if (options.dryRun === true) return indexed;
   await lockFeeds(root, options, async () => {
     // The network was read without the lock: the feed may have been removed, or refreshed past what we hold.
     if (!sameTrust(await readFeedRecord(root, feed.name), feed)) throw notFound(feed.name, await listFeeds(root));
@@ -168,7 +170,7 @@ export async function refreshFeed(root: string, feed: KnownFeed, options: FeedsO
     if (latest !== undefined && latest.sequence > fetched.seen.sequence) return;
     await writeIndex(feedDirectory(root, feed.name), fetched, now);
   });
-  return { feed, index: fetched.index, stale: fetched.stale };
+  return indexed;
 }
 
 async function confirmPublishedKey(feed: Feed, options: AddFeedOptions): Promise<PublicKey> {

@@ -69,8 +69,8 @@ export function encodePublicKey(key: PublicKey): string {
 }
 
 /** Contents of a `.pub` file. */
-export function formatPublicKey(key: PublicKey): string {
-  return `${UNTRUSTED}minisign public key ${key.id}\n${encodePublicKey(key)}\n`;
+export function formatPublicKey(key: PublicKey, comment = `minisign public key ${key.id}`): string {
+  return `${UNTRUSTED}${comment}\n${encodePublicKey(key)}\n`;
 }
 
 /** `SHA256:` and the base64 digest of the 32 key bytes, as ssh writes it: short enough to compare by eye. */
