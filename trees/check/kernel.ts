@@ -1,0 +1,109 @@
+import { execFile } from 'node:child_process';
+import { readFileSync, statfsSync } from 'node:fs';
+import { release } from 'node:os';
+import { promisify } from 'node:util';
+import { builtProgram } from './program.js';
+import { type CheckResult, missing, ok, reason, warn } from './result.js';
+
+interface Feature {
+  readonly title: string;
+  readonly hint: string;
+  /** Whether containers cannot do without it, for root and for others. */
+  readonly needed: 'always' | 'never' | 'never as root';
+  /** Root's alone: not looked at for others. */
+  readonly rootOnly?: boolean;
+}
+
+const features: Readonly<Record<string, Feature>> = {
+  userns: {
+    title: 'user namespaces',
+    hint: 'sysctl user.max_user_namespaces=15000, and kernel.unprivileged_userns_clone=1 where that exists',
+    needed: 'always',
+  },
+  namespaces: {
+    title: 'mount, pid, network, ipc, uts and cgroup namespaces',
+    hint: 'a kernel with all namespaces is needed; inside a container, that has to be allowed to make more of them',
+    needed: 'always',
+  },
+  overlay: {
+    title: "overlayfs on the store's file system",
+    hint: 'modprobe overlay; the store must not itself lie on an overlay (inside a container: on a volume)',
+    needed: 'always',
+  },
+  idmap: {
+    title: "idmapped mounts on the store's file system",
+    hint: 'Linux 5.19 and ext4, xfs or btrfs give each container user ids of its own',
+    needed: 'never',
+    rootOnly: true,
+  },
+  pidfd: { title: 'pidfd', hint: 'Linux 5.3 or newer is needed', needed: 'always' },
+  openat2: { title: 'openat2', hint: 'Linux 5.6 or newer is needed', needed: 'always' },
+  close_range: { title: 'close_range', hint: 'Linux 5.9 or newer is faster', needed: 'never' },
+  seccomp: { title: 'seccomp filters', hint: 'a kernel with CONFIG_SECCOMP_FILTER is needed', needed: 'always' },
+  pty: { title: 'pseudo terminals', hint: 'mount devpts at /dev/pts', needed: 'never' },
+};
+
+/**
+ * Tries the kernel's features with `trees-probe`.
+ * @param directory empty, on the store's file system
+ */
+export async function checkKernel(directory: string, asRoot: boolean): Promise<CheckResult[]> {
+  let output: string;
+  try {
+    ({ stdout: output } = await promisify(execFile)(builtProgram('trees-probe'), [directory], { timeout: 60_000 }));
+  } catch (error) {
+    return [missing('kernel', 'probe', reason(error), 'build it: node scripts/build-native.mjs trees-probe')];
+  }
+  return [ok('kernel', 'kernel', `Linux ${release()}`), ...interpret(output, asRoot), checkCgroups()];
+}
+
+/** Reads `NAME ERRNO MESSAGE` lines. Exported for tests. */
+export function interpret(output: string, asRoot: boolean): CheckResult[] {
+  const found = new Map<string, string>();
+  for (const line of output.split('\n')) {
+    const match = /^(\S+) (\d+) (.*)$/.exec(line);
+    if (match !== null) found.set(match[1] ?? '', match[2] === '0' ? '' : (match[3] ?? ''));
+  }
+  return Object.entries(features).flatMap(([id, feature]) => {
+    if (feature.rootOnly === true && !asRoot) return [];
+    const problem = found.get(id) ?? 'it could not be tried';
+    if (problem === '') return [ok('kernel', id, feature.title)];
+    const report = feature.needed === 'always' ? missing : warn;
+    return [report('kernel', id, `${feature.title}: ${problem}`, feature.hint)];
+  });
+}
+
+const CGROUP2_MAGIC = 0x63677270;
+const TMPFS_MAGIC = 0x01021994;
+
+/** Limits are for cgroup v2 with controllers; everything else works without. */
+function checkCgroups(): CheckResult {
+  try {
+    const type = statfsSync('/sys/fs/cgroup').type;
+    if (type === CGROUP2_MAGIC) return checkControllers();
+    const mode = type === TMPFS_MAGIC && isHybrid() ? 'hybrid (v1 with a unified hierarchy)' : 'v1';
+    return warn('kernel', 'cgroup', `cgroup ${mode}`, 'limits need v2: boot with systemd.unified_cgroup_hierarchy=1');
+  } catch (error) {
+    return warn('kernel', 'cgroup', reason(error), 'mount cgroup2 at /sys/fs/cgroup to be able to set limits');
+  }
+}
+
+function checkControllers(): CheckResult {
+  const controllers = readFileSync('/sys/fs/cgroup/cgroup.controllers', 'utf8').trim();
+  const lacking = ['cpu', 'memory', 'pids'].filter((name) => !controllers.split(' ').includes(name));
+  if (lacking.length === 0) return ok('kernel', 'cgroup', `cgroup v2 (${controllers})`);
+  return warn(
+    'kernel',
+    'cgroup',
+    `cgroup v2 without ${lacking.join(', ')}`,
+    'these limits cannot be set; see cgroup_disable= on the kernel command line',
+  );
+}
+
+function isHybrid(): boolean {
+  return /^0::/m.test(readFileSync('/proc/self/cgroup', 'utf8')) && mounts().includes(' - cgroup2 ');
+}
+
+function mounts(): string {
+  return readFileSync('/proc/self/mountinfo', 'utf8');
+}
