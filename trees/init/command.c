@@ -1,0 +1,146 @@
+#include "command.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../launcher/privileges.h"
+#include "../launcher/util.h"
+#include "users.h"
+
+extern int setgroups(size_t, const gid_t *); // behind a feature macro in some libcs
+
+#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+static void reset_signals(void) {
+  sigset_t none;
+  sigemptyset(&none);
+  for (int sig = 1; sig <= SIGRTMAX; sig++)
+    signal(sig, SIG_DFL); // fails for KILL and STOP, which need it least
+  sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void set_limits(const struct plan *plan) {
+  for (size_t i = 0; i < plan->rlimit_count; i++) {
+    const struct plan_rlimit *limit = &plan->rlimits[i];
+    struct rlimit value = {.rlim_cur = limit->soft, .rlim_max = limit->hard};
+    if (setrlimit((int)limit->resource, &value) == 0)
+      continue;
+    if (limit->required != 0)
+      die_errno("cannot set resource limit %u", limit->resource);
+    // The hard limit may be out of reach; the soft one below it is not.
+    if (getrlimit((int)limit->resource, &value) == 0 && limit->soft <= value.rlim_max) {
+      value.rlim_cur = limit->soft;
+      setrlimit((int)limit->resource, &value);
+    }
+  }
+}
+
+static void become(const struct plan *plan, const struct user *user) {
+  privileges_bound(plan->config->capabilities);
+  // With one id there is nothing to change, and the kernel would refuse setgroups.
+  if (plan->config->userns == PLAN_USERNS_SELF) {
+    if (user->uid != 0 || user->gid != 0)
+      die("cannot run as user %u:%u: an unprivileged caller has only user 0 in the container", user->uid,
+          user->gid);
+  } else if (setgroups(user->group_count, user->groups) != 0 ||
+             setresgid(user->gid, user->gid, user->gid) != 0 ||
+             setresuid(user->uid, user->uid, user->uid) != 0) {
+    die_errno("cannot run as user %u:%u", user->uid, user->gid);
+  }
+  privileges_keep(user->uid == 0 ? plan->config->capabilities : 0);
+}
+
+// After the change of user, so that its permissions count.
+static void change_directory(const struct plan *plan) {
+  const char *workdir = plan_string(plan, plan->config->workdir);
+  char real[PATH_MAX];
+  if (workdir[0] != '\0' && chdir(workdir) != 0)
+    die_errno("cannot change to the working directory %s", workdir);
+  // A working directory outside the root would be a way out (CVE-2024-21626).
+  if (getcwd(real, sizeof real) == NULL || real[0] != '/')
+    die("refused: the working directory %s is not inside the container", workdir);
+}
+
+static const char *variable(char *const *env, const char *name) {
+  size_t length = strlen(name);
+  for (; *env != NULL; env++)
+    if (strncmp(*env, name, length) == 0 && (*env)[length] == '=')
+      return *env + length + 1;
+  return NULL;
+}
+
+static char **string_list(const struct plan *plan, const uint32_t *offsets, size_t count) {
+  char **list = calloc(count + 2, sizeof *list); // room for HOME
+  if (list == NULL)
+    die_errno("cannot start the command");
+  for (size_t i = 0; i < count; i++)
+    list[i] = (char *)(uintptr_t)plan_string(plan, offsets[i]);
+  return list;
+}
+
+_Noreturn static void fail(const char *path, int error) {
+  errno = error;
+  int status = error == ENOENT || error == ENOTDIR ? STATUS_NOT_FOUND : STATUS_NOT_EXECUTABLE;
+  struct stat file;
+  // execve reports a missing interpreter as if the script were missing.
+  if (error == ENOENT && strchr(path, '/') != NULL && stat(path, &file) == 0) {
+    warning("%s exists, but the interpreter or dynamic loader it names does not", path);
+    errno = error;
+  }
+  const char *reason = strerror(errno);
+  char line[PATH_MAX + 128];
+  int length = snprintf(line, sizeof line, "error: cannot execute %s: %s\n", path,
+                        error == ENOENT && strchr(path, '/') == NULL ? "not found in PATH" : reason);
+  write_all(STDERR_FILENO, line, (size_t)length < sizeof line ? (size_t)length : sizeof line - 1);
+  _exit(status);
+}
+
+_Noreturn static void search(const char *name, char *const *words, char *const *env) {
+  char candidate[PATH_MAX];
+  const char *path = variable(env, "PATH");
+  bool found = false; // something of that name that may not be executed
+  for (const char *at = path == NULL ? DEFAULT_PATH : path; at != NULL;) {
+    const char *end = strchr(at, ':');
+    int length = (int)(end == NULL ? strlen(at) : (size_t)(end - at));
+    int used = snprintf(candidate, sizeof candidate, "%.*s%s%s", length, at, length > 0 ? "/" : "./", name);
+    at = end == NULL ? NULL : end + 1;
+    if (used >= (int)sizeof candidate)
+      continue;
+    execve(candidate, words, env);
+    if (errno == EACCES)
+      found = true;
+    else if (errno != ENOENT && errno != ENOTDIR)
+      fail(candidate, errno);
+    else if (access(candidate, F_OK) == 0)
+      fail(candidate, errno);
+  }
+  fail(name, found ? EACCES : ENOENT);
+}
+
+void command_execute(const struct plan *plan, char *const *words) {
+  struct user user;
+  char home[sizeof user.home + 8];
+  reset_signals();
+  set_limits(plan);
+  user_find(plan_string(plan, plan->config->user), &user);
+  char **env = string_list(plan, plan->env, plan->env_count);
+  if (variable(env, "HOME") == NULL) {
+    snprintf(home, sizeof home, "HOME=%s", user.home);
+    env[plan->env_count] = home;
+  }
+  if (*words == NULL)
+    words = string_list(plan, plan->argv, plan->argv_count);
+  become(plan, &user);
+  change_directory(plan);
+  if (strchr(words[0], '/') == NULL && words[0][0] != '\0')
+    search(words[0], words, env);
+  execve(words[0], words, env);
+  fail(words[0], errno);
+}

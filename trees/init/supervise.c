@@ -1,0 +1,102 @@
+#include "supervise.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "../launcher/util.h"
+
+#define KILL_INTERVAL 100 // milliseconds between KILLs while something still forks
+
+enum reaped { REAPED_SOME_LEFT, REAPED_NONE_LEFT };
+
+struct state {
+  pid_t command;
+  int status; // of the command once it has ended
+  bool ended;
+  bool stopping; // the rest has been asked to end
+  int64_t deadline;
+};
+
+static int64_t now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
+}
+
+// Signals coalesce: one SIGCHLD may stand for many children.
+static enum reaped reap(struct state *state) {
+  for (;;) {
+    int status;
+    pid_t pid = waitpid(-1, &status, WNOHANG);
+    if (pid == 0)
+      return REAPED_SOME_LEFT;
+    if (pid < 0 && errno == EINTR)
+      continue;
+    // Every process here descends from PID 1 or will be handed to it: no child means no process.
+    if (pid < 0)
+      return REAPED_NONE_LEFT;
+    if (pid != state->command)
+      continue; // an orphan; or the command's pid used again, which `ended` excludes below
+    state->command = -1;
+    state->ended = true;
+    state->status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+  }
+}
+
+// What a terminal sends goes to the command's whole group, as a terminal would; the rest to the command
+// alone.
+static bool for_group(int sig) {
+  return sig == SIGINT || sig == SIGQUIT || sig == SIGTSTP || sig == SIGCONT || sig == SIGWINCH;
+}
+
+static void forward(const struct state *state, int sig) {
+  if (!for_group(sig) || kill(-state->command, sig) != 0)
+    kill(state->command, sig);
+}
+
+static void stop_rest(struct state *state, uint32_t grace) {
+  state->stopping = true;
+  state->deadline = now() + grace;
+  kill(-1, SIGTERM);
+  kill(-1, SIGCONT); // a stopped process cannot act on TERM
+}
+
+static void handle(struct state *state, int signals) {
+  struct signalfd_siginfo info;
+  while (RETRY(read(signals, &info, sizeof info)) == sizeof info) {
+    int sig = (int)info.ssi_signo;
+    if (sig == SIGCHLD)
+      continue; // reaped at the top of the loop
+    if (!state->ended)
+      forward(state, sig);
+    else if (sig == SIGTERM || sig == SIGINT || sig == SIGQUIT)
+      state->deadline = now(); // asked again: no more patience
+  }
+}
+
+int supervise(pid_t command, int signals, uint32_t grace) {
+  struct state state = {.command = command};
+  struct pollfd polled = {.fd = signals, .events = POLLIN};
+  for (;;) {
+    if (reap(&state) == REAPED_NONE_LEFT)
+      return state.status;
+    if (state.ended && !state.stopping)
+      stop_rest(&state, grace);
+    int timeout = -1;
+    if (state.stopping) {
+      int64_t left = state.deadline - now();
+      if (left <= 0) {
+        kill(-1, SIGKILL);
+        left = KILL_INTERVAL;
+      }
+      timeout = left > INT32_MAX ? INT32_MAX : (int)left;
+    }
+    poll(&polled, 1, timeout);
+    handle(&state, signals);
+  }
+}

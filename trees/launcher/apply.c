@@ -1,0 +1,191 @@
+#include "apply.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "mounts.h"
+#include "paths.h"
+#include "syscalls.h"
+#include "util.h"
+
+struct step {
+  const struct plan *plan;
+  const struct plan_op *op;
+  const struct root *root;
+  const char *target;
+  int source; // detached mount from the host, or -1
+  bool real;
+};
+
+static void attach_at(const struct step *step, int mount, enum target_kind kind, const char *what) {
+  CLEANUP_FD int target = path_target(step->root->dir, step->target, kind, step->real);
+  mounts_attach(mount, target, what, step->target);
+}
+
+static void bind(const struct step *step) {
+  if (step->source < 0)
+    return; // optional and missing
+  struct stat status;
+  const char *path = plan_string(step->plan, step->op->source);
+  if (fstat(step->source, &status) != 0)
+    die_errno("cannot examine %s", path);
+  attach_at(step, step->source, S_ISDIR(status.st_mode) ? TARGET_DIRECTORY : TARGET_FILE, path);
+}
+
+static void filesystem(const struct step *step, const char *type, const char *const options[]) {
+  CLEANUP_FD int mount = mounts_new(type, options, step->op->flags & ~(uint32_t)PLAN_OPF_RDONLY);
+  if (mount < 0 && (step->op->flags & PLAN_OPF_OPTIONAL) != 0)
+    return;
+  if (mount < 0)
+    die_errno("cannot mount a %s on %s", type, step->target);
+  attach_at(step, mount, TARGET_DIRECTORY, type);
+  // Only now: some file systems (proc, sysfs) count a read-only superblock and a read-only mount as
+  // different.
+  mounts_restrict(mount, step->op->flags & PLAN_OPF_RDONLY, step->target);
+}
+
+static void tmpfs(const struct step *step) {
+  char size[48];
+  char mode[32];
+  snprintf(size, sizeof size, "size=%llu", (unsigned long long)step->op->number);
+  snprintf(mode, sizeof mode, "mode=%o", step->op->mode);
+  const char *options[] = {"source=tmpfs", mode, step->op->number > 0 ? size : NULL, NULL};
+  filesystem(step, "tmpfs", options);
+}
+
+static void devpts(const struct step *step) {
+  char gid[32];
+  snprintf(gid, sizeof gid, "gid=%llu", (unsigned long long)step->op->number);
+  const char *options[] = {"ptmxmode=0666", "mode=0620", step->op->number != UINT64_MAX ? gid : NULL, NULL};
+  filesystem(step, "devpts", options);
+}
+
+static void symlink_at(const struct step *step) {
+  const char *name;
+  CLEANUP_FD int dir = path_parent(step->root->dir, step->target, step->real, &name);
+  if (symlinkat(plan_string(step->plan, step->op->data), dir, name) != 0 && errno != EEXIST)
+    die_errno("cannot make the symbolic link %s", step->target);
+}
+
+static void directory(const struct step *step) {
+  const char *name;
+  CLEANUP_FD int dir = path_parent(step->root->dir, step->target, step->real, &name);
+  if (mkdirat(dir, name, 0700) == 0) {
+    if (fchmodat(dir, name, step->op->mode, 0) != 0)
+      die_errno("cannot set the mode of %s", step->target);
+  } else if (errno != EEXIST) {
+    die_errno("cannot make the directory %s", step->target);
+  }
+}
+
+// The content lives in the stage, so what the container writes to it is gone with it.
+static void file(const struct step *step) {
+  char name[32];
+  const char *content = plan_string(step->plan, step->op->data);
+  snprintf(name, sizeof name, "f%zu", (size_t)(step->op - step->plan->ops));
+  {
+    CLEANUP_FD int out = openat(step->root->stage, name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+    if (out < 0 || write_all(out, content, strlen(content)) != 0 || fchmod(out, step->op->mode) != 0)
+      die_errno("cannot write the content of %s", step->target);
+  }
+  CLEANUP_FD int place = openat(step->root->stage, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+  if (place < 0)
+    die_errno("cannot open the content of %s", step->target);
+  CLEANUP_FD int mount = mounts_clone(place, step->target, step->op->flags);
+  attach_at(step, mount, TARGET_FILE, "its content");
+}
+
+static int stage_place(const struct step *step, bool is_directory) {
+  if (is_directory && mkdirat(step->root->stage, "empty", 0555) != 0 && errno != EEXIST)
+    die_errno("cannot make an empty directory");
+  int place = is_directory ? openat(step->root->stage, "empty", O_PATH | O_DIRECTORY | O_CLOEXEC)
+                           : path_open(step->root->dir, "/dev/null", true);
+  if (place < 0)
+    die_errno("cannot open what hides %s", step->target);
+  return place;
+}
+
+static void mask(const struct step *step) {
+  CLEANUP_FD int target = path_open(step->root->dir, step->target, true);
+  if (target < 0 && errno == ENOENT)
+    return;
+  struct stat status;
+  if (target < 0 || fstat(target, &status) != 0)
+    die_errno("cannot hide %s", step->target);
+  // /dev/null here is the host's, checked when it was opened and mounted on our own /dev.
+  CLEANUP_FD int place = stage_place(step, S_ISDIR(status.st_mode));
+  CLEANUP_FD int mount = mounts_clone(place, step->target, PLAN_OPF_RDONLY);
+  mounts_attach(mount, target, "nothing", step->target);
+}
+
+static void readonly(const struct step *step) {
+  CLEANUP_FD int target = path_open(step->root->dir, step->target, true);
+  if (target < 0 && errno == ENOENT)
+    return;
+  if (target < 0)
+    die_errno("cannot make %s read-only", step->target);
+  CLEANUP_FD int mount =
+      mounts_clone(target, step->target, step->op->flags | PLAN_OPF_RDONLY | PLAN_OPF_RECURSIVE);
+  mounts_attach(mount, target, "itself", step->target);
+}
+
+static void apply(const struct step *step) {
+  static const char *const none[] = {NULL};
+  switch ((enum plan_op_type)step->op->type) {
+  case PLAN_OP_LOWER:
+  case PLAN_OP_UPPER:
+  case PLAN_OP_END:
+    break;
+  case PLAN_OP_BIND:
+    bind(step);
+    break;
+  case PLAN_OP_DEVICE:
+    if (step->source >= 0)
+      attach_at(step, step->source, TARGET_FILE, plan_string(step->plan, step->op->source));
+    break;
+  case PLAN_OP_TMPFS:
+    tmpfs(step);
+    break;
+  case PLAN_OP_PROC:
+    filesystem(step, "proc", none);
+    break;
+  case PLAN_OP_SYSFS:
+    filesystem(step, "sysfs", none);
+    break;
+  case PLAN_OP_MQUEUE:
+    filesystem(step, "mqueue", none);
+    break;
+  case PLAN_OP_DEVPTS:
+    devpts(step);
+    break;
+  case PLAN_OP_SYMLINK:
+    symlink_at(step);
+    break;
+  case PLAN_OP_DIR:
+    directory(step);
+    break;
+  case PLAN_OP_FILE:
+    file(step);
+    break;
+  case PLAN_OP_MASK:
+    mask(step);
+    break;
+  case PLAN_OP_READONLY:
+    readonly(step);
+    break;
+  }
+}
+
+void apply_operations(const struct plan *plan, const struct sources *sources, const struct root *root) {
+  for (size_t i = 0; i < plan->op_count; i++) {
+    const struct plan_op *op = &plan->ops[i];
+    struct step step = {.plan = plan,
+                        .op = op,
+                        .root = root,
+                        .target = plan_string(plan, op->target),
+                        .source = sources->fds[i],
+                        .real = (op->flags & PLAN_OPF_REAL_DIR) != 0};
+    apply(&step);
+  }
+}

@@ -1,0 +1,8 @@
+// Executes the plan's operations on the new root.
+#pragma once
+#include "plan.h"
+#include "root.h"
+#include "sources.h"
+
+// Everything but layers and upper directory, in order. Ends the process on failure.
+void apply_operations(const struct plan *plan, const struct sources *sources, const struct root *root);

@@ -1,0 +1,78 @@
+// Builds the static programs: build.mjs launch|init OUTPUT_DIRECTORY Release|Debug
+//
+// musl-gcc makes them small (tens of kilobytes) and quick to start; the C library's own -static where it is missing.
+// They run inside any tree, so they must not need a dynamic loader. Debug: the launcher, which runs on the host, gets
+// ASan and UBSan (dynamic); the init gets UBSan traps, which need no library.
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, renameSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { arch } from 'node:process';
+import { fileURLToPath } from 'node:url';
+
+const here = dirname(fileURLToPath(import.meta.url));
+const [name, output, configuration] = process.argv.slice(2);
+const sources = {
+  launch: cFiles(here),
+  init: [...cFiles(join(here, '..', 'init')), ...['plan.c', 'util.c', 'privileges.c'].map((file) => join(here, file))],
+}[name];
+if (sources === undefined || !['Release', 'Debug'].includes(configuration)) {
+  process.stderr.write('usage: build.mjs launch|init OUTPUT_DIRECTORY Release|Debug\n');
+  process.exit(2);
+}
+
+const triplet = { x64: 'x86_64-linux-gnu', arm64: 'aarch64-linux-gnu' }[arch] ?? '';
+// musl has no kernel headers of its own; searched last, so that they never hide musl's.
+const kernelHeaders = ['/usr/include', `/usr/include/${triplet}`].flatMap((path) => ['-idirafter', path]);
+const version = JSON.parse(readFileSync(join(here, '..', '..', 'package.json'), 'utf8')).version;
+const warnings =
+  '-Wall -Wextra -Werror -Wshadow -Wformat=2 -Wundef -Wpointer-arith -Wvla -Wstrict-prototypes -Wmissing-prototypes ' +
+  '-Wswitch-enum -Wwrite-strings -Wcast-align -Wnull-dereference';
+const common = ['-std=c17', '-D_GNU_SOURCE', `-DTREES_VERSION="${version}"`, ...warnings.split(' ')];
+const hardening = ['-fstack-protector-strong', '-fno-strict-aliasing', '-fno-strict-overflow'];
+const linking = ['-Wl,-z,relro', '-Wl,-z,now', '-Wl,-z,noexecstack'];
+const release = ['-Os', '-s', '-static'];
+const musl = [...common, ...hardening, ...kernelHeaders];
+
+const attempts =
+  configuration === 'Release'
+    ? [
+        ['musl-gcc', [...musl, ...release]],
+        ['cc', [...common, ...hardening, ...release, '-D_FORTIFY_SOURCE=2']],
+      ]
+    : name === 'launch'
+      ? [
+          [
+            'cc',
+            [
+              ...common,
+              '-O1',
+              '-g',
+              '-fno-omit-frame-pointer',
+              '-fsanitize=address,undefined',
+              '-fno-sanitize-recover=undefined',
+            ],
+          ],
+        ]
+      : [
+          ['musl-gcc', [...musl, '-O1', '-g', '-static', '-fsanitize=undefined', '-fsanitize-undefined-trap-on-error']],
+          ['cc', [...common, '-O1', '-g', '-static', '-fsanitize=undefined', '-fsanitize-undefined-trap-on-error']],
+        ];
+const [compiler, flags] = attempts.find(([candidate]) => onPath(candidate)) ?? attempts[0];
+const program = join(output, `trees-${name}`);
+// Replaced whole: containers may be starting from it right now.
+const temporary = `${program}.${process.pid}`;
+const result = spawnSync(compiler, [...flags, ...linking, ...sources, '-o', temporary], { stdio: 'inherit' });
+if (result.error) process.stderr.write(`error: cannot run ${compiler}: ${result.error.message}\n`);
+if (result.status !== 0) process.exit(1);
+renameSync(temporary, program);
+
+function cFiles(directory) {
+  return readdirSync(directory)
+    .filter((file) => file.endsWith('.c'))
+    .sort()
+    .map((file) => join(directory, file));
+}
+
+function onPath(command) {
+  return (process.env.PATH ?? '').split(':').some((directory) => existsSync(join(directory, command)));
+}

@@ -1,0 +1,174 @@
+#include "container.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include "apply.h"
+#include "ids.h"
+#include "limits.h"
+#include "network.h"
+#include "privileges.h"
+#include "root.h"
+#include "syscalls.h"
+#include "util.h"
+
+extern int setgroups(size_t, const gid_t *); // behind a feature macro in some libcs
+extern int sethostname(const char *, size_t);
+
+static uint64_t clone_flags(const struct plan_config *config) {
+  static const uint64_t flags[] = {CLONE_NEWNS,  CLONE_NEWPID,    CLONE_NEWIPC,
+                                   CLONE_NEWUTS, CLONE_NEWCGROUP, CLONE_NEWNET};
+  uint64_t result = config->userns != PLAN_USERNS_HOST ? CLONE_NEWUSER : 0;
+  for (unsigned i = 0; i < sizeof flags / sizeof *flags; i++)
+    if ((config->namespaces & (1u << i)) != 0)
+      result |= flags[i];
+  return result;
+}
+
+// Dies with the launcher. The parent is in another pid namespace, so getppid() says nothing; a pidfd of it
+// tells whether it died before the request was in place.
+static void die_with_launcher(int launcher) {
+  struct pollfd poll_launcher = {.fd = launcher, .events = POLLIN};
+  if (prctl(PR_SET_PDEATHSIG, (unsigned long)SIGKILL, 0, 0, 0) != 0)
+    die_errno("cannot tie the container to its launcher");
+  if (poll(&poll_launcher, 1, 0) > 0)
+    _exit(STATUS_FAILED);
+}
+
+static void become_root(const struct plan *plan) {
+  if (plan->config->userns == PLAN_USERNS_HOST) {
+    if (setgroups(0, NULL) != 0)
+      die_errno("cannot drop supplementary groups");
+    return;
+  }
+  if (plan->config->userns == PLAN_USERNS_RANGES && setgroups(0, NULL) != 0)
+    die_errno("cannot drop supplementary groups");
+  if (setresgid(0, 0, 0) != 0 || setresuid(0, 0, 0) != 0)
+    die_errno("cannot become root of the container");
+}
+
+_Noreturn static void become_init(const struct launch *launch) {
+  const struct plan *plan = launch->plan;
+  privileges_bound(plan->config->capabilities | INIT_CAPABILITIES);
+  privileges_keep(plan->config->capabilities | INIT_CAPABILITIES);
+
+  char variable[32];
+  snprintf(variable, sizeof variable, "TREES_PLAN_FD=%d", launch->plan_fd);
+  char *env[] = {variable, NULL};
+  size_t words = 0;
+  while (launch->command[words] != NULL)
+    words++;
+  char **argv = calloc(words + 2, sizeof *argv);
+  if (argv == NULL)
+    die_errno("cannot start");
+  argv[0] = (char[]){"trees-init"};
+  memcpy(argv + 1, launch->command, words * sizeof *argv);
+
+  if (sys_close_range(3, ~0u, CLOSE_RANGE_CLOEXEC) != 0)
+    die_errno("cannot close inherited files: close_range");
+  if (fcntl(launch->plan_fd, F_SETFD, 0) != 0)
+    die_errno("cannot pass on the launch plan");
+  sys_execveat(launch->init_fd, "", argv, env, AT_EMPTY_PATH);
+  die_errno("cannot execute trees-init");
+}
+
+_Noreturn static void run_container(const struct launch *launch, int go, int launcher) {
+  const struct plan *plan = launch->plan;
+  uint64_t value;
+  die_with_launcher(launcher);
+  // An own session: the terminal's signals reach the launcher only, which forwards them.
+  if (setsid() < 0)
+    die_errno("cannot start a session");
+  if ((plan->config->flags & PLAN_NO_NEW_PRIVILEGES) != 0 && prctl(PR_SET_NO_NEW_PRIVS, 1ul, 0, 0, 0) != 0)
+    die_errno("cannot set no-new-privileges");
+  if (RETRY(read(go, &value, sizeof value)) != sizeof value)
+    die_errno("cannot wait for the launcher");
+  become_root(plan);
+  // Changing ids has cleared it.
+  die_with_launcher(launcher);
+
+  struct root root;
+  if (plan->config->userns == PLAN_USERNS_SELF)
+    sources_open(plan, launch->sources);
+  root_build(plan, launch->sources, &root);
+  apply_operations(plan, launch->sources, &root);
+  root_enter(plan, &root);
+
+  const char *hostname = plan_string(plan, plan->config->hostname);
+  if (hostname[0] != '\0' && sethostname(hostname, strlen(hostname)) != 0)
+    die_errno("cannot set the host name %s", hostname);
+  if ((plan->config->namespaces & PLAN_NS_NET) != 0)
+    network_loopback_up();
+  become_init(launch);
+}
+
+static struct container spawn(const struct launch *launch, int *go) {
+  CLEANUP_FD int launcher = sys_pidfd_open(getpid());
+  *go = eventfd(0, EFD_CLOEXEC);
+  if (launcher < 0 || *go < 0)
+    die_errno("cannot start");
+  struct container container = {.pidfd = -1};
+  struct clone_args args = {.flags = clone_flags(launch->plan->config) | CLONE_PIDFD,
+                            .pidfd = (uint64_t)(uintptr_t)&container.pidfd,
+                            .exit_signal = SIGCHLD};
+  container.pid = sys_clone3(&args);
+  if (container.pid == 0)
+    run_container(launch, *go, launcher);
+  if (container.pid < 0 && (errno == EPERM || errno == ENOSPC || errno == EUSERS) &&
+      launch->plan->config->userns != PLAN_USERNS_HOST)
+    die_errno("cannot create the container's namespaces (user namespaces may be restricted: see "
+              "user.max_user_namespaces, kernel.unprivileged_userns_clone and "
+              "kernel.apparmor_restrict_unprivileged_userns in sysctl)");
+  if (container.pid < 0)
+    die_errno("cannot create the container's namespaces: clone3");
+  return container;
+}
+
+static void stop(const struct container *container) {
+  sys_pidfd_send_signal(container->pidfd, SIGKILL);
+  (void)RETRY(waitpid(container->pid, NULL, 0));
+  close(container->pidfd);
+}
+
+// False when the tree's file system has no idmapped mounts; the container is still waiting then.
+static bool prepare_ids(const struct launch *launch, const struct container *container, bool identity) {
+  const char *path = NULL;
+  ids_write(container->pid, launch->plan, identity);
+  if (identity || launch->plan->config->userns == PLAN_USERNS_SELF)
+    return true;
+  CLEANUP_FD int userns = ids_open_namespace(container->pid);
+  if (sources_idmap(launch->plan, launch->sources, userns, &path))
+    return true;
+  if (errno != EINVAL && errno != EOPNOTSUPP && errno != ENOSYS && errno != EPERM)
+    die_errno("cannot show %s with the container's user ids", path);
+  warning_errno(
+      "no idmapped mounts on %s: user ids in the container are the host's own, so isolation is weaker "
+      "(capabilities still hold inside the container only)",
+      path);
+  return false;
+}
+
+struct container container_start(const struct launch *launch) {
+  int go;
+  struct container container = spawn(launch, &go);
+  if (launch->plan->config->userns != PLAN_USERNS_HOST && !prepare_ids(launch, &container, false)) {
+    // Maps can be written once only: start over.
+    stop(&container);
+    close(go);
+    container = spawn(launch, &go);
+    prepare_ids(launch, &container, true);
+  }
+  limits_raise(container.pid, launch->plan);
+  // An eventfd, not a pipe: when the container has died there is nobody to read, and that must not raise
+  // SIGPIPE.
+  uint64_t value = 1;
+  if (RETRY(write(go, &value, sizeof value)) != sizeof value)
+    die_errno("cannot start the container");
+  close(go);
+  return container;
+}

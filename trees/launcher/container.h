@@ -1,0 +1,22 @@
+// The container's first process: created in its namespaces, it builds its own world and becomes the init.
+#pragma once
+#include <sys/types.h>
+
+#include "plan.h"
+#include "sources.h"
+
+struct launch {
+  const struct plan *plan;
+  struct sources *sources;
+  int plan_fd;    // inherited by the init
+  int init_fd;    // sealed copy of trees-init
+  char **command; // replaces the plan's command; NULL-terminated, may be empty
+};
+
+struct container {
+  pid_t pid;
+  int pidfd;
+};
+
+// Creates the namespaces and lets the container start. Ends the process on failure.
+struct container container_start(const struct launch *launch);

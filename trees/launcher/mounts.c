@@ -1,0 +1,60 @@
+#include "mounts.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "plan.h"
+#include "syscalls.h"
+#include "util.h"
+
+static uint64_t attributes_of(uint32_t op_flags) {
+  return ((op_flags & PLAN_OPF_RDONLY) != 0 ? MOUNT_ATTR_RDONLY : 0u) |
+         ((op_flags & PLAN_OPF_NOSUID) != 0 ? MOUNT_ATTR_NOSUID : 0u) |
+         ((op_flags & PLAN_OPF_NODEV) != 0 ? MOUNT_ATTR_NODEV : 0u) |
+         ((op_flags & PLAN_OPF_NOEXEC) != 0 ? MOUNT_ATTR_NOEXEC : 0u);
+}
+
+static int set_option(int fs, const char *option) {
+  char key[64];
+  const char *equals = strchr(option, '=');
+  if (equals == NULL)
+    return sys_fsconfig(fs, FSCONFIG_SET_FLAG, option, NULL, 0);
+  snprintf(key, sizeof key, "%.*s", (int)(equals - option), option);
+  return sys_fsconfig(fs, FSCONFIG_SET_STRING, key, equals + 1, 0);
+}
+
+int mounts_new(const char *type, const char *const options[], uint32_t op_flags) {
+  CLEANUP_FD int fs = sys_fsopen(type);
+  if (fs < 0)
+    return -1;
+  for (; *options != NULL; options++)
+    if (set_option(fs, *options) != 0)
+      return -1;
+  if (sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) != 0)
+    return -1;
+  return sys_fsmount(fs, (unsigned)attributes_of(op_flags));
+}
+
+void mounts_attach(int mount, int target, const char *what, const char *where) {
+  if (sys_move_mount(mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0)
+    die_errno("cannot mount %s on %s", what, where);
+}
+
+void mounts_restrict(int mount, uint32_t op_flags, const char *what) {
+  struct mount_attr attributes = {.attr_set = attributes_of(op_flags)};
+  if (attributes.attr_set == 0)
+    return;
+  unsigned flags = AT_EMPTY_PATH | ((op_flags & PLAN_OPF_RECURSIVE) != 0 ? AT_RECURSIVE : 0);
+  if (sys_mount_setattr(mount, "", flags, &attributes) != 0)
+    die_errno("cannot set mount attributes of %s", what);
+}
+
+int mounts_clone(int place, const char *what, uint32_t op_flags) {
+  bool recursive = (op_flags & PLAN_OPF_RECURSIVE) != 0;
+  int fd = sys_open_tree(
+      place, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0));
+  if (fd < 0)
+    die_errno("cannot copy the mount of %s", what);
+  mounts_restrict(fd, op_flags, what);
+  return fd;
+}

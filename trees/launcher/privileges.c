@@ -1,0 +1,50 @@
+#include "privileges.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "util.h"
+
+#ifndef PR_CAP_AMBIENT
+#define PR_CAP_AMBIENT 47
+#define PR_CAP_AMBIENT_CLEAR_ALL 4
+#endif
+
+uint64_t privileges_bounding(void) {
+  uint64_t set = 0;
+  for (unsigned capability = 0; capability < 64; capability++) {
+    int present = prctl(PR_CAPBSET_READ, (unsigned long)capability, 0, 0, 0);
+    if (present < 0)
+      break; // beyond the kernel's last one
+    set |= (uint64_t)present << capability;
+  }
+  return set;
+}
+
+void privileges_bound(uint64_t keep) {
+  uint64_t drop = privileges_bounding() & ~keep;
+  for (unsigned capability = 0; capability < 64; capability++)
+    if ((drop >> capability & 1) != 0 && prctl(PR_CAPBSET_DROP, (unsigned long)capability, 0, 0, 0) != 0)
+      die_errno("cannot drop capability %u from the bounding set", capability);
+}
+
+void privileges_keep(uint64_t keep) {
+  struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+  struct __user_cap_data_struct data[2];
+  if (syscall(SYS_capget, &header, data) != 0)
+    die_errno("cannot read the capabilities");
+  for (int word = 0; word < 2; word++) {
+    uint32_t wanted = (uint32_t)(keep >> (32 * word));
+    data[word].permitted &= wanted;
+    data[word].effective = data[word].permitted;
+    data[word].inheritable = 0;
+  }
+  if (syscall(SYS_capset, &header, data) != 0)
+    die_errno("cannot set the capabilities");
+  // EINVAL: a kernel without ambient capabilities.
+  if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0 && errno != EINVAL)
+    die_errno("cannot clear the ambient capabilities");
+}

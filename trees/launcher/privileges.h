@@ -1,0 +1,17 @@
+// Capability sets of the calling process.
+#pragma once
+#include <stdint.h>
+
+// What the init needs itself to look after processes of other users and to start them with fewer privileges:
+// CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_SETPCAP.
+#define INIT_CAPABILITIES ((1ull << 5) | (1ull << 6) | (1ull << 7) | (1ull << 8))
+
+// Drops all but `keep` from the bounding set, so that no exec can regain them. Ends the process on failure.
+void privileges_bound(uint64_t keep);
+
+// Sets permitted and effective to `keep` as far as permitted now; inheritable and ambient become empty, which
+// keeps file capabilities from adding to them (CVE-2022-24769). Ends the process on failure.
+void privileges_keep(uint64_t keep);
+
+// The bounding set.
+uint64_t privileges_bounding(void);

@@ -1,0 +1,39 @@
+// Small vocabulary of the launcher and the init. Neither allocates memory after start where it can be
+// avoided.
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <unistd.h>
+
+// trees failed before the command started (as with podman and Docker).
+#define STATUS_FAILED 125
+#define STATUS_NOT_EXECUTABLE 126
+#define STATUS_NOT_FOUND 127
+
+#define PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
+
+// Prints `error: …` on stderr and ends the process with 125. die_errno appends what errno means.
+_Noreturn void die(const char *format, ...) PRINTF_LIKE(1, 2);
+_Noreturn void die_errno(const char *format, ...) PRINTF_LIKE(1, 2);
+void warning(const char *format, ...) PRINTF_LIKE(1, 2);
+void warning_errno(const char *format, ...) PRINTF_LIKE(1, 2);
+
+static inline void close_fd(const int *fd) {
+  if (*fd >= 0)
+    close(*fd);
+}
+#define CLEANUP_FD __attribute__((cleanup(close_fd)))
+
+// Repeats a call that was interrupted by a signal.
+#define RETRY(expression)                                                                                    \
+  (__extension__({                                                                                           \
+    long retry_result_;                                                                                      \
+    do                                                                                                       \
+      retry_result_ = (long)(expression);                                                                    \
+    while (retry_result_ == -1 && errno == EINTR);                                                           \
+    retry_result_;                                                                                           \
+  }))
+
+// Writes all of it; -1 and errno if that is impossible.
+int write_all(int fd, const void *bytes, size_t size);
