@@ -1,0 +1,166 @@
+import { basename, dirname, isAbsolute, normalize } from 'node:path';
+import { capabilityMask, defaultCapabilities } from './capabilities.js';
+import type { ContainerSpec, MountSpec, UsernsSpec } from './container.js';
+import { deviceOps, kernelOps, protectOps, sysOps } from './default-mounts.js';
+import { encodePlan, namespaceBit, type Plan, type PlanOp, planFlag } from './plan-format.js';
+import { planRlimit } from './rlimits.js';
+
+const DEFAULT_STOP_TIMEOUT = 10;
+const MAX_LAYERS = 64;
+
+/**
+ * Compiles a container into the launch plan that trees-launch maps. Pure: the same container gives the same bytes.
+ *
+ * @throws TypeError or RangeError when the container makes no sense; paths are not looked at.
+ */
+export function compilePlan(container: ContainerSpec): Uint8Array {
+  return encodePlan(planOf(container));
+}
+
+/** The plan as data, before serialising. */
+export function planOf(container: ContainerSpec): Plan {
+  const { userns, upper, net } = container;
+  const [program] = container.argv;
+  if (program === undefined || program === '') throw new TypeError('Expected a command, got an empty list');
+  const map = typeof userns === 'object' ? [checkRange(userns)] : [];
+  const flags = (container.noNewPrivileges ?? true) ? planFlag.noNewPrivileges : 0;
+  return {
+    flags: flags | (container.noInit === true ? planFlag.noInit : 0),
+    namespaces:
+      namespaceBit.mount |
+      namespaceBit.pid |
+      namespaceBit.ipc |
+      namespaceBit.uts |
+      namespaceBit.cgroup |
+      (net === 'none' ? namespaceBit.net : 0),
+    userns: typeof userns === 'object' ? 'ranges' : userns,
+    root: upper.kind,
+    hostname: text(container.hostname ?? '', 'host name'),
+    workdir: container.workdir === undefined ? '' : inside(container.workdir),
+    user: text(container.user ?? '', 'user'),
+    lockFile: container.lockFile === undefined ? '' : host(container.lockFile),
+    capabilities: capabilityMask(container.capabilities ?? defaultCapabilities),
+    upperSize: upper.kind === 'ephemeral' ? bytes(upper.size ?? 0) : 0n,
+    stopTimeout: Math.round((container.stopTimeout ?? DEFAULT_STOP_TIMEOUT) * 1000),
+    ops: operations(container),
+    argv: container.argv.map((word) => text(word, 'argument')),
+    env: Object.entries(container.env).map(([name, value]) => variable(name, value)),
+    uidMap: map,
+    gidMap: map,
+    rlimits: (container.rlimits ?? []).map(planRlimit),
+  };
+}
+
+function operations(container: ContainerSpec): PlanOp[] {
+  const idmap = typeof container.userns === 'object';
+  const protect = container.protectKernel ?? true;
+  return [
+    ...treeOps(container, idmap),
+    ...kernelOps,
+    ...deviceOps(container.userns !== 'self'),
+    ...sysOps(container),
+    ...(container.mounts ?? []).map((mount) => mountOp(mount, idmap)),
+    ...identityOps(container),
+    ...(protect ? protectOps : []),
+  ];
+}
+
+function treeOps({ lower, upper }: ContainerSpec, idmap: boolean): PlanOp[] {
+  if (lower.length === 0 || lower.length > MAX_LAYERS) {
+    throw new RangeError(`Expected 1 to ${MAX_LAYERS} lower directories, got ${lower.length}`);
+  }
+  const flags = idmap ? (['idmap'] as const) : [];
+  const ops: PlanOp[] = lower.map((path) => ({ type: 'lower', source: host(path), flags: ['rdonly', ...flags] }));
+  if (upper.kind !== 'persistent') return ops;
+  const parent = dirname(host(upper.upper));
+  if (dirname(host(upper.work)) !== parent) {
+    throw new TypeError(`Expected upper and work to be in one directory, got ${upper.upper} and ${upper.work}`);
+  }
+  ops.push({ type: 'upper', source: parent, target: basename(upper.upper), data: basename(upper.work), flags });
+  return ops;
+}
+
+function mountOp(mount: MountSpec, idmap: boolean): PlanOp {
+  const target = mountPoint(mount.target);
+  const common = [
+    'nosuid' as const,
+    'nodev' as const,
+    ...(mount.readOnly === true ? (['rdonly'] as const) : []),
+    ...((mount.exec ?? mount.kind === 'bind') ? [] : (['noexec'] as const)),
+  ];
+  if (mount.kind === 'tmpfs') {
+    return { type: 'tmpfs', target, flags: common, mode: mount.mode ?? 0o1777, number: bytes(mount.size ?? 0) };
+  }
+  return {
+    type: 'bind',
+    source: host(mount.source),
+    target,
+    flags: [
+      ...common,
+      ...((mount.recursive ?? true) ? (['recursive'] as const) : []),
+      ...(idmap && (mount.idmap ?? true) ? (['idmap'] as const) : []),
+    ],
+  };
+}
+
+/** What programs need to know their own name and to resolve others'. */
+function identityOps(container: ContainerSpec): PlanOp[] {
+  const flags = ['nosuid', 'nodev', 'noexec'] as const;
+  const ops: PlanOp[] = [];
+  const name = container.hostname;
+  if (name !== undefined && name !== '') {
+    const own = container.net === 'none' ? '127.0.0.1' : '127.0.1.1';
+    const hosts = `127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n${own}\t${name}\n`;
+    ops.push({ type: 'file', target: '/etc/hostname', data: `${name}\n`, mode: 0o644, flags });
+    ops.push({ type: 'file', target: '/etc/hosts', data: hosts, mode: 0o644, flags });
+  }
+  if (container.resolvConf ?? container.net === 'host') {
+    const source = '/etc/resolv.conf';
+    ops.push({ type: 'bind', source, target: source, flags: [...flags, 'rdonly', 'optional'] });
+  }
+  return ops;
+}
+
+function checkRange(range: Exclude<UsernsSpec, string>): { inside: number; outside: number; count: number } {
+  const { start, count } = range;
+  const whole = Number.isInteger(start) && Number.isInteger(count);
+  if (!whole || start < 1 || count < 1 || start + count > 0xffff_ffff) {
+    throw new RangeError(`Expected a range of user ids, got ${count} from ${start}`);
+  }
+  return { inside: 0, outside: start, count };
+}
+
+function text(value: string, what: string): string {
+  if (value.includes('\0')) throw new TypeError(`Expected the ${what} to be without NUL, got ${JSON.stringify(value)}`);
+  return value;
+}
+
+function variable(name: string, value: string): string {
+  if (name === '' || name.includes('=')) throw new TypeError(`Expected a variable name, got "${name}"`);
+  return text(`${name}=${value}`, 'variable');
+}
+
+function host(path: string): string {
+  if (!isAbsolute(path)) throw new TypeError(`Expected an absolute path on the host, got "${path}"`);
+  return text(path, 'path');
+}
+
+function inside(path: string): string {
+  if (!path.startsWith('/')) throw new TypeError(`Expected an absolute path in the container, got "${path}"`);
+  const clean = normalize(text(path, 'path'));
+  return clean.length > 1 && clean.endsWith('/') ? clean.slice(0, -1) : clean;
+}
+
+/** /proc must stay the kernel's: what is mounted over it would be trusted by everything that runs. */
+function mountPoint(path: string): string {
+  const target = inside(path);
+  if (target === '/' || target === '/dev' || target === '/sys' || /^\/proc(\/|$)/.test(target)) {
+    throw new TypeError(`Expected a mount point other than /, /dev, /sys or below /proc, got "${path}"`);
+  }
+  return target;
+}
+
+function bytes(size: number): bigint {
+  if (!Number.isSafeInteger(size) || size < 0) throw new RangeError(`Expected a size in bytes, got ${size}`);
+  return BigInt(size);
+}
