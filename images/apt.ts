@@ -80,7 +80,12 @@ function archivesOf(sources: readonly SourceSpec[], keyring: string): string {
 }
 
 /** Creates or finds the directory for these sources below `cache`. */
-export async function openApt(cache: string, sources: readonly SourceSpec[], arch: string, context: ProcessContext): Promise<Apt> {
+export async function openApt(
+  cache: string,
+  sources: readonly SourceSpec[],
+  arch: string,
+  context: ProcessContext,
+): Promise<Apt> {
   const content = `${sourceLines(sources, true).join('\n')}\n`;
   const digest = createHash('sha256').update(`${arch}\n${content}`).digest('hex').slice(0, 16);
   const apt: Apt = { dir: join(cache, 'apt', digest), archives: join(cache, 'debs'), sources, arch };
@@ -90,7 +95,12 @@ export async function openApt(cache: string, sources: readonly SourceSpec[], arc
   await mkdir(join(apt.archives, 'partial'), { recursive: true });
   await writeFile(join(apt.dir, 'sources.list'), content);
   await writeFile(join(apt.dir, 'status'), '');
-  await writeFile(join(apt.dir, 'apt.conf'), `${configuration(apt).concat(await hostSettings(context)).join('\n')}\n`);
+  await writeFile(
+    join(apt.dir, 'apt.conf'),
+    `${configuration(apt)
+      .concat(await hostSettings(context))
+      .join('\n')}\n`,
+  );
   return apt;
 }
 
@@ -132,8 +142,12 @@ function configuration(apt: Apt): string[] {
 
 /** What the administrator said about reaching mirrors from this machine: proxies, credentials, clocks. */
 async function hostSettings(context: ProcessContext): Promise<string[]> {
-  const dump = await runProcess(context, ['apt-config', 'dump', 'Acquire'], { step: 'read the apt settings', capture: true });
-  const wanted = /^Acquire::(https?::(Proxy|Verify-Peer|Verify-Host|CaInfo)|ForceIPv[46]|Check-Valid-Until|Check-Date)\b.* ".+";$/i;
+  const dump = await runProcess(context, ['apt-config', 'dump', 'Acquire'], {
+    step: 'read the apt settings',
+    capture: true,
+  });
+  const wanted =
+    /^Acquire::(https?::(Proxy|Verify-Peer|Verify-Host|CaInfo)|ForceIPv[46]|Check-Valid-Until|Check-Date)\b.* ".+";$/i;
   const auth = ['Dir::Etc::Netrc "/etc/apt/auth.conf";', 'Dir::Etc::NetrcParts "/etc/apt/auth.conf.d";'];
   return [...dump.split('\n').filter((line) => wanted.test(line)), ...auth];
 }
@@ -157,7 +171,9 @@ async function fetchLists(apt: Apt, context: ProcessContext): Promise<void> {
     await aptGet(apt, context, ['update'], step);
   } catch (error) {
     if (!(error instanceof TreesError) || error.code !== 'BUILD_FAILED') throw error;
-    const names = (await readdir(join(apt.dir, 'lists'))).filter((name) => name.endsWith('Packages') || name.includes('Packages.'));
+    const names = (await readdir(join(apt.dir, 'lists'))).filter(
+      (name) => name.endsWith('Packages') || name.includes('Packages.'),
+    );
     const mirrors = [...new Set(apt.sources.map((source) => source.uri))].join(', ');
     if (names.length === 0) {
       throw new TreesError('BUILD_FAILED', `cannot ${step} from ${mirrors}: ${reason(error.message)}`, {

@@ -29,9 +29,13 @@ function describe(
   const expected = (what: string): string[] => line(`Expected ${what}, got ${show(value)}`);
   switch (issue.code) {
     case 'invalid_type':
-      return value === undefined ? line(`Expected ${article(issue.expected)}, but it is missing`) : expected(article(issue.expected));
+      return value === undefined
+        ? line(`Expected ${article(issue.expected)}, but it is missing`)
+        : expected(article(issue.expected));
     case 'invalid_value':
-      return expected(oneOf(issue.values.map((one) => JSON.stringify(one)))).map((text) => withGuess(text, value, issue.values));
+      return expected(oneOf(issue.values.map((one) => JSON.stringify(one)))).map((text) =>
+        withGuess(text, value, issue.values),
+      );
     case 'unrecognized_keys':
       return issue.keys.map((key) => unknownKey([...path, key], key, keysAt(path)));
     case 'invalid_union':
@@ -44,7 +48,9 @@ function describe(
     case 'invalid_key':
     case 'invalid_element':
     case 'not_multiple_of':
-      return issue.message.startsWith('expected ') ? expected(strip(issue.message)) : line(`${issue.message}, got ${show(value)}`);
+      return issue.message.startsWith('expected ')
+        ? expected(strip(issue.message))
+        : line(`${issue.message}, got ${show(value)}`);
     default:
       return line('Invalid');
   }
@@ -67,7 +73,9 @@ function describeUnion(
   if (issue.message.startsWith('expected ')) {
     return [`${formatPath(path)}: Expected ${strip(issue.message)}, got ${show(value)}`];
   }
-  const deep = issue.errors.filter((errors) => errors.every((one) => one.path.length > 0 || one.code === 'unrecognized_keys'));
+  const deep = issue.errors.filter((errors) =>
+    errors.every((one) => one.path.length > 0 || one.code === 'unrecognized_keys'),
+  );
   const best = (deep.length > 0 ? deep : issue.errors).toSorted((a, b) => a.length - b.length);
   const chosen = deep.length > 0 ? best.slice(0, 1) : best;
   const lines = chosen.map((errors) => errors.flatMap((one) => describe(one, path, document, keysAt)));
@@ -78,7 +86,8 @@ function describeUnion(
 
 function unknownKey(path: readonly PropertyKey[], key: string, known: readonly string[]): string {
   const guess = nearest(key, known);
-  const help = guess === undefined ? (known.length > 0 ? `; known keys: ${known.join(', ')}` : '') : `; did you mean ${guess}?`;
+  const help =
+    guess === undefined ? (known.length > 0 ? `; known keys: ${known.join(', ')}` : '') : `; did you mean ${guess}?`;
   return `${formatPath(path)}: Unknown key${help}`;
 }
 

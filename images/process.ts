@@ -120,7 +120,13 @@ export function toolMissing(program: string, step: string): TreesError {
 export async function findProgram(name: string): Promise<string | undefined> {
   for (const directory of (hostEnvironment['PATH'] ?? '').split(delimiter)) {
     const path = join(directory, name);
-    if (await access(path, constants.X_OK).then(() => true, () => false)) return path;
+    if (
+      await access(path, constants.X_OK).then(
+        () => true,
+        () => false,
+      )
+    )
+      return path;
   }
   return undefined;
 }

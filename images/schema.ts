@@ -14,12 +14,10 @@ const name = z
   .string()
   .check(z.regex(/^[a-z0-9][a-z0-9._-]{0,63}$/, 'expected a name of lowercase letters, digits, ".", "_" and "-"'));
 const text = z.string().check(z.minLength(1, 'expected a string that is not empty'));
-const absolutePath = z
-  .string()
-  .check(
-    z.regex(/^\/[^\0\n]*$/, 'expected an absolute path'),
-    z.refine((path) => !path.split('/').includes('..'), 'expected a path without ".."'),
-  );
+const absolutePath = z.string().check(
+  z.regex(/^\/[^\0\n]*$/, 'expected an absolute path'),
+  z.refine((path) => !path.split('/').includes('..'), 'expected a path without ".."'),
+);
 const hostPath = text.check(z.regex(/^[^\0\n]+$/, 'expected a path'));
 const mode = z.string().check(z.regex(/^[0-7]{3,4}$/, 'expected octal digits in quotes, such as "0755"'));
 const owner = z
@@ -66,7 +64,9 @@ const stepSchema = z.strictObject({
 
 /** Where files come from that are in no package: a directory or an archive. */
 const payload = {
-  source: z.optional(hostPath).check(z.describe('dir, tar: directory or archive, relative to the definition, or a URL')),
+  source: z
+    .optional(hostPath)
+    .check(z.describe('dir, tar: directory or archive, relative to the definition, or a URL')),
   sha256: z.optional(sha256).check(z.describe('tar: of the archive')),
   sha256From: z.optional(url).check(z.describe('tar: document that lists the digest, as sha256sum prints it')),
   strip: z.optional(z.int().check(z.nonnegative())).check(z.describe('tar: leading path components to remove')),
@@ -81,7 +81,8 @@ const shared = {
   packages: z.optional(z.array(packageName)).check(z.describe('installed with everything they depend on')),
   files: z.optional(z.array(fileSchema)).check(z.describe('put in place after packages')),
   steps: z.optional(z.array(stepSchema)).check(z.describe('run after files, in order')),
-  exclude: z.optional(z.array(glob)).check(z.describe('never part of the image')),
+  exclude: z.optional(z.array(glob)).check(z.describe('never part of the image; packages honour it too')),
+  keep: z.optional(z.array(glob)).check(z.describe('exceptions to exclude')),
 };
 
 const builder = z.enum(builderNames);
@@ -99,8 +100,18 @@ const baseBuildSchema = z
     ...payload,
     ...shared,
   })
-  .check(z.refine((build) => need(build, 'mmdebstrap', ['suite', 'sources']), 'expected suite and sources (builder mmdebstrap needs them)'))
-  .check(z.refine((build) => need(build, 'apk', ['suite', 'mirror', 'keys']), 'expected suite, mirror and keys (builder apk needs them)'))
+  .check(
+    z.refine(
+      (build) => need(build, 'mmdebstrap', ['suite', 'sources']),
+      'expected suite and sources (builder mmdebstrap needs them)',
+    ),
+  )
+  .check(
+    z.refine(
+      (build) => need(build, 'apk', ['suite', 'mirror', 'keys']),
+      'expected suite, mirror and keys (builder apk needs them)',
+    ),
+  )
   .check(z.refine((build) => need(build, 'dir', ['source']), 'expected source (builder dir needs it)'))
   .check(z.refine((build) => need(build, 'tar', ['source']), 'expected source (builder tar needs it)'));
 

@@ -18,7 +18,9 @@ export function validateDefinition(content: unknown, file: string): Definition {
   const [first = '', ...others] = problems;
   throw new TreesError(
     'DEFINITION_INVALID',
-    others.length === 0 ? `definition ${file} is wrong: ${first}` : `definition ${file} is wrong:\n  ${problems.join('\n  ')}`,
+    others.length === 0
+      ? `definition ${file} is wrong: ${first}`
+      : `definition ${file} is wrong:\n  ${problems.join('\n  ')}`,
     { hint: 'images/definition.schema.json describes every key', details: { file, problems } },
   );
 }

@@ -1,0 +1,113 @@
+import { chmodSync, existsSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  downloadPackages,
+  missingForApt,
+  openApt,
+  type ResolvedPackage,
+  resolvePackages,
+  sourceLines,
+  toDebianArch,
+  updateLists,
+  withMirror,
+} from '../apt.js';
+import { newestDeb } from '../deb.js';
+import { findProgram, hostEnvironment, ownNamespaces, runProcess } from '../process.js';
+import type { SourceSpec } from '../schema.js';
+import type { BaseBuilder, BaseInputs, BuilderContext } from './builder.js';
+
+const MERGED_USR = '/usr/share/mmdebstrap/hooks/merged-usr';
+
+/** Debian and Ubuntu root file systems from their package archives. */
+export const mmdebstrap: BaseBuilder = { missing, resolve };
+
+async function missing(context: BuilderContext): Promise<string[]> {
+  const tools = ['mmdebstrap', 'setpriv', 'unshare'];
+  const found = await Promise.all(tools.map(findProgram));
+  const absent = tools.filter((_, index) => found[index] === undefined).map((tool) => `the program ${tool}`);
+  return [...absent, ...(await missingForApt(sourcesOf(context)))];
+}
+
+async function resolve(context: BuilderContext): Promise<BaseInputs> {
+  const { build } = context.definition;
+  const apt = await openApt(context.cache, sourcesOf(context), toDebianArch(context.arch), context);
+  await updateLists(apt, context);
+  const extra = [...includes(context)];
+  const seed = build.variant === 'minbase' ? ['?essential', '?priority(required)'] : ['?essential'];
+  const actions = await resolvePackages(apt, [...seed, ...extra], context);
+  const packages = actions.flatMap((action) => (action.kind === 'unpack' ? [action.package] : []));
+  const files = await downloadPackages(apt, packages, context);
+  const epoch = await newestDeb(files);
+  return {
+    digestOf: { packages: packages.map((one) => `${one.name}=${one.version}:${one.arch}`).sort() },
+    epoch: () => epoch,
+    build: (rootfs) => bootstrap(context, { rootfs, packages, files, epoch }),
+  };
+}
+
+function sourcesOf(context: BuilderContext): SourceSpec[] {
+  return withMirror(context.definition.build.sources ?? [], context.mirror);
+}
+
+/** usr-is-merged keeps usrmerge, and with it all of Perl, out. */
+function includes(context: BuilderContext): string[] {
+  const { build } = context.definition;
+  const apt = build.variant === 'apt' || build.variant === 'minbase' ? ['apt'] : [];
+  return [...new Set(['usr-is-merged', ...apt, ...(build.packages ?? [])])];
+}
+
+async function bootstrap(
+  context: BuilderContext,
+  input: { rootfs: string; packages: readonly ResolvedPackage[]; files: readonly string[]; epoch: number },
+): Promise<void> {
+  const { build } = context.definition;
+  const { rootfs } = input;
+  // Only what was resolved is offered from the cache; mmdebstrap downloads anything else it wants itself.
+  const offered = `${rootfs}.debs`;
+  mkdirSync(offered);
+  for (const file of input.files) symlinkSync(file, join(offered, file.slice(file.lastIndexOf('/') + 1)));
+  const hooks = existsSync(MERGED_USR) ? [`--hook-dir=${MERGED_USR}`] : [];
+  const argv = [
+    'mmdebstrap',
+    '--mode=root',
+    '--format=directory',
+    `--variant=${build.variant ?? 'essential'}`,
+    `--architectures=${toDebianArch(context.arch)}`,
+    `--include=${includes(context).join(',')}`,
+    '--aptopt=APT::Install-Recommends "false"',
+    '--skip=essential/unlink',
+    ...(build.exclude ?? []).map((glob) => `--dpkgopt=path-exclude=${glob}`),
+    ...(build.keep ?? []).map((glob) => `--dpkgopt=path-include=${glob}`),
+    '--setup-hook=mkdir -p "$1/var/cache/apt/archives"',
+    `--setup-hook=cp --dereference --reflink=auto ${quote(offered)}/*.deb "$1/var/cache/apt/archives/"`,
+    ...hooks,
+    build.suite ?? '',
+    rootfs,
+    ...sourceLines(sourcesOf(context), true),
+  ];
+  try {
+    await runProcess(context, [...ownNamespaces, ...argv], {
+      step: `make the root file system with mmdebstrap`,
+      env: { ...hostEnvironment, SOURCE_DATE_EPOCH: String(input.epoch) },
+    });
+  } finally {
+    rmSync(offered, { recursive: true });
+  }
+  settle(rootfs, build.sources ?? []);
+}
+
+/** Leaves the distribution's own settings: no mirror and no name of this builder. */
+function settle(rootfs: string, sources: readonly SourceSpec[]): void {
+  const list = join(rootfs, 'etc/apt/sources.list');
+  rmSync(join(rootfs, 'etc/apt/sources.list.d'), { recursive: true, force: true });
+  mkdirSync(join(rootfs, 'etc/apt/sources.list.d'), { recursive: true });
+  chmodSync(join(rootfs, 'etc/apt/sources.list.d'), 0o755);
+  writeFileSync(list, `${sourceLines(sources, true).join('\n')}\n`);
+  chmodSync(list, 0o644);
+  const settings = join(rootfs, 'etc/dpkg/dpkg.cfg.d');
+  if (existsSync(join(settings, '99mmdebstrap'))) renameSync(join(settings, '99mmdebstrap'), join(settings, 'trees'));
+}
+
+function quote(text: string): string {
+  return `'${text.replaceAll("'", String.raw`'\''`)}'`;
+}

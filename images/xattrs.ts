@@ -1,0 +1,49 @@
+import { getXattr, listXattrs, setXattr } from '../trees/system/index.js';
+
+/** Attributes that belong to the image. The rest is the kernel's, overlayfs's or this machine's security policy's. */
+const belongs = /^(security\.capability|system\.posix_acl_(access|default)|user\.(?!overlay\.).*)$/;
+
+/** Names of the attributes that belong to the image, sorted. */
+export function imageXattrs(path: string): string[] {
+  return listXattrs(path)
+    .filter((name) => belongs.test(name))
+    .sort();
+}
+
+/** For `CommitModifierOptions.xattrs`: what to store for an entry below `root`. */
+export function xattrReader(root: string): (path: string) => Array<{ name: Uint8Array; value: Uint8Array }> {
+  return (path) => {
+    const file = `${root}${path}`;
+    return imageXattrs(file).map((name) => ({
+      name: Buffer.from(name),
+      value: getXattr(file, name) ?? new Uint8Array(),
+    }));
+  };
+}
+
+export function copyImageXattrs(from: string, to: string): void {
+  for (const name of imageXattrs(from)) setXattr(to, name, getXattr(from, name) ?? new Uint8Array());
+}
+
+export function sameImageXattrs(a: string, b: string): boolean {
+  const names = imageXattrs(a);
+  if (names.join('\0') !== imageXattrs(b).join('\0')) return false;
+  return names.every(
+    (name) => Buffer.compare(getXattr(a, name) ?? Buffer.alloc(0), getXattr(b, name) ?? Buffer.alloc(0)) === 0,
+  );
+}
+
+/** Whether a directory of an overlay's upper hides everything that is below it. */
+export function isOpaque(directory: string): boolean {
+  return ['trusted.overlay.opaque', 'user.overlay.opaque'].some((name) => isOpaqueValue(getXattr(directory, name)));
+}
+
+/** `x` says that the directory has whiteouts in attributes; it hides nothing by itself (overlayfs.rst). */
+function isOpaqueValue(value: Buffer | undefined): boolean {
+  return value?.toString('latin1') === 'y';
+}
+
+/** An attribute that makes an upper depend on where the lower has something; mounts with our options write none. */
+export function foreignOverlayXattr(path: string): string | undefined {
+  return listXattrs(path).find((name) => /^(trusted|user)\.overlay\.(redirect|metacopy|whiteouts?)$/.test(name));
+}
