@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { TreesError } from '../errors.js';
 import { type NativeBundleInfo, runJob } from './addon.js';
-import { checkChecksum } from './arguments.js';
+import { checkChecksum, isRef } from './arguments.js';
 import { openBundle } from './info.js';
 import type { AppliedBundle, ApplyBundleOptions, ExpectedBundle } from './types.js';
 
@@ -15,6 +15,8 @@ import type { AppliedBundle, ApplyBundleOptions, ExpectedBundle } from './types.
 export async function applyBundle(options: ApplyBundleOptions): Promise<AppliedBundle> {
   const { expect, path, signal } = options;
   if (expect !== undefined) checkExpected(expect);
+  if (options.ref !== undefined && !isRef(options.ref))
+    throw new TypeError(`Expected ref to be an OSTree ref, got ${JSON.stringify(options.ref)}`);
   const bundle = await openBundle(path, { sha256: expect?.sha256, signal });
   if (expect !== undefined) compare(bundle, expect, path);
   await options.verifyCommit?.(bundle.commitBytes, bundle.detached);

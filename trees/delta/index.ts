@@ -1,5 +1,6 @@
 /** Bundles: creating, reading and applying them. */
 export { applyBundle } from './apply.js';
+export { isRef } from './arguments.js';
 export { createBundle } from './create.js';
 export { bundleInfo } from './info.js';
 export type {
