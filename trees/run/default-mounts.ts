@@ -21,7 +21,7 @@ export function deviceOps(ttyGroup: boolean): PlanOp[] {
     source: `/dev/${name}`,
     target: `/dev/${name}`,
     number: BigInt(major * 256 + minor),
-    flags: ['realDir'],
+    flags: ['nosuid', 'noexec', 'realDir'],
   });
   const link = (name: string, data: string): PlanOp => ({ type: 'symlink', target: `/dev/${name}`, data });
   return [
