@@ -46,7 +46,7 @@ export interface InstallPlan {
  */
 export async function installApp(options: InstallOptions): Promise<InstallResult> {
   const paths = storePaths(options.root);
-  const offers = await loadOffers(options.root, { ...options, refresh: true });
+  const offers = await loadOffers(options.root, options);
   const early = chooseTarget(offers.feeds, paths, options);
   if (early.done && early.installed !== undefined) return unchanged(early.installed.current);
 
@@ -86,12 +86,12 @@ async function install(store: Store, target: InstallTarget, options: InstallOpti
 }
 
 /**
- * What `installApp` would do, from the last verified indexes. Changes nothing, not even an index.
+ * What `installApp` would do. Changes nothing: the indexes are fetched, verified and not stored.
  * @throws TreesError as `installApp` would before it changes anything, but not for lack of space: that is in the result
  */
 export async function planInstall(options: InstallOptions): Promise<InstallPlan> {
   const paths = storePaths(options.root);
-  const offers = await loadOffers(options.root, { ...options, refresh: false });
+  const offers = await loadOffers(options.root, { ...options, dryRun: true });
   const target = chooseTarget(offers.feeds, paths, options);
   using store = await openExistingStore(options);
   const have = store === undefined ? new Set<Checksum>() : await wholeCommits(store.repo);

@@ -16,8 +16,6 @@ export interface OfferOptions extends FeedsOptions {
   readonly app: string;
   /** Look only in this feed. */
   readonly feed?: string | undefined;
-  /** Fetch the indexes first; otherwise the last verified ones are used and nothing is written. */
-  readonly refresh: boolean;
 }
 
 /** Indexes to choose from, and what went wrong with the feeds that could not give one. */
@@ -27,7 +25,7 @@ export interface Offers {
 }
 
 /**
- * The indexes of the feeds that an app may come from. A feed that cannot be reached is represented by its last verified
+ * Fetches the indexes of the feeds that an app may come from. A feed that cannot be reached is represented by its last verified
  * index; one that serves something wrong is left out. Both are told.
  * @throws TreesError FEED_NOT_FOUND if there is no feed at all, or the only feed's own problem
  */
@@ -43,27 +41,19 @@ export async function loadOffers(root: string, options: OfferOptions): Promise<O
   const problems: TreesError[] = [];
   for (const feed of known) {
     try {
-      const offer = await loadOffer(root, feed, options);
-      if (offer !== undefined) feeds.push(offer);
+      feeds.push(await loadOffer(root, feed, options));
     } catch (error) {
       if (!(error instanceof TreesError) || error.code === 'CANCELLED' || known.length === 1) throw error;
       problems.push(error);
       (options.reporter ?? silentReporter).warn(`feed ${feed.name} is left out: ${error.message}`);
     }
   }
-  if (feeds.length === 0) {
-    throw (
-      problems[0] ??
-      new TreesError('FEED_UNREACHABLE', `cannot look for "${options.app}": no index has been fetched yet`, {
-        hint: 'trees feed update fetches it',
-      })
-    );
-  }
+  const [first] = problems;
+  if (feeds.length === 0 && first !== undefined) throw first;
   return { feeds, problems };
 }
 
-async function loadOffer(root: string, feed: KnownFeed, options: OfferOptions): Promise<IndexedFeed | undefined> {
-  if (!options.refresh) return await loadFeed(root, feed, options);
+async function loadOffer(root: string, feed: KnownFeed, options: OfferOptions): Promise<IndexedFeed> {
   try {
     return await refreshFeed(root, feed, options);
   } catch (error) {

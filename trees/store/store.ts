@@ -1,4 +1,4 @@
-import { mkdir, readdir, stat } from 'node:fs/promises';
+import { chmod, mkdir, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno, TreesError } from '../errors.js';
 import { type Checksum, Repo, type RepoMode } from '../ostree/index.js';
@@ -45,6 +45,8 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   const paths = storePaths(options.root);
   const exists = await checkUsable(paths.root);
   if (!exists) await createRoot(paths.root);
+  // Link trees hold setuid files of other systems: nobody else gets near them.
+  else await chmod(paths.root, 0o700);
   await createDirectories(paths);
   return storeOf(await openRepo(paths, options), paths, options);
 }

@@ -17,7 +17,7 @@ export const command = defineCommand({
   description:
     'Fetches what is missing as binary deltas, verifies it, composes it with its base and makes it current. ' +
     'An app that is there already in the newest version is left alone. The indexes of the feeds are fetched first; ' +
-    'with --dry-run the last verified ones are used.',
+    'where that fails the last verified ones are used.',
   positionals: [
     {
       name: 'app',
