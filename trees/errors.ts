@@ -31,6 +31,7 @@ export type ErrorCode =
   | 'NOT_CONFIRMED'
   | 'NO_SPACE'
   | 'PATH_CONFLICT'
+  | 'RELEASE_FAILED'
   | 'SIGNATURE_INVALID'
   | 'STORE_CORRUPT'
   | 'STORE_UNUSABLE'
