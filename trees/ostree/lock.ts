@@ -1,6 +1,6 @@
 import { checkOneOf, checkOptions, checkSignal } from './arguments.js';
 import { withSignal } from './cancel.js';
-import { checkTimeout, type RepoState } from './repo-state.js';
+import { checkTimeout, ensureOpen, type RepoState } from './repo-state.js';
 import type { LockKind, LockOptions } from './types.js';
 
 /** Holds the repository's lock until disposed. */
@@ -14,17 +14,24 @@ export async function lockRepo(repo: RepoState, kind: LockKind, options?: LockOp
   const { timeout, signal } = checkOptions(options, 'options', ['timeout', 'signal']);
   const seconds = checkTimeout(timeout, 'options.timeout');
   const exclusive = kind === 'exclusive';
-  // Not through the gate: waiting for another process must not hold up this one's other work.
-  await withSignal(repo.native, checkSignal(signal, 'options.signal'), (token) =>
-    repo.native.lock(repo.handle, exclusive, seconds, token),
-  );
+  const checked = checkSignal(signal, 'options.signal');
+  let held = false;
   const lock: RepoLock = {
     kind,
     [Symbol.dispose]() {
-      if (repo.locks.delete(lock)) repo.native.unlock(repo.handle, exclusive);
+      if (repo.locks.delete(lock) && held) repo.native.unlock(repo.handle, exclusive);
     },
   };
-  // Closed while waiting: the native handle has let go of everything.
-  if (!repo.closed) repo.locks.add(lock);
-  return lock;
+  // From now on the configuration stays as it is; a change under way is waited for.
+  repo.locks.add(lock);
+  try {
+    await repo.gate.shared(() => Promise.resolve());
+    ensureOpen(repo);
+    // Outside the gate: waiting for another process must not hold up this one's other work.
+    await withSignal(repo.native, checked, (token) => repo.native.lock(repo.handle, exclusive, seconds, token));
+    held = true;
+    return lock;
+  } finally {
+    if (!held) repo.locks.delete(lock);
+  }
 }

@@ -54,7 +54,8 @@ export function openState(repo: unknown, name = 'this'): RepoState {
   return state;
 }
 
-function ensureOpen(state: RepoState, name = 'this'): void {
+/** @throws TypeError for a closed Repo. */
+export function ensureOpen(state: RepoState, name = 'this'): void {
   if (state.closed) throw new TypeError(`Expected ${name} to be an open Repo, got one that was closed (${state.path})`);
 }
 

@@ -52,6 +52,10 @@ export class Transaction implements AsyncDisposable {
     return alone(repo, checked, async (handle, token) => {
       try {
         return await repo.native.commitTransaction(handle, token);
+      } catch (error) {
+        // Cancelled before it started, say.
+        await repo.native.abortTransaction(handle);
+        throw error;
       } finally {
         repo.inTransaction = false;
       }
