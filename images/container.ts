@@ -1,6 +1,8 @@
-import { mkdirSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { hostEnvironment, ownNamespaces, type ProcessContext, runProcess } from './process.js';
+import { spawnContainer } from '../trees/run/launcher.js';
+import { openLog } from './log.js';
+import { cancelled, failed, type ProcessContext } from './process.js';
 
 /** A tree under construction: what is below, and the directory that takes the changes. */
 export interface BuildTree {
@@ -24,20 +26,39 @@ export interface ImageStep {
 /** Where the staged files are inside. Below /run, which is never part of an image. */
 export const STAGE = '/run/trees-build';
 
-/** Runs a step on a tree. */
+/**
+ * Runs a step in a container on a tree: isolated as apps are, but with real owners, for what it writes is the image.
+ *
+ * @throws TreesError `BUILD_FAILED` with the step, its exit status and the last lines of its output, or `CANCELLED`
+ */
 export async function runInImage(context: ProcessContext, tree: BuildTree, step: ImageStep): Promise<void> {
-  const merged = join(tree.work, '..', 'merged');
-  mkdirSync(merged, { recursive: true });
-  const script = `
-mount -t overlay overlay -o lowerdir=${tree.lower},upperdir=${tree.upper},workdir=${tree.work},redirect_dir=off,metacopy=off,index=off ${merged}
-cd ${merged}
-mkdir -p ./run/trees-build
-mount --bind ${tree.stage} ./run/trees-build
-mount -t proc proc ./proc
-mount --rbind /dev ./dev
-exec chroot . /bin/sh -euc "$SCRIPT"`;
-  await runProcess(context, [...ownNamespaces, 'sh', '-euc', script], {
-    step: step.name,
-    env: { ...hostEnvironment, ...step.env, SCRIPT: step.script },
-  });
+  writeFileSync(join(tree.stage, 'step.sh'), step.script);
+  const log = openLog(context.log, step.name, context.reporter);
+  try {
+    const status = await spawnContainer(
+      {
+        lower: [tree.lower],
+        upper: { kind: 'persistent', upper: tree.upper, work: tree.work },
+        userns: 'host',
+        net: step.network ? 'host' : 'none',
+        hostname: 'localhost',
+        argv: ['/bin/sh', '-eu', `${STAGE}/step.sh`],
+        env: step.env,
+        mounts: [{ kind: 'bind', source: tree.stage, target: STAGE, readOnly: true }],
+        stopTimeout: 2,
+      },
+      {
+        stdio: ['ignore', 'pipe', 'pipe'],
+        signal: context.signal,
+        onSpawn: ({ stdout, stderr }) => {
+          log.follow(stdout);
+          log.follow(stderr);
+        },
+      },
+    );
+    if (context.signal.aborted) throw cancelled(step.name);
+    if (status !== 0) throw failed(step.name, `exit status ${status}`, log.tail, context.log);
+  } finally {
+    await log.close();
+  }
 }

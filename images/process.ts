@@ -1,10 +1,9 @@
 import { spawn } from 'node:child_process';
-import { createWriteStream } from 'node:fs';
 import { access, constants } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { TreesError } from '../trees/errors.js';
 import type { Reporter } from '../trees/reporter.js';
+import { openLog } from './log.js';
 
 /** What every program that a build starts is given. */
 export interface ProcessContext {
@@ -32,8 +31,6 @@ export const hostEnvironment: Readonly<Record<string, string>> = {
   DEBIAN_FRONTEND: 'noninteractive',
 };
 
-const TAIL_LINES = 15;
-
 /**
  * Runs a program to its end. Its output goes to the log; with `capture`, stdout is returned.
  *
@@ -47,15 +44,8 @@ export async function runProcess(
 ): Promise<string> {
   context.signal.throwIfAborted();
   const [program, ...args] = argv;
-  const log = createWriteStream(context.log, { flags: 'a', mode: 0o600 });
-  const tail: string[] = [];
-  const record = (line: string): void => {
-    log.write(`${line}\n`);
-    tail.push(line);
-    if (tail.length > TAIL_LINES) tail.shift();
-    context.reporter.debug(line);
-  };
-  log.write(`$ ${argv.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word}'`)).join(' ')}\n`);
+  const title = argv.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word}'`)).join(' ');
+  const log = openLog(context.log, title, context.reporter);
   const child = spawn(program, args, {
     cwd: options.cwd,
     env: options.env ?? hostEnvironment,
@@ -69,8 +59,8 @@ export async function runProcess(
   context.signal.addEventListener('abort', stop, { once: true });
   const captured: Buffer[] = [];
   if (options.capture === true) child.stdout.on('data', (chunk: Buffer) => captured.push(chunk));
-  else createInterface({ input: child.stdout }).on('line', record);
-  createInterface({ input: child.stderr }).on('line', record);
+  else log.follow(child.stdout);
+  log.follow(child.stderr);
   try {
     const ended = await new Promise<{ status: number | null; signal: NodeJS.Signals | null }>((resolve, reject) => {
       child.on('error', reject);
@@ -79,13 +69,13 @@ export async function runProcess(
     if (context.signal.aborted) throw cancelled(options.step);
     if (ended.status === 0) return Buffer.concat(captured).toString('utf8');
     const how = ended.status === null ? `was killed by ${ended.signal}` : `exited with status ${ended.status}`;
-    throw failed(options.step, `${program} ${how}`, tail, context.log);
+    throw failed(options.step, `${program} ${how}`, log.tail, context.log);
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') throw toolMissing(program, options.step);
     throw error;
   } finally {
     context.signal.removeEventListener('abort', stop);
-    await new Promise<void>((resolve) => log.end(resolve));
+    await log.close();
   }
 }
 

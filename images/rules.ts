@@ -71,8 +71,12 @@ const droppedFromLayers = [
   '/etc/resolv.conf',
   '/var/cache/debconf/*',
   '/var/lib/dbus/machine-id',
-  // Replaced by a file for each package, see `dpkg-status.ts`.
+  // dpkg's database is the base's, see `dpkg-status.ts`.
+  '/var/lib/dpkg/diversions',
+  '/var/lib/dpkg/info/*',
+  '/var/lib/dpkg/statoverride',
   '/var/lib/dpkg/status',
+  '/var/lib/dpkg/triggers/*',
 ];
 
 const withoutFiles = ['/var/cache/*', '/var/log/*'];
