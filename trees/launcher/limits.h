@@ -4,6 +4,7 @@
 
 #include "plan.h"
 
-// Raises the hard limits of a process as far as the plan asks, leaving the soft ones: inside its user namespace nobody
-// may do that, and the init itself is not to be limited. What cannot be raised is reported by the init.
+// Raises the hard limits of a process as far as the plan asks, leaving the soft ones: inside its user
+// namespace nobody may do that, and the init itself is not to be limited. What cannot be raised is reported
+// by the init.
 void limits_raise(pid_t pid, const struct plan *plan);

@@ -89,19 +89,30 @@ static int open_plan(const struct options *options, struct plan *plan) {
   return fd;
 }
 
-// Held until the launcher ends; garbage collection leaves alone what is locked.
-static void hold_lock(const struct plan *plan) {
-  const char *path = plan_string(plan, plan->config->lock_file);
-  if (path[0] == '\0')
-    return;
-  struct stat status;
-  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-  if (fd < 0)
-    die_errno("cannot open the lock %s", path);
-  if (RETRY(flock(fd, LOCK_SH | LOCK_NB)) != 0)
-    die_errno("cannot lock %s: it is being removed", path);
-  if (fstat(fd, &status) != 0 || status.st_nlink == 0)
-    die("cannot lock %s: it has been removed", path);
+// Both locks are held until the launcher ends, however it ends. Garbage collection leaves alone what is
+// locked.
+static void hold_locks(const struct plan *plan) {
+  const char *shared = plan_string(plan, plan->config->lock_file);
+  const char *own = plan_string(plan, plan->config->own_lock);
+  if (shared[0] != '\0') {
+    struct stat status;
+    int fd = open(shared, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+      die_errno("cannot open the lock %s", shared);
+    if (RETRY(flock(fd, LOCK_SH | LOCK_NB)) != 0)
+      die_errno("cannot lock %s: it is being removed", shared);
+    if (fstat(fd, &status) != 0 || status.st_nlink == 0)
+      die("cannot lock %s: it has been removed", shared);
+  }
+  if (own[0] != '\0') {
+    int fd = open(own, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+      die_errno("cannot open the lock %s", own);
+    if (RETRY(flock(fd, LOCK_EX | LOCK_NB)) != 0)
+      die("the instance is running already: %s is locked (another --name, or --ephemeral, gives another "
+          "instance)",
+          own);
+  }
 }
 
 static void init_path(char path[PATH_MAX]) {
@@ -155,7 +166,7 @@ int main(int argc, char **argv) {
   launch.plan_fd = open_plan(&options, &plan);
   if (geteuid() != 0 && plan.config->userns != PLAN_USERNS_SELF)
     die("cannot start the container: its launch plan was made for root");
-  hold_lock(&plan);
+  hold_locks(&plan);
   launch.init_fd = sealed_init();
   int signals = supervise_block_signals();
   if (plan.config->userns != PLAN_USERNS_SELF)

@@ -97,11 +97,13 @@ static const char *check_config(const struct plan *plan) {
   if (config->userns >= PLAN_USERNS_END || config->root >= PLAN_ROOT_END)
     return "unknown mode";
   if (!valid_string(plan, config->hostname) || !valid_string(plan, config->workdir) ||
-      !valid_string(plan, config->user) || !valid_string(plan, config->lock_file))
+      !valid_string(plan, config->user) || !valid_string(plan, config->lock_file) ||
+      !valid_string(plan, config->own_lock))
     return "string out of bounds in the configuration";
   if (config->workdir != 0 && !absolute(plan, config->workdir))
     return "working directory is not absolute";
-  if (config->lock_file != 0 && !absolute(plan, config->lock_file))
+  if ((config->lock_file != 0 && !absolute(plan, config->lock_file)) ||
+      (config->own_lock != 0 && !absolute(plan, config->own_lock)))
     return "lock file is not absolute";
   return NULL;
 }

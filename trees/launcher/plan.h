@@ -85,11 +85,11 @@ struct plan_config {
   uint32_t hostname; // strings from here
   uint32_t workdir;
   uint32_t user;
-  uint32_t lock_file;
+  uint32_t lock_file;    // held shared: the tree is in use
   uint64_t capabilities; // bounding, permitted and effective set of the command when it is root
   uint64_t upper_size;   // bytes for an upper in memory, 0: the kernel's default
   uint32_t stop_timeout; // milliseconds
-  uint32_t reserved;
+  uint32_t own_lock;     // string; held exclusively: nobody else has this instance
 };
 
 enum plan_op_type {

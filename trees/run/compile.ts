@@ -39,6 +39,7 @@ export function planOf(container: ContainerSpec): Plan {
     workdir: container.workdir === undefined ? '' : inside(container.workdir),
     user: text(container.user ?? '', 'user'),
     lockFile: container.lockFile === undefined ? '' : host(container.lockFile),
+    ownLock: container.ownLock === undefined ? '' : host(container.ownLock),
     capabilities: capabilityMask(container.capabilities ?? defaultCapabilities),
     upperSize: upper.kind === 'ephemeral' ? bytes(upper.size ?? 0) : 0n,
     stopTimeout: Math.round((container.stopTimeout ?? DEFAULT_STOP_TIMEOUT) * 1000),

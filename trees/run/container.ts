@@ -36,6 +36,8 @@ export interface ContainerSpec {
   readonly stopTimeout?: number | undefined;
   /** File that the launcher keeps locked (flock, shared) while the container runs. It must exist. */
   readonly lockFile?: string | undefined;
+  /** File that only one launcher at a time can hold (flock, exclusive); it is created. The second one fails (125). */
+  readonly ownLock?: string | undefined;
   /** Run the command as PID 1 itself: no reaping, default signal dispositions ignored by the kernel. Default false. */
   readonly noInit?: boolean | undefined;
 }

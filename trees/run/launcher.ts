@@ -82,13 +82,14 @@ const inherited = ['inherit', 'inherit', 'inherit'] as const;
 /**
  * Replaces this process by the launcher, so that no Node process stays behind.
  *
- * @param plan file with a compiled plan; by default the container is compiled into memory
+ * @param container the container, or its compiled plan
+ * @param file where that plan is also kept, if it is
  * @throws TreesError `LAUNCH_FAILED` when the launcher cannot be executed.
  */
-export function execContainer(container: ContainerSpec, plan?: string): never {
+export function execContainer(container: ContainerSpec | Uint8Array, file?: string): never {
   const launcher = launcherPath();
-  if (plan !== undefined) return exec(launcher, [plan], []);
-  const fd = memfd('trees-plan', compilePlan(container));
+  if (file !== undefined) return exec(launcher, [file], []);
+  const fd = memfd('trees-plan', container instanceof Uint8Array ? container : compilePlan(container));
   return exec(launcher, [`--plan-fd=${fd}`], [fd]);
 }
 

@@ -75,6 +75,7 @@ export interface Plan {
   readonly workdir: string;
   readonly user: string;
   readonly lockFile: string;
+  readonly ownLock: string;
   readonly capabilities: bigint;
   /** Bytes; 0 is the kernel's default. */
   readonly upperSize: bigint;
@@ -157,7 +158,7 @@ function encodeConfig(plan: Plan, strings: StringTable): Buffer {
   );
   bytes.writeBigUInt64LE(plan.capabilities, 32);
   bytes.writeBigUInt64LE(plan.upperSize, 40);
-  bytes.writeUInt32LE(plan.stopTimeout, 48);
+  words(bytes, 48, [plan.stopTimeout, strings.offset(plan.ownLock)]);
   return bytes;
 }
 

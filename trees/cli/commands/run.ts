@@ -1,0 +1,176 @@
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import * as z from 'zod/mini';
+import { isErrno, TreesError, usageError } from '../../errors.js';
+import { compilePlan } from '../../run/compile.js';
+import { allocateIds } from '../../run/ids.js';
+import { findOwner, instancePaths, prepareUpper, prepareVolume } from '../../run/instance.js';
+import { execContainer } from '../../run/launcher.js';
+import { cachedPlan } from '../../run/plan-cache.js';
+import { declaredVolumes, type RunPlace, type RunRequest, resolveContainer } from '../../run/resolve.js';
+import { type RunSpec, runSpecSchema } from '../../run/spec.js';
+import { type Generation, IN_USE_FILE, isAppName, readInstalled } from '../../store/generations.js';
+import { storePaths } from '../../store/paths.js';
+import { type CommandResult, type Context, defineCommand } from '../command.js';
+import { type RunOptions, readRunOptions, runOptions } from '../run-options.js';
+
+export const command = defineCommand({
+  name: 'run',
+  summary: 'run a command in a container of an app',
+  description:
+    'Runs the command that the app declares, or the one after --, in a container of its own: all namespaces, its own ' +
+    'range of user ids, the tree read-only under an overlay, few capabilities, no new privileges. The app is ' +
+    'installed first if it is missing. What the container writes is kept in data/<instance> below the store and ' +
+    'survives updates; --ephemeral throws it away. Options have the names and meanings of podman run.\n\n' +
+    'There is no private network yet: an app that declares ports shares the host’s network, any other has a loopback ' +
+    'interface only; --net decides.\n\n' +
+    'The exit status is the command’s, 128+n if signal n ended it, 125 if it could not be started, 126 if it is not ' +
+    'executable and 127 if it was not found. Signals are passed on. Standard input, output and error are the ' +
+    'caller’s; the container gets no controlling terminal.',
+  positionals: [
+    { name: 'app', describe: 'NAME, NAME@RANGE or FEED/NAME@RANGE', required: true, complete: 'installed' },
+  ],
+  options: runOptions,
+  examples: [
+    ['run etcd', 'what the app declares'],
+    ['run etcd -- etcd --version', 'another command'],
+    ['run --rm -v ./data:/data:ro -e LEVEL=debug tool -- process /data', 'with a directory of the host'],
+  ],
+  restName: 'COMMAND',
+  usageStatus: 125,
+  async handler(context, args): Promise<CommandResult> {
+    try {
+      return await run(context, args.app, readRunOptions(context, args));
+    } catch (error) {
+      throw withStatus(error);
+    }
+  },
+});
+
+async function run(context: Context, app: string, options: RunOptions): Promise<CommandResult> {
+  const { settings } = context;
+  const paths = storePaths(settings.root);
+  const generation = await findGeneration(context, app);
+  const instance = options.name ?? generation.name;
+  if (!isAppName(instance)) {
+    throw usageError(
+      `Expected the instance’s name to be lowercase letters, digits, ".", "_" and "-", got "${instance}"`,
+    );
+  }
+  const spec = readSpec(generation);
+  const own = instancePaths(paths, instance);
+  const directory = paths.generation(generation.name, generation.number);
+  const place: RunPlace = {
+    app: generation.name,
+    instance,
+    rootfs: paths.rootfs(generation.name, generation.number),
+    lockFile: join(directory, IN_USE_FILE),
+    upper: own.upper,
+    work: own.work,
+    ownLock: own.lock,
+    userns: await chooseUserns(context, instance, options),
+    volume: (name) => own.volume(name),
+  };
+  const container = resolveContainer(spec, options.request, place);
+  if (settings.dryRun) {
+    return { json: { dryRun: true, container }, text: `would run ${container.argv.join(' ')} in ${instance}\n` };
+  }
+  if (container.upper.kind === 'persistent') prepareUpper(own, place.rootfs);
+  prepareVolumes(spec, options.request, place);
+  checkSources(options.request);
+  const bytes = compilePlan(container);
+  // Nothing may be left to flush: from here on this process is the launcher.
+  return execContainer(bytes, options.plain ? cachedPlan(directory, bytes) : undefined);
+}
+
+async function findGeneration(context: Context, app: string): Promise<Generation> {
+  const paths = storePaths(context.settings.root);
+  // The plain name of an installed app is the common case; it must not load the feeds.
+  const installed = readInstalled(paths, app);
+  if (installed !== undefined) return installed.current;
+  const { parseAppReference } = await import('../../feed/select.js');
+  const { name } = parseAppReference(app);
+  const { command: installer } = await import('./install.js');
+  if (context.settings.dryRun) {
+    throw new TreesError('APP_NOT_INSTALLED', `cannot say how ${name} would run: it is not installed`, {
+      hint: `see what installing would do: trees install ${app} --dry-run`,
+    });
+  }
+  context.reporter.info(`installing ${app}`);
+  await installer.run(context, { app: [app], rest: [] });
+  const current = readInstalled(paths, name)?.current;
+  if (current === undefined) throw new Error(`${name} is not there although it was installed`);
+  return current;
+}
+
+function readSpec(generation: Generation): RunSpec {
+  const result = z.safeParse(runSpecSchema, generation.run ?? {});
+  if (result.success) return result.data;
+  throw new TreesError(
+    'STORE_CORRUPT',
+    `cannot run ${generation.name}: how it runs is not valid: ${z.prettifyError(result.error)}`,
+    { hint: 'it may have been published for a newer trees' },
+  );
+}
+
+async function chooseUserns(context: Context, instance: string, options: RunOptions): Promise<RunPlace['userns']> {
+  const root = process.geteuid?.() === 0;
+  if (options.userns === 'host') {
+    if (root) return 'host';
+    throw usageError('Expected --userns to be auto, got host: only root can do without a user namespace');
+  }
+  if (!root) return 'self';
+  if (context.settings.dryRun) return { start: 1, count: 1 };
+  return await allocateIds(storePaths(context.settings.root), instance, {
+    timeout: context.settings.lockTimeout,
+    signal: context.signal,
+  });
+}
+
+function prepareVolumes(spec: RunSpec, request: RunRequest, place: RunPlace): void {
+  for (const { name, mode, user } of declaredVolumes(spec)) {
+    prepareVolume(place.volume(name), mode, findOwner(place.rootfs, user));
+  }
+  const owner = findOwner(place.rootfs, request.user ?? spec.user);
+  for (const mount of request.mounts) {
+    if (mount.kind === 'volume') prepareVolume(place.volume(mount.name), 0o755, owner);
+  }
+}
+
+/** Named here, before anything is started, with the path as the user gave it. */
+function checkSources(request: RunRequest): void {
+  for (const mount of request.mounts) {
+    if (mount.kind !== 'bind') continue;
+    try {
+      statSync(mount.source);
+    } catch (error) {
+      if (!isErrno(error, 'ENOENT', 'ENOTDIR')) throw error;
+      throw new TreesError('LAUNCH_FAILED', `cannot mount ${mount.source} on ${mount.target}: it does not exist`, {
+        hint: 'create it first; trees makes mount points in the container, never sources on the host',
+      });
+    }
+  }
+}
+
+/** Whatever goes wrong before the command runs is 125, so that it cannot be mistaken for the command's own status. */
+function withStatus(error: unknown): unknown {
+  if (error instanceof TreesError) {
+    const { code, message, hint, details, cause } = error;
+    return new TreesError(code, message, {
+      status: 125,
+      cause,
+      ...(hint === undefined ? {} : { hint }),
+      ...(details === undefined ? {} : { details }),
+    });
+  }
+  if (error instanceof TypeError || error instanceof RangeError) {
+    return new TreesError('USAGE', error.message, { status: 125, cause: error });
+  }
+  if (error instanceof Error && 'syscall' in error) {
+    return new TreesError('LAUNCH_FAILED', `cannot start the container: ${error.message}`, {
+      status: 125,
+      cause: error,
+    });
+  }
+  return error;
+}

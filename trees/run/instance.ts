@@ -1,0 +1,87 @@
+import { chmodSync, chownSync, lstatSync, mkdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { isErrno } from '../errors.js';
+import type { StorePaths } from '../store/paths.js';
+
+/** An instance's own directories below `data/<instance>`: the only writable state, kept across updates. */
+export interface InstancePaths {
+  readonly directory: string;
+  readonly upper: string;
+  readonly work: string;
+  readonly lock: string;
+  volume(name: string): string;
+}
+
+export function instancePaths(paths: StorePaths, instance: string): InstancePaths {
+  const directory = join(paths.data, instance);
+  return {
+    directory,
+    upper: join(directory, 'overlay', 'upper'),
+    work: join(directory, 'overlay', 'work'),
+    lock: join(directory, 'overlay', '.lock'),
+    volume: (name) => join(directory, 'volumes', name),
+  };
+}
+
+/** Makes the upper and work directory. The upper's owner and mode become those of `/`, so they are the tree's. */
+export function prepareUpper(instance: InstancePaths, rootfs: string): void {
+  mkdirSync(instance.directory, { recursive: true, mode: 0o700 });
+  mkdirSync(instance.work, { recursive: true, mode: 0o700 });
+  if (!makeDirectory(instance.upper)) return;
+  const tree = statSync(rootfs);
+  chmodSync(instance.upper, tree.mode & 0o7777);
+  if (process.geteuid?.() === 0) chownSync(instance.upper, tree.uid, tree.gid);
+}
+
+export interface VolumeOwner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** Makes a volume's directory; one that exists stays as it is. Ids are those inside: mounts translate them. */
+export function prepareVolume(directory: string, mode: number, owner: VolumeOwner): void {
+  mkdirSync(join(directory, '..', '..'), { recursive: true, mode: 0o700 });
+  mkdirSync(join(directory, '..'), { recursive: true, mode: 0o700 });
+  if (!makeDirectory(directory)) return;
+  chmodSync(directory, mode);
+  if (process.geteuid?.() === 0) chownSync(directory, owner.uid, owner.gid);
+}
+
+function makeDirectory(path: string): boolean {
+  try {
+    mkdirSync(path, { mode: 0o700 });
+    return true;
+  } catch (error) {
+    if (isErrno(error, 'EEXIST')) return false;
+    throw error;
+  }
+}
+
+const ID = /^\d{1,10}$/;
+
+/**
+ * Owner for `USER[:GROUP]`, from the tree's own passwd and group files. Only for giving away a new volume: what
+ * cannot be found is root. The init does the lookup that counts.
+ */
+export function findOwner(rootfs: string, text: string | undefined): VolumeOwner {
+  const [user = '0', group] = (text ?? '0').split(':');
+  const entry = readDatabase(rootfs, 'passwd').find(([name, , uid]) => name === user || uid === user);
+  const uid = Number(entry?.[2] ?? (ID.test(user) ? user : 0));
+  if (group === undefined) return { uid, gid: Number(entry?.[3] ?? 0) };
+  const found = readDatabase(rootfs, 'group').find(([name, , gid]) => name === group || gid === group);
+  return { uid, gid: Number(found?.[2] ?? (ID.test(group) ? group : 0)) };
+}
+
+/** The tree is hostile: nothing of it is followed out of it. */
+function readDatabase(rootfs: string, name: string): string[][] {
+  const directory = join(rootfs, 'etc');
+  const file = join(directory, name);
+  try {
+    if (!lstatSync(directory).isDirectory() || !lstatSync(file).isFile()) return [];
+    const lines = readFileSync(file, 'utf8').split('\n');
+    return lines.map((line) => line.split(':')).filter((fields) => ID.test(fields[2] ?? ''));
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return [];
+    throw error;
+  }
+}

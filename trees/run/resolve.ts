@@ -1,0 +1,131 @@
+import { TreesError } from '../errors.js';
+import { adjustCapabilities, type Capability, defaultCapabilities } from './capabilities.js';
+import type { ContainerSpec, MountSpec, RlimitSpec, UsernsSpec } from './container.js';
+import type { RequestedMount, VolumeRequest } from './mount-options.js';
+import type { RunSpec } from './spec.js';
+
+/** What one invocation asks for; everything absent comes from the app's own `run:`. */
+export interface RunRequest {
+  readonly command: readonly string[];
+  /** Wins over the app's. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly user?: string | undefined;
+  readonly workdir?: string | undefined;
+  readonly hostname?: string | undefined;
+  readonly net?: 'host' | 'none' | undefined;
+  readonly readOnly: boolean;
+  readonly ephemeral: boolean;
+  readonly mounts: readonly RequestedMount[];
+  readonly capAdd: readonly (Capability | 'ALL')[];
+  readonly capDrop: readonly (Capability | 'ALL')[];
+  readonly rlimits: readonly RlimitSpec[];
+  readonly stopTimeout?: number | undefined;
+  readonly noInit: boolean;
+}
+
+/** What the host contributes. */
+export interface RunPlace {
+  /** Name of the app, for messages. */
+  readonly app: string;
+  readonly instance: string;
+  readonly rootfs: string;
+  /** Keeps the generation from being removed. */
+  readonly lockFile: string;
+  readonly upper: string;
+  readonly work: string;
+  /** One container at a time may write the upper directory. */
+  readonly ownLock: string;
+  readonly userns: UsernsSpec;
+  volume(name: string): string;
+}
+
+export const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+/** podman gives a read-only container these. */
+const WRITABLE_WHEN_READ_ONLY = ['/run', '/tmp', '/var/tmp'];
+
+/**
+ * The container for one invocation. Pure.
+ * @throws TreesError `UNSUPPORTED` for services, `COMMAND_NOT_FOUND` when there is nothing to run
+ */
+export function resolveContainer(spec: RunSpec, request: RunRequest, place: RunPlace): ContainerSpec {
+  const readOnly = request.readOnly || spec.readOnly === true;
+  return {
+    lower: [place.rootfs],
+    upper: readOnly
+      ? { kind: 'readonly' }
+      : request.ephemeral
+        ? { kind: 'ephemeral' }
+        : { kind: 'persistent', upper: place.upper, work: place.work },
+    ownLock: readOnly || request.ephemeral ? undefined : place.ownLock,
+    lockFile: place.lockFile,
+    userns: place.userns,
+    // Without a private network yet, an app that serves something needs the host's; anything else is safer with none.
+    net: request.net ?? ((spec.ports ?? []).length > 0 ? 'host' : 'none'),
+    hostname: request.hostname ?? spec.hostname ?? place.instance,
+    argv: chooseCommand(spec, request, place.app),
+    env: { PATH: DEFAULT_PATH, container: 'trees', ...spec.env, ...request.env },
+    workdir: request.workdir ?? spec.workdir,
+    user: request.user ?? spec.user,
+    mounts: resolveMounts(spec, request, place, readOnly),
+    capabilities: adjustCapabilities(adjustCapabilities(defaultCapabilities, spec.capabilities ?? {}), {
+      add: request.capAdd,
+      drop: request.capDrop,
+    }),
+    rlimits: request.rlimits,
+    stopTimeout: request.stopTimeout ?? spec.stopTimeout,
+    noInit: request.noInit,
+  };
+}
+
+function chooseCommand(spec: RunSpec, request: RunRequest, app: string): readonly string[] {
+  if (request.command.length > 0) return request.command;
+  if (spec.exec !== undefined) return spec.exec;
+  const services = Object.keys(spec.services ?? {});
+  if (services.length > 0 || spec.mode === 'services' || spec.mode === 'init') {
+    throw new TreesError(
+      'UNSUPPORTED',
+      `cannot run ${app}: it consists of services (${services.join(', ')}), which this version cannot start`,
+      { hint: `name a command: trees run ${app} -- COMMAND`, status: 125 },
+    );
+  }
+  throw new TreesError('COMMAND_NOT_FOUND', `cannot run ${app}: it declares no command and none was given`, {
+    hint: `name one: trees run ${app} -- COMMAND`,
+    status: 125,
+  });
+}
+
+/** The app's volumes first, so that the invocation's mounts can cover them; a same target replaces. */
+function resolveMounts(spec: RunSpec, request: RunRequest, place: RunPlace, readOnly: boolean): MountSpec[] {
+  const requested = request.mounts.map((mount) => (mount.kind === 'volume' ? volumeMount(mount, place) : mount));
+  const own: MountSpec[] = [
+    ...(readOnly ? WRITABLE_WHEN_READ_ONLY : []).map((target): MountSpec => ({ kind: 'tmpfs', target })),
+    ...(spec.tmpfs ?? []).map((target): MountSpec => ({ kind: 'tmpfs', target })),
+    ...declaredVolumes(spec).map((volume) => volumeMount(volume, place)),
+  ];
+  const replaced = new Set(requested.map((mount) => mount.target));
+  return [...own.filter((mount) => !replaced.has(mount.target)), ...requested];
+}
+
+function volumeMount(volume: VolumeRequest, place: RunPlace): MountSpec {
+  return { kind: 'bind', source: place.volume(volume.name), target: volume.target, readOnly: volume.readOnly };
+}
+
+/** The volumes an app declares, with the names that default to their paths: `/var/lib/etcd` is `var-lib-etcd`. */
+export function declaredVolumes(spec: RunSpec): (VolumeRequest & { mode: number; user: string | undefined })[] {
+  return (spec.volumes ?? []).map(({ path, name, mode, user }) => ({
+    kind: 'volume',
+    name: name ?? volumeName(path),
+    target: path,
+    readOnly: false,
+    mode: mode === undefined ? 0o755 : Number.parseInt(mode, 8),
+    user: user ?? spec.user,
+  }));
+}
+
+function volumeName(path: string): string {
+  const name = path
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9._-]+/g, '-')
+    .replaceAll(/^[^a-z0-9]+|-+$/g, '');
+  return name === '' ? 'root' : name.slice(0, 64);
+}
