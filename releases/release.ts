@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { isErrno, TreesError } from '../trees/errors.js';
 import { writeFileAtomic } from '../trees/feed/files.js';
@@ -68,15 +69,25 @@ async function openBuildRepo(build: string): Promise<Repo> {
   });
 }
 
+/** Composes in a scratch repository: only the checksum is wanted, and a dry run must not write to the real one. */
+async function composeChecksum(repo: Repo, base: string, layer: string): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), 'trees-compose-'));
+  try {
+    const path = join(directory, 'repo');
+    using created = await Repo.create(path, { mode: 'bare-user' });
+    await created.setConfig('core', 'parent', resolve(repo.path));
+    using scratch = await Repo.open(path);
+    return await composeTree(scratch, { base, layers: [layer] });
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
 function measureOf(repo: Repo): Measure {
   return {
     size: async (commit) => await repo.commitSize(commit),
     has: async (commit) => (await repo.hasObject('commit', commit)) && !(await repo.isCommitPartial(commit)),
-    async compose(base, layer) {
-      // Never committed: only the checksum is wanted.
-      await using _transaction = await repo.beginTransaction();
-      return await composeTree(repo, { base, layers: [layer] });
-    },
+    compose: async (base, layer) => await composeChecksum(repo, base, layer),
   };
 }
 

@@ -107,13 +107,17 @@ export function failsWith(code: string, message = /./): (error: unknown) => bool
   };
 }
 
-/** Everything below a directory, by path: to show that something changed nothing. */
+/** Everything below a directory, by path, files as digests: to show that something changed nothing. */
 export async function snapshot(dir: string): Promise<Record<string, string>> {
   const found: Record<string, string> = {};
   const entries = await readdir(dir, { recursive: true, withFileTypes: true }).catch(() => []);
   for (const entry of entries) {
     const path = join(entry.parentPath, entry.name);
-    found[path] = entry.isFile() ? await readFile(path, 'latin1') : 'directory';
+    found[path] = entry.isFile()
+      ? createHash('sha256')
+          .update(await readFile(path))
+          .digest('hex')
+      : 'directory';
   }
   return found;
 }
