@@ -16,8 +16,12 @@ import { checkPlaces, makeRules } from './rules.js';
 import type { AppDefinition } from './schema.js';
 import { apkStep, filesStep, packagesStep, payloadStep, scriptSteps } from './steps.js';
 import { makeTree } from './tree.js';
+import { readTreeFile } from './tree-file.js';
 import { imageVersion } from './version-source.js';
 import { makeWork, removeWork } from './workspace.js';
+
+/** Written by `builders/mmdebstrap.ts`. */
+const DPKG_SETTINGS = '/etc/dpkg/dpkg.cfg.d/trees';
 
 type Loaded = LoadedDefinition & { readonly definition: AppDefinition };
 
@@ -29,7 +33,12 @@ export async function buildApp(
 ): Promise<Omit<BuildResult, 'seconds'>> {
   const { definition } = loaded;
   const { build } = definition;
-  const rules = makeRules({ kind: 'layer', exclude: build.exclude ?? [], keep: build.keep ?? [] });
+  const ofBase = await baseExclusions(context, base.commit);
+  const rules = makeRules({
+    kind: 'layer',
+    exclude: [...ofBase.exclude, ...(build.exclude ?? [])],
+    keep: [...ofBase.keep, ...(build.keep ?? [])],
+  });
   checkPlaces(rules, build.files ?? [], loaded.file);
   const builtOn: BuiltOn = { name: definition.from.base, range: definition.from.range, ...base };
   const packages = await planPackages(context, definition, base.commit);
@@ -65,6 +74,14 @@ export async function buildApp(
   } finally {
     removeWork(context.paths, work);
   }
+}
+
+/** What the base's definition excludes holds for its apps too; its dpkg has it as settings. */
+async function baseExclusions(context: BuildContext, base: string): Promise<{ exclude: string[]; keep: string[] }> {
+  const settings = (await readTreeFile(context.repo, base, DPKG_SETTINGS)) ?? '';
+  const values = (name: string): string[] =>
+    settings.split('\n').flatMap((line) => (line.startsWith(`${name}=`) ? [line.slice(name.length + 1)] : []));
+  return { exclude: values('path-exclude'), keep: values('path-include') };
 }
 
 async function planPayload(context: BuildContext, loaded: Loaded): Promise<Payload | undefined> {
