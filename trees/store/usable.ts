@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { isErrno, TreesError } from '../errors.js';
 
 /** What may lie in a store's root. Anything else means that the directory is somebody else's. */
-const KNOWN = new Set(['repo', 'apps', 'data', 'feeds', 'downloads', 'locks', 'run', 'builds', 'lost+found']);
+const KNOWN = new Set(['repo', 'apps', 'data', 'feeds', 'downloads', 'locks', 'run', 'build', 'lost+found']);
 
 /**
  * Checks that a store is or could be at `root`, without changing anything.

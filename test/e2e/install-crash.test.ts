@@ -1,0 +1,118 @@
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { type StorePaths, storePaths } from '../../trees/store/paths.js';
+import { projectRoot, type RunResult, runProgram } from '../support/rig.js';
+import {
+  assertSound,
+  createStoreFixture,
+  currentTree,
+  publishTool,
+  type StoreFixture,
+} from '../support/store-fixture.js';
+
+const CHANGES =
+  'rename,renameat,renameat2,link,linkat,symlink,symlinkat,mkdir,mkdirat,unlink,unlinkat,rmdir,fsync,fdatasync,syncfs';
+/** Every system call at first, then every few, so that the sweep ends in a reasonable time. */
+const CLOSE = 40;
+
+async function trees(root: string, args: readonly string[], killAt?: number): Promise<RunResult> {
+  const command = [process.execPath, join(projectRoot, 'dist/cli/bin.js'), '--root', root, ...args];
+  const strace = ['-f', '--seccomp-bpf', '-qq', '-o', '/dev/null', '-e', `trace=${CHANGES}`];
+  const inject =
+    killAt === undefined ? [] : ['strace', ...strace, '-e', `inject=${CHANGES}:signal=SIGKILL:when=${killAt}`];
+  const [program = '', ...rest] = [...inject, ...command];
+  // One thread in the pool: strace counts calls per thread.
+  return await runProgram(program, rest, { env: { UV_THREADPOOL_SIZE: '1', NO_COLOR: '1' } });
+}
+
+/** A copy of a store, hard links included. */
+async function copy(from: string, to: string): Promise<StorePaths> {
+  await rm(to, { recursive: true, force: true });
+  const result = await runProgram('cp', ['-a', from, to]);
+  assert.equal(result.status, 0, result.stderr);
+  return storePaths(join(to, 'var/lib/trees'));
+}
+
+async function sweep(
+  fixture: StoreFixture,
+  args: readonly string[],
+  check: (paths: StorePaths, state: { killed: boolean }) => Promise<void>,
+): Promise<number> {
+  const target = join(fixture.feed.dir, 'copy');
+  for (let at = 1, rounds = 0; ; at += at < CLOSE ? 1 : 3) {
+    const paths = await copy(fixture.root, target);
+    const result = await trees(target, args, at);
+    const killed = result.status !== 0;
+    if (killed) {
+      assert.ok(result.signal === 'SIGKILL' || result.status === 137, `at ${at}: ${result.stderr}`);
+      await check(paths, { killed });
+      rounds += 1;
+    }
+    const again = await trees(target, args);
+    assert.equal(again.status, 0, `again after ${at}: ${again.stderr}`);
+    await check(paths, { killed: false });
+    if (!killed) return rounds;
+  }
+}
+
+describe('killed at each system call that changes something', { skip: reasonToSkip(), timeout: 900_000 }, () => {
+  it('an installation leaves the old or the new generation, and again finishes it', async (t) => {
+    await using fixture = await createStoreFixture();
+    const { base, v1, v2 } = await publishTool(fixture);
+    await fixture.publish([
+      [null, base],
+      [base, v1],
+      [base, v2],
+    ]);
+    await fixture.install('tool@1');
+    const old = currentTree(fixture.paths, 'tool');
+    const reference = await fixture.install('tool@2', { name: 'reference' });
+    assert.equal(reference.generation.version, '2.0.0');
+    const next = currentTree(fixture.paths, 'reference');
+    const removed = await trees(fixture.root, ['rm', 'reference']);
+    assert.equal(removed.status, 0, removed.stderr);
+
+    const seen = { old: 0, new: 0 };
+    const rounds = await sweep(fixture, ['install', 'tool@2'], async (paths, { killed }) => {
+      const found = currentTree(paths, 'tool');
+      if (killed) seen[found.version === '1.0.0' ? 'old' : 'new'] += 1;
+      assert.deepEqual(found, found.version === '1.0.0' && killed ? old : next);
+      await assertSound(paths);
+      if (killed) return;
+      assert.deepEqual(
+        readdirSync(paths.app('tool')).filter((name) => name.startsWith('.')),
+        [],
+      );
+    });
+    t.diagnostic(`killed ${rounds} times: ${JSON.stringify(seen)}`);
+    assert.ok(rounds >= 30, `only ${rounds} rounds`);
+    assert.ok(seen.old > 0 && seen.new > 0, JSON.stringify(seen));
+  });
+
+  it('a collection keeps what is current', async (t) => {
+    await using fixture = await createStoreFixture();
+    const { base, v1, v2 } = await publishTool(fixture);
+    await fixture.publish([
+      [null, base],
+      [base, v1],
+      [base, v2],
+    ]);
+    await fixture.install('tool@1');
+    await fixture.install('tool@2');
+    const wanted = currentTree(fixture.paths, 'tool');
+    const rounds = await sweep(fixture, ['gc', '--keep', '0'], async (paths, { killed }) => {
+      assert.deepEqual(currentTree(paths, 'tool'), wanted);
+      await assertSound(paths);
+      if (!killed) assert.deepEqual(readdirSync(paths.app('tool')).sort(), ['2', 'current']);
+    });
+    t.diagnostic(`killed ${rounds} times`);
+  });
+});
+
+function reasonToSkip(): string | false {
+  const strace = (process.env['PATH'] ?? '').split(':').some((directory) => existsSync(join(directory, 'strace')));
+  return strace ? false : 'needs strace, to kill at chosen system calls';
+}
