@@ -1,13 +1,15 @@
 // Bundles the CLI and the library into dist/: build.mjs [--types]
 import { execFileSync } from 'node:child_process';
-import { chmodSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const out = join(root, 'dist');
-rmSync(out, { recursive: true, force: true });
+const dist = join(root, 'dist');
+// Built beside and then swapped in, so that a `trees` started meanwhile finds a whole bundle.
+const out = join(root, 'build', `dist.${process.pid}`);
+mkdirSync(join(root, 'build'), { recursive: true });
 
 await build({
   absWorkingDir: root,
@@ -22,7 +24,7 @@ await build({
   legalComments: 'none',
   chunkNames: 'chunks/[name]-[hash]',
   // yargs' width libraries cost 30 ms of regular expressions at start; these are drop-in replacements.
-  alias: { 'string-width': 'fast-string-width', 'wrap-ansi': 'fast-wrap-ansi' },
+  alias: { 'string-width': 'fast-string-width', 'wrap-ansi': './scripts/aliases/wrap-ansi.mjs' },
   // typescript: cosmiconfig's TypeScript loader would drag in the compiler; we have our own through jiti.
   external: ['*.node', 'typescript', 'jiti'],
   banner: {
@@ -38,3 +40,8 @@ if (process.argv.includes('--types')) {
     { cwd: root, stdio: 'inherit' },
   );
 }
+
+const old = `${out}.old`;
+if (existsSync(dist)) renameSync(dist, old);
+renameSync(out, dist);
+rmSync(old, { recursive: true, force: true });

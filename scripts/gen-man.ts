@@ -61,7 +61,9 @@ async function manual(): Promise<string> {
   for (const entry of registry) {
     const loaded = await entry.load();
     if (loaded.kind === 'command') parts.push(section(loaded, loaded.name, entry.aliases ?? []));
-    else for (const command of loaded.commands) parts.push(section(command, `${loaded.name} ${command.name}`, command.aliases));
+    else
+      for (const command of loaded.commands)
+        parts.push(section(command, `${loaded.name} ${command.name}`, command.aliases));
   }
   return `.Dd $Mdocdate$
 .Dt TREES 1

@@ -59,7 +59,7 @@ function hasSettings(directory: string, withPackage: boolean): boolean {
 }
 
 async function searchDirectory(directory: string, withPackage: boolean) {
-  const { cosmiconfig } = await import('cosmiconfig');
+  const { cosmiconfig } = await import('./cosmiconfig.js');
   const explorer = cosmiconfig('trees', {
     searchPlaces: withPackage ? [...FILE_NAMES, 'package.json'] : FILE_NAMES,
     packageProp: 'trees',
@@ -82,7 +82,7 @@ async function loadExplicit(path: string): Promise<unknown> {
   }
   try {
     if (EXECUTABLE.has(extname(path))) return await loadExecutable(path);
-    const { cosmiconfig } = await import('cosmiconfig');
+    const { cosmiconfig } = await import('./cosmiconfig.js');
     const result = await cosmiconfig('trees', { searchStrategy: 'none', cache: false }).load(path);
     return result?.config ?? {};
   } catch (error) {
