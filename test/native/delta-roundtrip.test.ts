@@ -37,7 +37,7 @@ const first: TreeSpec = {
 const second: TreeSpec = {
   ...first,
   'usr/bin/tool': { content: edited(program), mode: 0o755 },
-  'usr/lib/libfoo.so.1.3': { content: edited(noise(900_000, 3)) },
+  'usr/lib/libfoo.so.1.3': { content: edited(noise(340_000, 3)) },
   'usr/share/text': { content: `${text}more\n`, xattrs: { 'user.note': 'hello' } },
   'usr/share/link': { target: '../lib/libfoo.so.1.3' },
   'usr/share/added': { content: noise(50_000, 9), mode: 0o600 },

@@ -7,10 +7,24 @@ import { dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { setXattr } from '../../trees/system/index.js';
 
+/** On tmpfs where it can hold `bare-user` repositories: the stock tools sync the whole file system. */
 export function temporaryDirectory(t: TestContext): string {
-  const directory = mkdtempSync(join(tmpdir(), 'trees-delta-'));
+  const directory = mkdtempSync(join(holdsXattrs('/dev/shm') ? '/dev/shm' : tmpdir(), 'trees-delta-'));
   t.after(() => rmSync(directory, { recursive: true, force: true }));
   return directory;
+}
+
+function holdsXattrs(parent: string): boolean {
+  let directory: string | undefined;
+  try {
+    directory = mkdtempSync(join(parent, 'trees-delta-'));
+    setXattr(directory, 'user.trees', Buffer.from('1'));
+    return true;
+  } catch {
+    return false;
+  } finally {
+    if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
+  }
 }
 
 export function ostree(...args: string[]): string {
@@ -56,8 +70,7 @@ function writeEntry(path: string, isDirectory: boolean, entry: Entry): void {
   if (entry.target !== undefined) symlinkSync(entry.target, path);
   else if (!isDirectory) writeFileSync(path, entry.content ?? '');
   if (entry.target === undefined && entry.mode !== undefined) chmodSync(path, entry.mode);
-  for (const [name, value] of Object.entries(entry.xattrs ?? {}))
-    setXattr(path, name, Buffer.from(value));
+  for (const [name, value] of Object.entries(entry.xattrs ?? {})) setXattr(path, name, Buffer.from(value));
 }
 
 /** Every object of the commit, as `ostree ls` prints it. */

@@ -5,7 +5,7 @@
 #include <mutex>
 #include <thread>
 
-#include "framing.h"
+#include "content_choice.h"
 #include "plan.h"
 #include "superblock.h"
 
@@ -15,7 +15,11 @@ namespace {
 
 constexpr uint64_t PART_SIZE = 16 << 20;
 // Payloads above this are built in an unlinked file.
-constexpr size_t MEMORY_LIMIT = 64 << 20;
+constexpr size_t MEMORY_LIMIT = 32 << 20;
+// Suffix arrays of all threads together.
+constexpr uint64_t COMPARE_MEMORY = 400 << 20;
+// With `quick`, larger files are not compared.
+constexpr uint64_t QUICK_COMPARED = 16 << 20;
 // A metadata part up to this size goes into the tail, so that one fetch of the tail shows the whole tree.
 constexpr uint64_t MAX_TAIL_PART = 16 << 20;
 constexpr int FAST_LEVEL = 19;
@@ -41,7 +45,7 @@ public:
                     level()};
     if (options_.from && !repo_.has(OSTREE_OBJECT_TYPE_COMMIT, *options_.from))
       throw Failure("STORE_CORRUPT", "commit " + options_.from->hex() + " is not in " + options_.repository);
-    plan_ = make_plan(repo_, options_.from, options_.to, {PART_SIZE, !options_.quick}, job_);
+    plan_ = make_plan(repo_, options_.from, options_.to, {PART_SIZE, threads()}, job_);
     job_.total = plan_.bytes;
     BundleWriter writer(options_.fd, spec);
     encode_parts(writer);
@@ -53,7 +57,12 @@ private:
     return options_.level != 0 ? options_.level : options_.quick ? QUICK_LEVEL : FAST_LEVEL;
   }
 
-  EncodedPart build(size_t index) const {
+  unsigned threads() const {
+    return options_.threads != 0 ? options_.threads : std::max(1U, std::thread::hardware_concurrency());
+  }
+  uint64_t max_compared() const { return options_.quick ? QUICK_COMPARED : UINT64_MAX; }
+
+  EncodedPart build(size_t index) {
     const PartPlan &part = plan_.parts[index];
     PartBuilder builder(options_.temporary, MEMORY_LIMIT);
     for (const PartObject &object : part.metadata) {
@@ -66,8 +75,7 @@ private:
       builder.symlink(file->checksum, file->meta);
     for (const NewFile *file : part.files) {
       job_.check();
-      Blob content = repo_.content(file->checksum);
-      builder.file(file->checksum, file->meta, content.view());
+      add_content(builder, *file, {repo_, options_.temporary, budget_, max_compared(), job_});
     }
     std::vector<PartObject> objects = builder.objects();
     uint64_t unpacked = builder.unpacked_size();
@@ -103,9 +111,7 @@ private:
   // memory.
   void encode_parts(BundleWriter &writer) {
     size_t count = plan_.parts.size();
-    unsigned threads =
-        options_.threads != 0 ? options_.threads : std::max(1U, std::thread::hardware_concurrency());
-    size_t window = 2 * threads;
+    size_t window = 2 * size_t{threads()};
     std::vector<std::unique_ptr<EncodedPart>> ready(count);
     std::mutex mutex;
     std::condition_variable changed;
@@ -135,7 +141,7 @@ private:
       }
     };
     std::vector<std::thread> workers;
-    for (size_t i = 0; i < std::min<size_t>(threads, count); i++)
+    for (size_t i = 0; i < std::min<size_t>(threads(), count); i++)
       workers.emplace_back(work);
     while (written < count) {
       std::unique_ptr<EncodedPart> part;
@@ -168,6 +174,7 @@ private:
   Job &job_;
   Repo repo_;
   Plan plan_;
+  MemoryBudget budget_{COMPARE_MEMORY};
 };
 
 } // namespace

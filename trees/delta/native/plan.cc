@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "similar.h"
+
 namespace trees::delta {
 
 namespace {
@@ -75,6 +77,9 @@ Plan make_plan(const Repo &repo, const std::optional<Checksum> &from, const Chec
     plan.bytes += meta.size;
     plan.files.push_back({file.checksum, std::move(file.path), std::move(meta), std::nullopt, 0});
   }
+
+  if (from)
+    find_sources(repo, old_tree, plan.files, options.threads, job);
 
   std::vector<const NewFile *> regular, symlinks;
   for (const NewFile &file : plan.files)

@@ -33,7 +33,7 @@ struct Plan {
 
 struct PlanOptions {
   uint64_t part_size;
-  bool find_sources;
+  unsigned threads;
 };
 
 Plan make_plan(const Repo &repo, const std::optional<Checksum> &from, const Checksum &to,

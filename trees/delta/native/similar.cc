@@ -1,0 +1,220 @@
+#include "similar.h"
+
+#include <algorithm>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+#include <unordered_set>
+
+namespace trees::delta {
+
+namespace {
+
+// Below this a file costs about as much as naming its source.
+constexpr uint64_t MIN_SIZE = 128;
+// Pieces of content are cut where a rolling hash says so, so that insertions move no other cut.
+constexpr uint64_t CUT_MASK = (1 << 9) - 1;
+constexpr size_t MAX_PIECE = 1 << 13;
+// A sketch is the smallest hashes of the pieces: the share in common estimates how similar two files are.
+constexpr size_t SKETCH_SIZE = 24;
+// A hash that this many files share says nothing (licences, runs of zeros).
+constexpr size_t COMMON = 64;
+constexpr size_t MAX_SAME_NAME = 32;
+
+using Sketch = std::vector<uint64_t>;
+
+struct OldFile {
+  const TreeFile *file;
+  uint64_t size;
+  bool regular;
+  Sketch sketch;
+};
+
+uint64_t mix(uint64_t value) {
+  value ^= value >> 33;
+  value *= 0xff51afd7ed558ccdULL;
+  value ^= value >> 33;
+  value *= 0xc4ceb9fe1a85ec53ULL;
+  return value ^ value >> 33;
+}
+
+const std::array<uint64_t, 256> &gear() {
+  static const std::array<uint64_t, 256> table = [] {
+    std::array<uint64_t, 256> values{};
+    for (size_t i = 0; i < values.size(); i++)
+      values[i] = mix(i + 1);
+    return values;
+  }();
+  return table;
+}
+
+Sketch sketch_of(View content) {
+  std::unordered_set<uint64_t> pieces;
+  uint64_t rolling = 0, hash = 0;
+  size_t start = 0;
+  for (size_t i = 0; i < content.size; i++) {
+    rolling = (rolling << 1) + gear()[content.data[i]];
+    hash = (hash + content.data[i] + 1) * 0x9e3779b97f4a7c15ULL;
+    // The high bits depend on the last 64 bytes, the low ones only on the last few.
+    if (((rolling >> 48) & CUT_MASK) == 0 || i - start >= MAX_PIECE || i + 1 == content.size) {
+      pieces.insert(mix(hash));
+      hash = 0;
+      start = i + 1;
+    }
+  }
+  Sketch sketch(pieces.begin(), pieces.end());
+  size_t count = std::min(sketch.size(), SKETCH_SIZE);
+  std::partial_sort(sketch.begin(), sketch.begin() + static_cast<std::ptrdiff_t>(count), sketch.end());
+  sketch.resize(count);
+  return sketch;
+}
+
+// Share of the sketches in common, in thousandths.
+unsigned similarity(const Sketch &a, const Sketch &b) {
+  size_t shared = 0, i = 0, j = 0;
+  while (i < a.size() && j < b.size()) {
+    if (a[i] == b[j]) {
+      shared++;
+      i++;
+      j++;
+    } else if (a[i] < b[j]) {
+      i++;
+    } else {
+      j++;
+    }
+  }
+  size_t limit = std::max<size_t>(1, std::min(a.size(), b.size()));
+  return static_cast<unsigned>(1000 * shared / limit);
+}
+
+// The file's name with every number replaced, so that versions of a library have the same.
+std::string name_key(const std::string &path) {
+  size_t slash = path.rfind('/');
+  std::string key;
+  for (size_t i = slash == std::string::npos ? 0 : slash + 1; i < path.size(); i++) {
+    bool digit = path[i] >= '0' && path[i] <= '9';
+    if (!digit)
+      key += path[i];
+    else if (key.empty() || key.back() != '#')
+      key += '#';
+  }
+  return key;
+}
+
+// Calls `work(index)` for [0, count) on several threads.
+template <typename Work> void parallel(size_t count, unsigned threads, Work work) {
+  std::atomic<size_t> next{0};
+  std::mutex mutex;
+  std::exception_ptr failure;
+  auto loop = [&] {
+    for (size_t index; (index = next++) < count;) {
+      try {
+        work(index);
+      } catch (...) {
+        std::lock_guard lock(mutex);
+        if (!failure)
+          failure = std::current_exception();
+        next = count;
+      }
+    }
+  };
+  std::vector<std::thread> workers;
+  for (unsigned i = 1; i < threads; i++)
+    workers.emplace_back(loop);
+  loop();
+  for (std::thread &worker : workers)
+    worker.join();
+  if (failure)
+    std::rethrow_exception(failure);
+}
+
+class Finder {
+public:
+  Finder(const Repo &repo, const Tree &tree, unsigned threads, const Job &job)
+      : repo_(repo), threads_(threads), job_(job) {
+    for (const TreeFile &file : tree.files)
+      old_.push_back({&file, 0, false, {}});
+  }
+
+  void run(std::vector<NewFile> &files) {
+    parallel(old_.size(), threads_, [this](size_t index) { examine(old_[index]); });
+    for (size_t i = 0; i < old_.size(); i++) {
+      const OldFile &old = old_[i];
+      if (!old.regular || old.size == 0)
+        continue;
+      by_path_.emplace(old.file->path, i);
+      by_name_[name_key(old.file->path)].push_back(i);
+      for (uint64_t hash : old.sketch)
+        by_hash_[hash].push_back(i);
+    }
+    parallel(files.size(), threads_, [this, &files](size_t index) { choose(files[index]); });
+  }
+
+private:
+  void examine(OldFile &old) {
+    job_.check();
+    FileMeta meta = repo_.file_meta(old.file->checksum);
+    old.size = meta.size;
+    old.regular = !meta.symlink;
+    if (old.regular && old.size >= MIN_SIZE)
+      old.sketch = sketch_of(repo_.content(old.file->checksum).view());
+  }
+
+  void choose(NewFile &file) {
+    if (file.meta.symlink || file.meta.size < MIN_SIZE)
+      return;
+    job_.check();
+    Sketch sketch = sketch_of(repo_.content(file.checksum).view());
+    std::unordered_set<size_t> candidates;
+    auto path = by_path_.find(file.path);
+    if (path != by_path_.end())
+      candidates.insert(path->second);
+    auto name = by_name_.find(name_key(file.path));
+    if (name != by_name_.end() && name->second.size() <= MAX_SAME_NAME)
+      candidates.insert(name->second.begin(), name->second.end());
+    for (uint64_t hash : sketch) {
+      auto sharing = by_hash_.find(hash);
+      if (sharing != by_hash_.end() && sharing->second.size() <= COMMON)
+        candidates.insert(sharing->second.begin(), sharing->second.end());
+    }
+    const OldFile *best = nullptr;
+    std::tuple<unsigned, bool, bool, uint64_t, Checksum> best_rank;
+    for (size_t index : candidates) {
+      const OldFile &old = old_[index];
+      bool same_path = path != by_path_.end() && index == path->second;
+      bool same_name = name_key(old.file->path) == name_key(file.path);
+      unsigned alike = similarity(sketch, old.sketch);
+      if (alike == 0 && !same_path && !same_name)
+        continue;
+      uint64_t larger = std::max(old.size, file.meta.size), smaller = std::min(old.size, file.meta.size);
+      // The last member only makes the choice the same every time.
+      std::tuple rank{alike, same_path, same_name, 1000 * smaller / larger, old.file->checksum};
+      if (best == nullptr || rank > best_rank) {
+        best = &old;
+        best_rank = rank;
+      }
+    }
+    if (best == nullptr)
+      return;
+    file.source = best->file->checksum;
+    file.source_size = best->size;
+  }
+
+  const Repo &repo_;
+  unsigned threads_;
+  const Job &job_;
+  std::vector<OldFile> old_;
+  std::unordered_map<std::string, size_t> by_path_;
+  std::unordered_map<std::string, std::vector<size_t>> by_name_;
+  std::unordered_map<uint64_t, std::vector<size_t>> by_hash_;
+};
+
+} // namespace
+
+void find_sources(const Repo &repo, const Tree &old_tree, std::vector<NewFile> &files, unsigned threads,
+                  const Job &job) {
+  Finder(repo, old_tree, threads, job).run(files);
+}
+
+} // namespace trees::delta
