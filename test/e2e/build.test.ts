@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
-import { createRig, type Rig } from '../support/rig.js';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createRig, projectRoot, type Rig } from '../support/rig.js';
 
 const skip =
   process.getuid?.() !== 0
@@ -202,3 +204,52 @@ test('a dry run says what would be built and builds nothing', { skip }, async ()
   assert.equal(result.stdout, 'alp: would be built\ndemo: would be built\n');
   assert.equal(await rig.ostree([`--repo=${repoOf(rig)}`, 'refs']), '');
 });
+
+async function eventually(what: string, condition: () => boolean): Promise<void> {
+  for (let tries = 0; !condition(); tries++) {
+    if (tries > 600) assert.fail(`waited for a minute in vain: ${what}`);
+    await sleep(100);
+  }
+}
+
+/** Pids of processes whose command line has `text`. */
+function processesWith(text: string): string[] {
+  return readdirSync('/proc').filter((pid) => {
+    try {
+      return /^\d+$/.test(pid) && readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes(text);
+    } catch {
+      return false;
+    }
+  });
+}
+
+for (const [signal, ended] of [
+  ['SIGKILL', { status: null, signal: 'SIGKILL' }],
+  ['SIGTERM', { status: 143, signal: null }],
+] as const) {
+  test(`a build that gets ${signal} leaves no process and no mount, and the next one cleans up`, { skip }, async () => {
+    await using rig = await createRig();
+    await build(rig, ['alp']);
+    const marker = `31${process.pid}${signal === 'SIGKILL' ? 1 : 2}`;
+    const file = await writeDefinition(rig, { build: { steps: [{ run: `sleep ${marker}\n` }] } });
+    const child = spawn(process.execPath, [`${projectRoot}/dist/cli/bin.js`, 'build', file], {
+      env: { ...process.env, TREES_ROOT: rig.root, XDG_CONFIG_HOME: rig.path('config') },
+      stdio: 'ignore',
+    });
+    const exit = new Promise((resolve) => {
+      child.on('close', (status, by) => resolve({ status, signal: by }));
+    });
+    await eventually('the step runs', () => processesWith(`sleep\0${marker}`).length > 0);
+    child.kill(signal);
+    assert.deepEqual(await exit, ended);
+    await eventually('the step is gone', () => processesWith(`sleep\0${marker}`).length === 0);
+    assert.doesNotMatch(readFileSync('/proc/self/mountinfo', 'utf8'), new RegExp(rig.dir));
+    assert.match(await rig.ostree([`--repo=${repoOf(rig)}`, 'refs']), /^base\/alp\/x86_64\/\S+\n$/);
+    const images = await build(rig, [await writeDefinition(rig)]);
+    assert.deepEqual(
+      images.map((image) => image.status),
+      ['built'],
+    );
+    nothingLeft(rig);
+  });
+}

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -112,6 +113,17 @@ export async function createRig(options: { parent?: string } = {}): Promise<Rig>
 export async function listTree(directory: string): Promise<string> {
   const result = await runProgram('find', [directory, '-printf', '%P %y %m %s %n %l %T@\\n']);
   return result.stdout.split('\n').sort().join('\n');
+}
+
+/** Fails with the lines that differ between two listings of `listTree`. */
+export function assertSameTree(now: string, before: string): void {
+  const lines = (text: string): Set<string> => new Set(text.split('\n'));
+  const [old, current] = [lines(before), lines(now)];
+  const changes = [
+    ...[...current].filter((line) => !old.has(line)).map((line) => `+ ${line}`),
+    ...[...old].filter((line) => !current.has(line)).map((line) => `- ${line}`),
+  ];
+  assert.deepEqual(changes, [], 'nothing changed');
 }
 
 /** Names in a directory, sorted; empty if it does not exist. */
