@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { compilePlan } from '../../../trees/run/compile.js';
 import type { ContainerSpec } from '../../../trees/run/container.js';
 import { launcherPath } from '../../../trees/run/launcher.js';
-import { makeRootfs } from '../../support/rootfs.js';
+import { makeRootfs, missingForContainers } from '../../support/rootfs.js';
 
 /** Everything one test file needs: a tree, an instance's directories, and containers that are reaped at the end. */
 export interface Bench extends Disposable {
@@ -52,7 +52,8 @@ export const RANGE = { start: 0x7ff0_0000 - 65_536, count: 65_536 } as const;
 
 export function bench(): Bench {
   const directory = mkdtempSync(join(tmpdir(), 'trees-run-'));
-  const rootfs = makeRootfs(directory);
+  // Where there is no busybox every test of the file is skipped, by name.
+  const rootfs = missingForContainers({ root: false }) === false ? makeRootfs(directory) : directory;
   const children = new Set<ChildProcess>();
   let plans = 0;
   let uppers = 0;

@@ -1,0 +1,88 @@
+// Fuzzes the plan parser: the checksum is made to match, so that what lies behind it is reached, and
+// everything that a plan that passes points at is touched. With libFuzzer (clang
+// -fsanitize=fuzzer,address,undefined), or with a main of its own (-DSTANDALONE) that parses the files given
+// as arguments.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../plan.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static volatile size_t sink;
+
+static void touch_string(const struct plan *plan, uint32_t offset) {
+  sink += strlen(plan_string(plan, offset));
+}
+
+static void touch(const struct plan *plan) {
+  const struct plan_config *config = plan->config;
+  touch_string(plan, config->hostname);
+  touch_string(plan, config->workdir);
+  touch_string(plan, config->user);
+  touch_string(plan, config->lock_file);
+  touch_string(plan, config->own_lock);
+  for (size_t i = 0; i < plan->op_count; i++) {
+    touch_string(plan, plan->ops[i].source);
+    touch_string(plan, plan->ops[i].target);
+    touch_string(plan, plan->ops[i].data);
+    sink += plan->ops[i].number;
+  }
+  for (size_t i = 0; i < plan->argv_count; i++)
+    touch_string(plan, plan->argv[i]);
+  for (size_t i = 0; i < plan->env_count; i++)
+    touch_string(plan, plan->env[i]);
+  for (size_t i = 0; i < plan->uid_map_count; i++)
+    sink += plan->uid_map[i].count;
+  for (size_t i = 0; i < plan->gid_map_count; i++)
+    sink += plan->gid_map[i].count;
+  for (size_t i = 0; i < plan->rlimit_count; i++)
+    sink += plan->rlimits[i].hard;
+}
+
+static const char *parse(const uint8_t *data, size_t size, bool repair) {
+  // An allocation of exactly this size, so that one byte too far is an error; malloc aligns as a mapping
+  // does.
+  uint8_t *bytes = malloc(size == 0 ? 1 : size);
+  if (bytes == NULL)
+    abort();
+  memcpy(bytes, data, size);
+  struct plan_header *header = (void *)bytes;
+  if (repair && size >= sizeof *header) {
+    memcpy(header->magic, PLAN_MAGIC, sizeof header->magic);
+    header->version = PLAN_VERSION;
+    header->size = (uint32_t)size;
+    size_t covered = offsetof(struct plan_header, size);
+    header->crc = plan_crc32(bytes + covered, size - covered);
+  }
+  struct plan plan;
+  const char *problem = plan_parse(bytes, size, &plan);
+  if (problem == NULL)
+    touch(&plan);
+  free(bytes);
+  return problem;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  parse(data, size, false);
+  parse(data, size, true);
+  return 0;
+}
+
+#ifdef STANDALONE
+int main(int argc, char **argv) {
+  static uint8_t buffer[1 << 20];
+  for (int i = 1; i < argc; i++) {
+    FILE *file = fopen(argv[i], "rb");
+    if (file == NULL)
+      return 2;
+    size_t size = fread(buffer, 1, sizeof buffer, file);
+    fclose(file);
+    const char *problem = parse(buffer, size, false);
+    printf("%s: %s\n", argv[i], problem == NULL ? "ok" : problem);
+    LLVMFuzzerTestOneInput(buffer, size);
+  }
+  return 0;
+}
+#endif
