@@ -87,7 +87,7 @@ export async function describe(
   };
 }
 
-export function refOf(definition: Pick<Definition, 'kind' | 'name'>, arch: string, version: string): string {
+function refOf(definition: Pick<Definition, 'kind' | 'name'>, arch: string, version: string): string {
   const { name } = definition;
   return definition.kind === 'base' ? refName.base(name, arch, version) : refName.layer(name, arch, version);
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { closeSync, openSync, readSync } from 'node:fs';
 
 const CHUNK = 1 << 18;
@@ -14,6 +15,22 @@ export function sameContent(a: string, b: string): boolean {
     }
   } finally {
     closeSync(left);
+  }
+}
+
+/** SHA-256 of a file in hexadecimal. Reads it in pieces too. */
+export function digestFileSync(path: string): string {
+  const hash = createHash('sha256');
+  const buffer = Buffer.allocUnsafe(CHUNK);
+  const fd = openSync(path, 'r');
+  try {
+    for (;;) {
+      const read = readSync(fd, buffer, 0, buffer.length, null);
+      if (read === 0) return hash.digest('hex');
+      hash.update(buffer.subarray(0, read));
+    }
+  } finally {
+    closeSync(fd);
   }
 }
 

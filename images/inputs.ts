@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { isErrno, TreesError } from '../trees/errors.js';
+import { digestFileSync } from './compare.js';
 import type { LoadedDefinition } from './load.js';
 
 /** Raised whenever the same inputs would give another result than before: rules, normalisation, metadata. */
@@ -31,7 +32,7 @@ export function inputsDigest(loaded: LoadedDefinition, arch: string, from: unkno
 /** @throws TreesError `DEFINITION_INVALID` when the file cannot be read */
 function fileDigest(path: string, definition: string): string {
   try {
-    return createHash('sha256').update(readFileSync(path)).digest('hex');
+    return digestFileSync(path);
   } catch (cause) {
     throw new TreesError('DEFINITION_INVALID', `definition ${definition} is wrong: build.files: cannot read ${path}`, {
       hint: 'source is relative to the definition file',

@@ -14,7 +14,7 @@ export interface LoadedDefinition {
   readonly directory: string;
 }
 
-const EXTENSIONS = ['.yaml', '.yml', '.json'];
+const EXTENSIONS = new Set(['.yaml', '.yml', '.json']);
 
 /**
  * Directories that are searched for definitions, first match wins: those asked for, those of the settings,
@@ -37,7 +37,7 @@ export async function loadDefinition(
   directories: readonly string[],
   cwd: string,
 ): Promise<LoadedDefinition> {
-  if (wanted.includes('/') || EXTENSIONS.includes(extname(wanted))) return readDefinition(resolve(cwd, wanted));
+  if (wanted.includes('/') || EXTENSIONS.has(extname(wanted))) return readDefinition(resolve(cwd, wanted));
   const found = listDefinitionFiles(directories).get(wanted);
   if (found === undefined) throw notFound(wanted, directories);
   const loaded = await readDefinition(found);
@@ -57,7 +57,7 @@ export function listDefinitionFiles(directories: readonly string[]): Map<string,
     if (!existsSync(directory)) continue;
     for (const file of readdirSync(directory).sort()) {
       const name = basename(file, extname(file));
-      if (EXTENSIONS.includes(extname(file)) && !found.has(name)) found.set(name, join(directory, file));
+      if (EXTENSIONS.has(extname(file)) && !found.has(name)) found.set(name, join(directory, file));
     }
   }
   return new Map([...found].sort(([a], [b]) => (a < b ? -1 : 1)));

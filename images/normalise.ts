@@ -25,7 +25,7 @@ export function normaliseFile(path: string, file: string, options: { epoch: numb
 }
 
 /** shadow(5): name, password, day of the last change, … */
-export function normaliseShadow(content: string, below: string, epoch: number): string {
+function normaliseShadow(content: string, below: string, epoch: number): string {
   const days = new Map(below.split('\n').map((line) => [line.split(':')[0] ?? '', line.split(':')[2] ?? '']));
   return content
     .split('\n')

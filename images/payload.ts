@@ -2,20 +2,18 @@ import { createHash } from 'node:crypto';
 import {
   chmodSync,
   copyFileSync,
-  createReadStream,
   existsSync,
   lchownSync,
   lstatSync,
   lutimesSync,
   mkdirSync,
   readdirSync,
-  readFileSync,
   readlinkSync,
   symlinkSync,
 } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { TreesError } from '../trees/errors.js';
+import { digestFileSync } from './compare.js';
 import { fetchArchive } from './fetch-archive.js';
 import { type ProcessContext, runProcess } from './process.js';
 import type { PayloadSpec } from './schema.js';
@@ -61,7 +59,7 @@ export async function resolvePayload(
     };
   }
   const archive = isUrl(spec.source ?? '') ? await fetchArchive(context, spec) : localSource(context, spec, 'file');
-  const digest = await digestFile(archive);
+  const digest = digestFileSync(archive);
   if (spec.sha256 !== undefined && spec.sha256 !== digest) {
     throw new TreesError(
       'BUILD_FAILED',
@@ -71,7 +69,7 @@ export async function resolvePayload(
   return { digest, stage: (root) => unpack(context, { archive, target: target(root), spec, owners }) };
 }
 
-export function isUrl(source: string): boolean {
+function isUrl(source: string): boolean {
   return /^https?:\/\//.test(source);
 }
 
@@ -106,12 +104,6 @@ async function unpack(
   await runProcess(context, ['tar', ...argv.slice(1), '--file', input.archive], { step: `unpack ${input.archive}` });
 }
 
-async function digestFile(path: string): Promise<string> {
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(path), hash);
-  return hash.digest('hex');
-}
-
 /** Names, types, permissions and content, in the order of names. */
 function digestDirectory(root: string): string {
   const hash = createHash('sha256');
@@ -123,7 +115,7 @@ function digestDirectory(root: string): string {
       hash.update(`${path}/${name}\0${owner}\0`);
       if (stats.isDirectory()) visit(file, `${path}/${name}`);
       else if (stats.isSymbolicLink()) hash.update(`-> ${readlinkSync(file)}\0`);
-      else if (stats.isFile()) hash.update(`${createHash('sha256').update(readFileSync(file)).digest('hex')}\0`);
+      else if (stats.isFile()) hash.update(`${digestFileSync(file)}\0`);
     }
   };
   visit(root, '');

@@ -98,7 +98,7 @@ const debianPackages: Readonly<Record<string, string>> = {
   unshare: 'util-linux',
 };
 
-export function toolMissing(program: string, step: string): TreesError {
+function toolMissing(program: string, step: string): TreesError {
   const name = debianPackages[program] ?? program;
   return new TreesError('TOOL_MISSING', `cannot ${step}: ${program} was not found`, {
     hint: `apt-get install ${name}`,

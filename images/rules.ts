@@ -10,7 +10,7 @@ import type { FileSpec } from './schema.js';
  * `drop`: the entry and all below it. `drop-files`: what is no directory; directories stay, services rely on their owners
  * and modes. `prune`: what is no directory, and directories in which nothing is left.
  */
-export type Verdict = 'keep' | 'drop' | 'drop-files' | 'prune';
+type Verdict = 'keep' | 'drop' | 'drop-files' | 'prune';
 
 export interface Rules {
   verdict(path: string): Verdict;

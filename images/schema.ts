@@ -155,13 +155,13 @@ const common = {
   version: versionSchema,
 };
 
-export const baseDefinitionSchema = z.strictObject({
+const baseDefinitionSchema = z.strictObject({
   kind: z.literal('base'),
   ...common,
   build: baseBuildSchema,
 });
 
-export const appDefinitionSchema = z.strictObject({
+const appDefinitionSchema = z.strictObject({
   kind: z.literal('app'),
   ...common,
   from: z.strictObject({
@@ -180,7 +180,7 @@ export type Definition = BaseDefinition | AppDefinition;
 export type SourceSpec = z.infer<typeof sourceSchema>;
 export type FileSpec = z.infer<typeof fileSchema>;
 export type StepSpec = z.infer<typeof stepSchema>;
-export type VersionSpec = z.infer<typeof versionSchema>;
+type VersionSpec = z.infer<typeof versionSchema>;
 export type PayloadSpec = Pick<BaseDefinition['build'], keyof typeof payload>;
 
 /** The JSON Schema that editors use; written to `definition.schema.json`. */

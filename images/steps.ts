@@ -6,7 +6,7 @@ import { debFileName } from './deb.js';
 import type { FileSpec, StepSpec } from './schema.js';
 
 /** The environment of everything that runs in an image while it is built. */
-export function buildEnvironment(epoch: number): Record<string, string> {
+function buildEnvironment(epoch: number): Record<string, string> {
   return {
     PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
     HOME: '/root',

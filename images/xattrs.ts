@@ -4,7 +4,7 @@ import { getXattr, listXattrs, setXattr } from '../trees/system/index.js';
 const belongs = /^(security\.capability|system\.posix_acl_(access|default)|user\.(?!overlay\.).*)$/;
 
 /** Names of the attributes that belong to the image, sorted. */
-export function imageXattrs(path: string): string[] {
+function imageXattrs(path: string): string[] {
   return listXattrs(path)
     .filter((name) => belongs.test(name))
     .sort();

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import {
   chmodSync,
   copyFileSync,
@@ -12,6 +11,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { TreesError } from '../../trees/errors.js';
+import { digestFileSync } from '../compare.js';
 import { hostEnvironment, runProcess } from '../process.js';
 import type { BaseBuilder, BaseInputs, BuilderContext } from './builder.js';
 
@@ -80,10 +80,9 @@ function isDynamic(file: string): boolean {
 async function resolve(context: BuilderContext): Promise<BaseInputs> {
   const program = realpathSync(BUSYBOX.find((path) => existsSync(path)) ?? '/bin/busybox');
   const linker = realpathSync(musl(context.arch));
-  const digest = (file: string): string => createHash('sha256').update(readFileSync(file)).digest('hex');
   const epoch = Math.floor(Math.max(statSync(program).mtimeMs, statSync(linker).mtimeMs) / 1000);
   return {
-    digestOf: { busybox: digest(program), musl: digest(linker) },
+    digestOf: { busybox: digestFileSync(program), musl: digestFileSync(linker) },
     epoch: () => epoch,
     build: (rootfs) => assemble(context, { rootfs, program, linker }),
   };

@@ -60,6 +60,7 @@ async function writeDefinition(rig: Rig, changes: object = {}): Promise<string> 
 }
 
 async function build(rig: Rig, args: readonly string[]): Promise<Image[]> {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the shape is what the tests are about
   const result = (await rig.json(['build', '--builder', 'busybox', ...args])) as { images: Image[] };
   return result.images;
 }

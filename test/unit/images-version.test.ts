@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import compare from 'semver/functions/compare.js';
 import satisfies from 'semver/functions/satisfies.js';
 import { compareVersions, nextFree, toSemver } from '../../images/version.js';
