@@ -7,7 +7,7 @@ import { after, before, describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { Repo } from '../../trees/ostree/index.js';
 import { composeTree } from '../../trees/store/compose.js';
-import { type Files, writeFiles } from '../support/publisher.js';
+import { type Files, writeFiles } from '../support/plain-publisher.js';
 import { runProgram } from '../support/rig.js';
 import { readTree } from '../support/store-fixture.js';
 

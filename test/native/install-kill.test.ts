@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { readInstalled } from '../../trees/store/generations.js';
 import { removeApp } from '../../trees/store/remove.js';
-import type { Files } from '../support/publisher.js';
+import type { Files } from '../support/plain-publisher.js';
 import { runProgram } from '../support/rig.js';
 import {
   assertSound,

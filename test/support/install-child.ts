@@ -4,7 +4,7 @@
  */
 import { loadNative } from '../../trees/native-loader.js';
 import { installApp } from '../../trees/store/install.js';
-import { ARCH } from './publisher.js';
+import { ARCH } from './plain-publisher.js';
 
 const [root = '', app = ''] = process.argv.slice(2);
 for (const name of ['system', 'ostree', 'delta'] as const) loadNative(name);

@@ -7,7 +7,7 @@ import { listGenerations, readGeneration, readInstalled } from '../../trees/stor
 import { type InstallOptions, type InstallResult, installApp } from '../../trees/store/install.js';
 import { type StorePaths, storePaths } from '../../trees/store/paths.js';
 import { createFeedFixture, type FeedFixture } from './feed-fixture.js';
-import { ARCH, createPublisher, type Files, type Publisher } from './publisher.js';
+import { ARCH, createPublisher, type Files, type Publisher } from './plain-publisher.js';
 import { runProgram } from './rig.js';
 
 /** A publisher, its feed, and a store that trusts it. */

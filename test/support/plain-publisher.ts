@@ -1,0 +1,139 @@
+import { mkdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { signCommit } from '../../releases/sign.js';
+import { createBundle } from '../../trees/delta/index.js';
+import type { AppVersion, BaseVersion, BundleEntry, FeedIndex } from '../../trees/feed/schema.js';
+import { type Checksum, Repo } from '../../trees/ostree/index.js';
+import { composeTree } from '../../trees/store/compose.js';
+import { refName } from '../../trees/store/metadata.js';
+import { type FeedFixture, publishIndex } from './feed-fixture.js';
+import { runProgram } from './rig.js';
+
+export const ARCH = 'x86_64';
+
+/** Paths and contents: a string is a file's content, `{ link }` a symlink; a trailing slash makes a directory. */
+export type Files = Readonly<Record<string, string | { readonly link: string }>>;
+
+/**
+ * A publisher with a repository of its own, made with the `ostree` CLI, and a directory feed. Nothing in here is what
+ * `trees release` does: it is the simplest thing that a client must be able to install from.
+ */
+export interface Publisher extends AsyncDisposable {
+  readonly repo: string;
+  base(name: string, version: string, files: Files): Promise<Checksum>;
+  layer(name: string, version: string, files: Files, on: LayerOptions): Promise<Checksum>;
+  /** Makes the bundles and writes the signed index. */
+  publish(edges: ReadonlyArray<readonly [Checksum | null, Checksum]>): Promise<FeedIndex>;
+}
+
+export interface LayerOptions {
+  readonly base: string;
+  readonly tested: string;
+  readonly range?: string;
+  readonly run?: unknown;
+  /** What the index says the tree is; default what composing gives. */
+  readonly tree?: Checksum;
+}
+
+export async function createPublisher(fixture: FeedFixture): Promise<Publisher> {
+  const path = join(fixture.dir, 'publisher');
+  const repo = await Repo.create(path, { mode: process.geteuid?.() === 0 ? 'bare' : 'bare-user' });
+  const bases: Record<string, { summary: string; versions: BaseVersion[] }> = {};
+  const apps: Record<string, { summary: string; versions: AppVersion[] }> = {};
+  const bundles = new Map<string, BundleEntry>();
+  let sequence = 0;
+
+  const commit = async (ref: string, files: Files, metadata: Readonly<Record<string, string>>): Promise<Checksum> => {
+    const tree = join(fixture.dir, 'tree');
+    await rm(tree, { recursive: true, force: true });
+    await writeFiles(tree, files);
+    const result = await runProgram('ostree', [
+      `--repo=${path}`,
+      'commit',
+      `--branch=${ref}`,
+      '--orphan',
+      `--tree=dir=${tree}`,
+      '--timestamp=2026-01-01T00:00:00Z',
+      '--subject=test',
+      ...Object.entries(metadata).map(([key, value]) => `--add-metadata-string=trees.${key}=${value}`),
+    ]);
+    if (result.status !== 0) throw new Error(`ostree commit: ${result.stderr}`);
+    const checksum = result.stdout.trim();
+    await repo.setRef(ref, checksum);
+    await repo.writeDetachedMetadata(
+      checksum,
+      signCommit(await repo.readCommitBytes(checksum), undefined, fixture.key),
+    );
+    return checksum;
+  };
+
+  const content = async (checksum: Checksum) => {
+    const { files, size } = await repo.commitSize(checksum);
+    return { commit: checksum, size, files, released: '2026-01-01T00:00:00Z' };
+  };
+
+  return {
+    repo: path,
+    async base(name, version, files) {
+      const metadata = { kind: 'base', name, version, arch: ARCH };
+      const checksum = await commit(refName.base(name, ARCH, version), files, metadata);
+      bases[name] ??= { summary: name, versions: [] };
+      bases[name].versions.push({ version, arch: ARCH, ...(await content(checksum)) });
+      return checksum;
+    },
+    async layer(name, version, files, on) {
+      const run = JSON.stringify(on.run ?? { exec: ['/bin/true'] });
+      const metadata = { kind: 'layer', name, version, arch: ARCH, run };
+      const checksum = await commit(refName.layer(name, ARCH, version), files, metadata);
+      const base = await repo.resolveRev(refName.base(on.base, ARCH, on.tested));
+      const tree = on.tree ?? (await composeTree(repo, { base, layers: [checksum] }));
+      apps[name] ??= { summary: `the app ${name}`, versions: [] };
+      apps[name].versions.push({
+        version,
+        arch: ARCH,
+        ...(await content(checksum)),
+        base: { name: on.base, range: on.range ?? `^${on.tested}`, tested: on.tested, tree },
+      });
+      return checksum;
+    },
+    async publish(edges) {
+      for (const [from, to] of edges) {
+        const id = `${from ?? 'nothing'}-${to}`;
+        if (bundles.has(id)) continue;
+        const file = `${(from ?? 'nothing').slice(0, 12)}-${to.slice(0, 12)}.delta.zst`;
+        const output = join(fixture.feed, file);
+        const made = await createBundle({ repoPath: path, from: from ?? undefined, to, output, quick: true });
+        const { size, sha256, rawSize, writes } = made;
+        bundles.set(id, { from, to, file, encoding: 'fast', size, sha256, rawSize, writes });
+      }
+      sequence += 1;
+      const index: FeedIndex = {
+        schema: 1,
+        feed: 'test',
+        sequence,
+        created: new Date().toISOString(),
+        expires: '2096-01-01T00:00:00Z',
+        bases,
+        apps,
+        bundles: [...bundles.values()],
+      };
+      await publishIndex(fixture.feed, index, fixture.key);
+      return index;
+    },
+    async [Symbol.asyncDispose]() {
+      repo.close();
+    },
+  };
+}
+
+/** Writes files below a directory, which is created. */
+export async function writeFiles(root: string, files: Files): Promise<void> {
+  await mkdir(root, { recursive: true });
+  for (const [path, content] of Object.entries(files)) {
+    const target = join(root, path);
+    await mkdir(path.endsWith('/') ? target : dirname(target), { recursive: true });
+    if (path.endsWith('/')) continue;
+    if (typeof content === 'string') await writeFile(target, content);
+    else await symlink(content.link, target);
+  }
+}
