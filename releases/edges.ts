@@ -35,7 +35,7 @@ interface Line<V extends Versioned> {
   /** Commits that equal versions had before, so that those who have them are not left behind. */
   readonly replaced: readonly string[];
   /** What a user of this version has as well. */
-  beside(version: V): readonly string[];
+  readonly beside: (version: V) => readonly string[];
 }
 
 function edgesOfLine<V extends Versioned>({ name, versions, replaced, beside }: Line<V>): Edge[] {

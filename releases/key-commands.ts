@@ -22,7 +22,10 @@ export async function readPassword(context: Context, file: string | undefined): 
     return (await readFile(path, 'utf8')).split(/\r?\n/)[0];
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    throw new TreesError('KEY_INVALID', `cannot read the password file ${path}: ${why}`, { cause: error });
+    throw new TreesError('KEY_INVALID', `cannot read the password file ${path}: ${why}`, {
+      hint: 'its first line is the password',
+      cause: error,
+    });
   }
 }
 
@@ -71,12 +74,15 @@ const generate = defineCommand({
     const secret = resolve(context.cwd, args.output ?? 'trees.key');
     const paths = { secret, public: `${secret.replace(/\.key$/, '')}.pub` };
     if (args.comment !== undefined && /[\r\n]/.test(args.comment)) {
-      throw usageError('Expected --comment to be one line, got several');
+      throw usageError('Expected --comment to be one line, got several', 'leave the line break out');
     }
     if (dryRun) {
       for (const path of [paths.secret, paths.public]) {
         if (args.force === true || !(await exists(path))) continue;
-        throw new TreesError('PATH_CONFLICT', `cannot write the key: ${path} exists`, { details: { path } });
+        throw new TreesError('PATH_CONFLICT', `cannot write the key: ${path} exists`, {
+          hint: 'choose another name with -o',
+          details: { path },
+        });
       }
       return { json: { dryRun, ...paths }, text: `would write ${paths.secret} and ${paths.public}\n` };
     }
@@ -93,7 +99,10 @@ async function readAnyKey(context: Context, file: string, password: string | und
     text = await readFile(path, 'utf8');
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    throw new TreesError('KEY_INVALID', `cannot read the key ${path}: ${why}`, { cause: error });
+    throw new TreesError('KEY_INVALID', `cannot read the key ${path}: ${why}`, {
+      hint: '`trees key generate` makes a key pair',
+      cause: error,
+    });
   }
   try {
     return parsePublicKey(text, path);

@@ -38,11 +38,9 @@ export interface SecretKey {
 }
 
 function invalid(path: string, why: string, hint?: string): TreesError {
-  return new TreesError(
-    'KEY_INVALID',
-    `cannot read the secret key ${path}: ${why}`,
-    hint === undefined ? {} : { hint },
-  );
+  return new TreesError('KEY_INVALID', `cannot read the secret key ${path}: ${why}`, {
+    hint: hint ?? '`trees key generate` makes a new key pair; its users have to be told the new public key',
+  });
 }
 
 function privateKeyOf(seed: Uint8Array): KeyObject {

@@ -25,7 +25,10 @@ function feedDirectory(to: string | undefined, cwd: string): string {
 function atLeastOne(value: number | undefined, fallback: number, name: string): number {
   const number = value ?? fallback;
   if (!Number.isInteger(number) || number < 1)
-    throw usageError(`Expected ${name} to be a whole number above 0, got ${number}`);
+    throw usageError(
+      `Expected ${name} to be a whole number above 0, got ${number}`,
+      `for example: ${name} ${fallback}`,
+    );
   return number;
 }
 

@@ -180,7 +180,7 @@ async function publish(repo: Repo, built: readonly Built[], options: ReleaseOpti
       encoding: options.encoding,
       reporter: options.reporter,
       declined,
-      has: measureOf(repo).has,
+      has: async (commit) => await measureOf(repo).has(commit),
     });
     if (declined.size > known) {
       await mkdir(build, { recursive: true });

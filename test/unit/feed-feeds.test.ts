@@ -128,11 +128,17 @@ describe('adding a feed', () => {
     await using fixture = await createFeedFixture();
     await fixture.publish(makeIndex());
     await add(fixture);
-    await changesNothing(fixture, () => add(fixture, { name: 'other' }), 'FEED_EXISTS');
+    await changesNothing(fixture, () => add(fixture), 'FEED_EXISTS');
+    await changesNothing(fixture, () => add(fixture, { name: 'feed' }), 'FEED_EXISTS');
     await changesNothing(fixture, () => add(fixture, { name: '../x' }), 'USAGE');
     const url = `dir:${fixture.dir}/elsewhere/feed`;
     const again = () => addFeed(fixture.root, url, { keys: [fixture.key.public], confirm: refuse });
     await changesNothing(fixture, again, 'FEED_EXISTS');
+    assert.equal((await add(fixture, { name: 'other', priority: 5 })).feed.url, `dir:${fixture.feed}`);
+    assert.deepEqual(
+      (await listFeeds(fixture.root)).map(({ name }) => name),
+      ['other', 'feed'],
+    );
   });
 
   it('lets one of several that add at once win', async () => {
@@ -220,17 +226,17 @@ describe('a publisher that switches while it is read', () => {
     await using fixture = await createFeedFixture();
     await publishIndex(fixture.feed, makeIndex({ sequence: 1 }), fixture.key);
     const { feed } = await add(fixture);
-    let writing = true;
+    const state = { writing: true };
     const writer = (async () => {
       for (let sequence = 2; sequence <= 40; sequence += 1) {
         const index = Buffer.from(JSON.stringify(makeIndex({ sequence })));
         const signature = signFile(index, fixture.key, { file: 'index.json', sequence, now: new Date() });
         await writeIndexPair(fixture.feed, { index, signature });
       }
-      writing = false;
+      state.writing = false;
     })();
     let last = 0;
-    while (writing) {
+    while (state.writing) {
       const { index } = await refreshFeed(fixture.root, feed);
       assert.ok(index.sequence >= last);
       last = index.sequence;

@@ -7,7 +7,7 @@ import { after, before, describe, it } from 'node:test';
 import { generateKeyPair, readSecretKey, scryptParameters } from '../../releases/key-file.js';
 import { signCommit, signFile } from '../../releases/sign.js';
 import { TreesError } from '../../trees/errors.js';
-import { verifyCommitSignature } from '../../trees/feed/commit-signature.js';
+import { commitSignatures, verifyCommitSignature } from '../../trees/feed/commit-signature.js';
 import {
   encodePublicKey,
   fingerprint,
@@ -89,7 +89,7 @@ describe('key files', () => {
   });
 
   it('rejects what is not a public key', () => {
-    for (const text of ['', 'RWS', 'untrusted comment: x\n', `${'A'.repeat(56)}`, 'RWQ\nRWQ']) {
+    for (const text of ['', 'RWS', 'untrusted comment: x\n', 'A'.repeat(56), 'RWQ\nRWQ']) {
       assert.throws(() => parsePublicKey(text, '--key'), code('KEY_INVALID'));
     }
   });
@@ -157,7 +157,7 @@ describe('signatures', () => {
     assert.equal(verifyCommitSignature(commit, metadata, options), secret.public);
     assert.equal(signCommit(commit, metadata, secret), metadata);
     const both = signCommit(commit, metadata, await readSecretKey(at('o.key')));
-    assert.equal((both['ostree.sign.ed25519']?.value as Uint8Array[]).length, 2);
+    assert.equal(commitSignatures(both).length, 2);
     assert.equal(verifyCommitSignature(commit, both, { ...options, keys: [other] }), other);
     assert.throws(() => verifyCommitSignature(commit, undefined, options), code('FEED_UNTRUSTED'));
     assert.throws(() => verifyCommitSignature(commit, kept, options), code('FEED_UNTRUSTED'));

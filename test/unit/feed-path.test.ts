@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { planPath, planPaths } from '../../trees/feed/path.js';
 import type { BundleEntry } from '../../trees/feed/schema.js';
 import { bundle } from '../support/feed-fixture.js';

@@ -30,7 +30,9 @@ export function verifyCommitSignature(
 ): PublicKey {
   const signatures = commitSignatures(metadata);
   if (signatures.length === 0) {
-    throw new TreesError('FEED_UNTRUSTED', `cannot trust commit ${options.checksum}: it is not signed`);
+    throw new TreesError('FEED_UNTRUSTED', `cannot trust commit ${options.checksum}: it is not signed`, {
+      hint: 'tell the publisher: `trees release` signs every commit',
+    });
   }
   for (const signature of signatures) {
     const key = options.keys.find((candidate) => verifyEd25519(commit, signature, candidate.key));
@@ -39,6 +41,9 @@ export function verifyCommitSignature(
   throw new TreesError(
     'SIGNATURE_INVALID',
     `cannot trust commit ${options.checksum}: no signature on it is from a trusted key`,
-    { details: { trusted: options.keys.map((key) => key.id) } },
+    {
+      hint: 'tell the publisher: commits and index have to be signed by the same key',
+      details: { trusted: options.keys.map((key) => key.id) },
+    },
   );
 }

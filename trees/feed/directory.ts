@@ -5,7 +5,10 @@ import type { Feed, FeedFile, OpenOptions } from './feed.js';
 
 function unreachable(path: string, cause: unknown): TreesError {
   const why = cause instanceof Error ? cause.message : String(cause);
-  return new TreesError('FEED_UNREACHABLE', `cannot read ${path}: ${why}`, { cause });
+  return new TreesError('FEED_UNREACHABLE', `cannot read ${path}: ${why}`, {
+    hint: 'is it the right directory, and may you read it?',
+    cause,
+  });
 }
 
 async function isDirectory(path: string): Promise<boolean> {

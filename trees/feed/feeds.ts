@@ -189,18 +189,21 @@ async function confirmPublishedKey(feed: Feed, options: AddFeedOptions): Promise
   });
 }
 
-function checkUnknown(known: readonly KnownFeed[], name: string, url: string): void {
-  const twin = known.find((feed) => feed.name === name || feed.url === url);
+/** The same URL may be there twice, with other keys or another priority, but only if the user gives it a name. */
+function checkUnknown(known: readonly KnownFeed[], feed: { name: string; url: string; isNamed: boolean }): void {
+  const twin = known.find((other) => other.name === feed.name || (!feed.isNamed && other.url === feed.url));
   if (twin === undefined) return;
-  const what = twin.url === url ? `it is known as "${twin.name}"` : `the name "${name}" is taken by ${twin.url}`;
-  throw new TreesError('FEED_EXISTS', `cannot add the feed ${url}: ${what}`, {
-    hint: twin.url === url ? `\`trees feed rm ${twin.name}\` removes it` : 'choose another name with --name',
+  const isSame = twin.url === feed.url;
+  const why = isSame ? `it is known as "${twin.name}"` : `the name "${feed.name}" is taken by ${twin.url}`;
+  throw new TreesError('FEED_EXISTS', `cannot add the feed ${feed.url}: ${why}`, {
+    hint: isSame ? `\`trees feed rm ${twin.name}\` removes it` : 'choose another name with --name',
+    details: { name: twin.name, url: twin.url },
   });
 }
 
-async function createFeed(root: string, feed: KnownFeed, fetched: Fetched, options: FeedsOptions): Promise<void> {
+async function createFeed(root: string, feed: KnownFeed, fetched: Fetched, options: AddFeedOptions): Promise<void> {
   await lockFeeds(root, options, async () => {
-    checkUnknown(await listFeeds(root), feed.name, feed.url);
+    checkUnknown(await listFeeds(root), { ...feed, isNamed: options.name !== undefined });
     const temporary = await mkdtemp(join(feedsDirectory(root), '.add-'));
     try {
       await writeFile(join(temporary, recordFile.feed), formatFeedRecord(feed), { flush: true });
@@ -221,7 +224,7 @@ async function createFeed(root: string, feed: KnownFeed, fetched: Fetched, optio
 export async function addFeed(root: string, url: string, options: AddFeedOptions): Promise<IndexedFeed> {
   const parsed = parseFeedUrl(url, options.cwd);
   const name = checkFeedName(options.name ?? deriveFeedName(parsed));
-  checkUnknown(await listFeeds(root), name, parsed.href);
+  checkUnknown(await listFeeds(root), { name, url: parsed.href, isNamed: options.name !== undefined });
   const source = openFeed(parsed.href, { githubServer: options.githubServer });
   const keys = options.keys.length > 0 ? options.keys : [await confirmPublishedKey(source, options)];
   const fetched = await fetchIndex(source, keys, { ...options, seen: undefined });

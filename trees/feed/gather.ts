@@ -41,7 +41,10 @@ async function gatherOne(root: string, feed: KnownFeed, options: GatherOptions):
     if (error instanceof Error && 'syscall' in error) {
       return {
         feed,
-        error: new TreesError('STORE_UNUSABLE', `cannot read feed ${feed.name}: ${error.message}`, { cause: error }),
+        error: new TreesError('STORE_UNUSABLE', `cannot read feed ${feed.name}: ${error.message}`, {
+          hint: 'run it as the owner of the store',
+          cause: error,
+        }),
       };
     }
     throw error;

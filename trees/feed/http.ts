@@ -1,5 +1,4 @@
 import { Readable } from 'node:stream';
-import type { ReadableStream } from 'node:stream/web';
 import { TreesError } from '../errors.js';
 import type { Feed, FeedFile, OpenOptions } from './feed.js';
 
@@ -74,8 +73,7 @@ function fileOf(url: URL, response: Response): FeedFile {
   const offset = response.status === 206 ? rangeStart(response) : 0;
   if (offset === undefined) throw unreachable(url.href, 'the server sent a part of the file without saying which');
   if (response.body === null) return { stream: Readable.from([]), offset };
-  // Two declarations of the same web stream: the DOM's, which `Response` has, and Node's.
-  return { stream: Readable.fromWeb(response.body as ReadableStream), offset };
+  return { stream: Readable.fromWeb(response.body), offset };
 }
 
 /** A feed whose files are fetched by GET. Streams; resumes by Range; follows at most five redirects. */

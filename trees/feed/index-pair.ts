@@ -45,7 +45,9 @@ export async function readFeedFile(
       const bytes = Buffer.from(chunk);
       length += bytes.length;
       if (length > options.limit) {
-        throw new TreesError('INDEX_INVALID', `cannot read ${file} of ${feed.url}: it is over ${options.limit} bytes`);
+        throw new TreesError('INDEX_INVALID', `cannot read ${file} of ${feed.url}: it is over ${options.limit} bytes`, {
+          hint: 'is this the right address?',
+        });
       }
       chunks.push(bytes);
     }
@@ -53,7 +55,10 @@ export async function readFeedFile(
     options.signal?.throwIfAborted();
     if (error instanceof TreesError) throw error;
     const why = error instanceof Error ? error.message : String(error);
-    throw new TreesError('FEED_UNREACHABLE', `cannot read ${file} of ${feed.url}: ${why}`, { cause: error });
+    throw new TreesError('FEED_UNREACHABLE', `cannot read ${file} of ${feed.url}: ${why}`, {
+      hint: 'try again; what is installed keeps working',
+      cause: error,
+    });
   }
   return Buffer.concat(chunks);
 }

@@ -27,6 +27,7 @@ export interface Signature {
 
 const UNTRUSTED = 'untrusted comment: ';
 const TRUSTED = 'trusted comment: ';
+const TAMPERED = 'it was damaged or changed on the way: try again later, and tell the publisher if it stays';
 /** DER prefix of an Ed25519 SubjectPublicKeyInfo (RFC 8410), which the 32 key bytes follow. */
 const SPKI_PREFIX = Buffer.from('302a300506032b6570032100', 'hex');
 
@@ -38,11 +39,11 @@ function decodeBase64(text: string, length: number): Buffer | undefined {
 
 /** minisign prints the eight id bytes as one little-endian number. */
 export function formatKeyId(bytes: Uint8Array): string {
-  return Buffer.from(bytes).reverse().toString('hex').toUpperCase();
+  return Buffer.from(bytes.toReversed()).toString('hex').toUpperCase();
 }
 
 function parseKeyId(id: string): Buffer {
-  return Buffer.from(id, 'hex').reverse();
+  return Buffer.from(new Uint8Array(Buffer.from(id, 'hex')).toReversed());
 }
 
 /**
@@ -98,6 +99,9 @@ export function parseSignature(text: string, origin: string): Signature {
     throw new TreesError(
       'SIGNATURE_INVALID',
       `cannot read the signature: Expected ${origin} to be a minisign signature`,
+      {
+        hint: TAMPERED,
+      },
     );
   }
   return {
@@ -149,7 +153,10 @@ export function verifyMinisign(
     throw new TreesError(
       'FEED_UNTRUSTED',
       `cannot trust ${options.what}: it is signed by key ${signature.keyId}; trusted: ${trusted}`,
-      { details: { signedBy: signature.keyId, trusted: options.keys.map((key) => key.id) } },
+      {
+        hint: 'if the publisher has changed the key, remove the feed and add it again with the new one',
+        details: { signedBy: signature.keyId, trusted: options.keys.map((key) => key.id) },
+      },
     );
   }
   const signed = signedBytes(message, signature.algorithm);
@@ -158,6 +165,7 @@ export function verifyMinisign(
     throw new TreesError(
       'SIGNATURE_INVALID',
       `cannot trust ${options.what}: the signature of key ${signature.keyId} does not match its contents`,
+      { hint: TAMPERED },
     );
   }
   const comment = globalSignedBytes(signature.signature, signature.trustedComment);
@@ -165,6 +173,7 @@ export function verifyMinisign(
     throw new TreesError(
       'SIGNATURE_INVALID',
       `cannot trust ${options.what}: the signature of key ${signature.keyId} does not match its trusted comment`,
+      { hint: TAMPERED },
     );
   }
   return key;

@@ -41,10 +41,13 @@ const REFERENCE = /^(?:([a-z0-9][a-z0-9._-]*)\/)?([a-z0-9][a-z0-9._-]*)(?:@(.*))
 export function parseAppReference(text: string): AppReference {
   const [, feed, name, range] = REFERENCE.exec(text) ?? [];
   if (name === undefined) {
-    throw usageError(`Expected app to be NAME, NAME@RANGE or FEED/NAME@RANGE, got "${text}"`);
+    throw usageError(`Expected app to be NAME, NAME@RANGE or FEED/NAME@RANGE, got "${text}"`, 'for example: etcd@^3.5');
   }
   if (range !== undefined && range !== 'latest' && validRange(range) === null) {
-    throw usageError(`Expected version of ${name} to be a semver range (1.2.3, ^1.2, latest), got "${range}"`);
+    throw usageError(
+      `Expected version of ${name} to be a semver range (1.2.3, ^1.2, latest), got "${range}"`,
+      `for example: ${name}@^1.2`,
+    );
   }
   return { feed, name, range: range === 'latest' ? undefined : range };
 }
@@ -123,6 +126,7 @@ function narrowVersions(
     throw new TreesError(
       'VERSION_NOT_FOUND',
       `cannot install ${name} on ${request.arch}: it is published for ${arches}`,
+      { hint: 'another feed may have it; the setting arch says what to look for' },
     );
   }
   const based = here.filter((version) => request.base === undefined || version.base.name === request.base.name);
@@ -185,7 +189,8 @@ function selectIn(
 export function selectApp(feeds: readonly IndexedFeed[], request: SelectRequest): Selection {
   const reference = parseAppReference(request.app);
   const base = request.base === undefined ? undefined : parseAppReference(request.base);
-  if (base?.feed !== undefined) throw usageError(`Expected base to be BASE or BASE@RANGE, got "${request.base}"`);
+  if (base?.feed !== undefined)
+    throw usageError(`Expected base to be BASE or BASE@RANGE, got "${request.base}"`, 'for example: deb@^12');
   const asked = candidates(feeds, reference.feed ?? request.feed);
   let first: unknown;
   for (const feed of asked) {

@@ -1,5 +1,5 @@
 import { isAbsolute, resolve } from 'node:path';
-import { TreesError, usageError } from '../errors.js';
+import { usageError } from '../errors.js';
 
 /** A feed's URL, taken apart. */
 export type FeedUrl =
@@ -77,9 +77,9 @@ export function deriveFeedName(url: FeedUrl): string {
 /** @throws TreesError USAGE */
 export function checkFeedName(name: string): string {
   if (!NAME.test(name)) {
-    throw new TreesError(
-      'USAGE',
+    throw usageError(
       `Expected name of the feed to be lowercase letters, digits, ".", "_" and "-", at most 64, got "${name}"`,
+      'choose another one with --name',
     );
   }
   return name;

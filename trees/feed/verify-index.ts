@@ -151,7 +151,9 @@ function checkReplay(seen: SeenIndex, now: SeenIndex, origin: string): void {
 export function verifyIndex(input: IndexInput, options: VerifyOptions): VerifiedIndex {
   const { origin } = options;
   if (input.signature === undefined) {
-    throw new TreesError('FEED_UNTRUSTED', `cannot trust the index of ${origin}: it is not signed`);
+    throw new TreesError('FEED_UNTRUSTED', `cannot trust the index of ${origin}: it is not signed`, {
+      hint: 'only signed feeds can be used; a publisher signs with `trees release --key`',
+    });
   }
   const signature = parseSignature(input.signature, `the signature of ${origin}`);
   const signedBy = verifyMinisign(input.index, signature, { keys: options.keys, what: `the index of ${origin}` });
