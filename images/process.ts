@@ -69,7 +69,7 @@ export async function runProcess(
     if (context.signal.aborted) throw cancelled(options.step);
     if (ended.status === 0) return Buffer.concat(captured).toString('utf8');
     const how = ended.status === null ? `was killed by ${ended.signal}` : `exited with status ${ended.status}`;
-    throw failed(options.step, `${program} ${how}`, log.tail, context.log);
+    throw failed(options.step, `${argv[argv.lastIndexOf('--') + 1] ?? program} ${how}`, log.tail, context.log);
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') throw toolMissing(program, options.step);
     throw error;

@@ -180,7 +180,6 @@ export type Definition = BaseDefinition | AppDefinition;
 export type SourceSpec = z.infer<typeof sourceSchema>;
 export type FileSpec = z.infer<typeof fileSchema>;
 export type StepSpec = z.infer<typeof stepSchema>;
-type VersionSpec = z.infer<typeof versionSchema>;
 export type PayloadSpec = Pick<BaseDefinition['build'], keyof typeof payload>;
 
 /** The JSON Schema that editors use; written to `definition.schema.json`. */

@@ -16,6 +16,7 @@ import { findProgram, hostEnvironment, ownNamespaces, runProcess } from '../proc
 import type { SourceSpec } from '../schema.js';
 import type { BaseBuilder, BaseInputs, BuilderContext } from './builder.js';
 
+/** Makes /bin, /lib and /sbin links before anything is unpacked, which the package usr-is-merged only checks. */
 const MERGED_USR = '/usr/share/mmdebstrap/hooks/merged-usr';
 
 /** Debian and Ubuntu root file systems from their package archives. */
@@ -49,11 +50,10 @@ function sourcesOf(context: BuilderContext): SourceSpec[] {
   return withMirror(context.definition.build.sources ?? [], context.mirror);
 }
 
-/** usr-is-merged keeps usrmerge, and with it all of Perl, out. */
 function includes(context: BuilderContext): string[] {
   const { build } = context.definition;
   const apt = build.variant === 'apt' || build.variant === 'minbase' ? ['apt'] : [];
-  return [...new Set(['usr-is-merged', ...apt, ...(build.packages ?? [])])];
+  return [...new Set([...apt, ...(build.packages ?? [])])];
 }
 
 async function bootstrap(
@@ -66,7 +66,7 @@ async function bootstrap(
   const offered = `${rootfs}.debs`;
   mkdirSync(offered);
   for (const file of input.files) symlinkSync(file, join(offered, file.slice(file.lastIndexOf('/') + 1)));
-  const hooks = existsSync(MERGED_USR) ? [`--hook-dir=${MERGED_USR}`] : [];
+  const merged = build.packages?.includes('usr-is-merged') === true && existsSync(MERGED_USR);
   const argv = [
     'mmdebstrap',
     '--mode=root',
@@ -80,7 +80,7 @@ async function bootstrap(
     ...(build.keep ?? []).map((glob) => `--dpkgopt=path-include=${glob}`),
     '--setup-hook=mkdir -p "$1/var/cache/apt/archives"',
     `--setup-hook=cp --dereference --reflink=auto ${quote(offered)}/*.deb "$1/var/cache/apt/archives/"`,
-    ...hooks,
+    ...(merged ? [`--hook-dir=${MERGED_USR}`] : []),
     build.suite ?? '',
     rootfs,
     ...sourceLines(sourcesOf(context), true),
