@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { signFile } from '../../releases/sign.js';
@@ -156,9 +156,18 @@ describe('refreshing a feed', () => {
     await using fixture = await createFeedFixture();
     await fixture.publish(makeIndex());
     const { feed } = await add(fixture);
+    // What killed processes have left.
+    const left = ['feed/state.json.0123456789ab.tmp', '.add-x/feed.json', '.rm-1-x/feed.json'];
+    for (const name of left) {
+      await mkdir(join(fixture.root, 'feeds', name, '..'), { recursive: true });
+      await writeFile(join(fixture.root, 'feeds', name), 'left');
+    }
+    assert.equal((await listFeeds(fixture.root)).length, 1);
     await fixture.publish(makeIndex({ sequence: 8 }));
     assert.equal((await refreshFeed(fixture.root, feed)).index.sequence, 8);
     const refresh = () => refreshFeed(fixture.root, feed);
+    const files = Object.keys(await snapshot(fixture.root)).join('\n');
+    assert.doesNotMatch(files, /tmp$|\.add|\.rm/m);
     await fixture.publish(makeIndex({ sequence: 7 }));
     await changesNothing(fixture, refresh, 'INDEX_REPLAYED');
     await fixture.publish(makeIndex({ sequence: 8, created: '2026-01-01T00:00:01Z' }));

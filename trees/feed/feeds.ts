@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TreesError } from '../errors.js';
 import type { Reporter } from '../reporter.js';
@@ -96,6 +96,8 @@ async function writeIndex(directory: string, { input, seen }: Fetched, now: Date
 }
 
 const LOCK_TIMEOUT = 60;
+/** Feeds half added or half removed. */
+const HALF_DONE = /^\.(add|rm)-/;
 
 async function lockFeeds<T>(root: string, options: FeedsOptions, action: () => Promise<T>): Promise<T> {
   const directory = feedsDirectory(root);
@@ -107,6 +109,10 @@ async function lockFeeds<T>(root: string, options: FeedsOptions, action: () => P
     signal: options.signal,
     reporter: options.reporter,
   });
+  // Under the lock these are what killed processes left.
+  for (const name of await readdir(directory)) {
+    if (HALF_DONE.test(name)) await rm(join(directory, name), { recursive: true, force: true });
+  }
   return await action();
 }
 

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { TreesError } from '../errors.js';
 import { syncDirectory } from '../store/files.js';
 import { type Feed, feedFile } from './feed.js';
-import { writeFileAtomic } from './files.js';
+import { removeTemporaries, writeFileAtomic } from './files.js';
 import { indexLimits } from './schema.js';
 import type { IndexInput } from './verify-index.js';
 
@@ -118,6 +118,7 @@ export async function writeIndexPair(
   directory: string,
   pair: { readonly index: Uint8Array; readonly signature: string },
 ): Promise<void> {
+  await removeTemporaries(directory);
   const next = join(directory, feedFile.next);
   await writeFileAtomic(next, pair.index);
   await writeFileAtomic(join(directory, feedFile.signature), pair.signature);
