@@ -229,6 +229,17 @@ test('an update without new objects is a bundle too', async (t) => {
   assertSameCommit(stock, repo, v2);
 });
 
+test('a tree whose files are all empty applies with stock ostree as well', async (t) => {
+  const directory = temporaryDirectory(t);
+  const repo = initRepo(join(directory, 'repo'));
+  const commit = commitTree(repo, 'one', { a: { content: '' }, b: { content: '', mode: 0o600 } });
+  const path = join(directory, 'b.zst');
+  await createBundle({ repoPath: repo, to: commit, output: path });
+  const stock = initRepo(join(directory, 'stock'));
+  stockApply(path, stock);
+  assertSameCommit(stock, repo, commit);
+});
+
 test('applying twice writes nothing the second time', async (t) => {
   const { directory, repo, v1 } = fixture(t);
   const path = join(directory, 'b.zst');

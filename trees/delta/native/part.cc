@@ -95,6 +95,10 @@ void PartBuilder::copied(const Checksum &checksum, const FileMeta &meta, const C
 }
 
 Rope PartBuilder::finish() {
+  // Stock ostree gets a null pointer for a payload of no bytes and refuses to write even an empty file from
+  // it.
+  if (payload_.size() == 0)
+    payload_.append("", 1);
   Bytes head;
   for (const auto &mode : modes_) {
     for (uint32_t value : mode) {
