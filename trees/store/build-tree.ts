@@ -10,6 +10,7 @@ import type { InstallTarget } from './install-plan.js';
 import { commitKey, refName } from './metadata.js';
 import type { Store } from './store.js';
 import { text } from './tree-commit.js';
+import { whileArriving } from './whole.js';
 
 /**
  * Composes base and layer, which are in the store, makes a generation of the tree and makes it current. A generation of
@@ -76,7 +77,7 @@ async function composeGeneration(
   );
   const number = same === undefined || fresh ? (numbers.at(-1) ?? 0) + 1 : same;
   transaction.setRef(refName.tree(name, number), tree);
-  await transaction.commit();
+  await whileArriving(store.repo, tree, async () => await transaction.commit());
   return { tree, number };
 }
 

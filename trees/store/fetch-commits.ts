@@ -10,7 +10,8 @@ import type { BundleEntry } from '../feed/schema.js';
 import type { Selection } from '../feed/select.js';
 import { planBundles, refOf } from './install-plan.js';
 import { acquireLock } from './locks.js';
-import { type Store, throwIfCancelled, wholeCommits } from './store.js';
+import { type Store, throwIfCancelled } from './store.js';
+import { whileArriving, wholeCommits } from './whole.js';
 
 /** A bundle that did not work, and why. */
 export interface FailedBundle {
@@ -106,19 +107,7 @@ async function fetchAndApply(
       reporter: store.reporter,
     });
     try {
-      using task = store.reporter.task(`apply ${bundle.file}`, { total: bundle.writes, unit: 'bytes' });
-      await applyBundle({
-        repoPath: store.paths.repo,
-        path,
-        expect: { size: bundle.size, from: bundle.from, to: bundle.to },
-        ref: refOf(selection.feed.index, bundle.to),
-        verifyCommit: (commit, metadata) => {
-          verifyCommitSignature(commit, metadata, { keys: selection.feed.feed.keys, checksum: bundle.to });
-        },
-        onProgress: ({ done }) => task.update(done),
-        signal: store.signal,
-      });
-      task.done();
+      await whileArriving(store.repo, bundle.to, async () => await apply(store, path, { bundle, selection }));
     } finally {
       // A bundle that fails here has the published digest: fetching the same bytes again would not help.
       if (store.signal?.aborted !== true) await rm(path, { force: true });
@@ -126,6 +115,26 @@ async function fetchAndApply(
   } finally {
     lock.releaseAndDelete();
   }
+}
+
+async function apply(
+  store: Store,
+  path: string,
+  { bundle, selection }: { bundle: BundleEntry; selection: Selection },
+): Promise<void> {
+  using task = store.reporter.task(`apply ${bundle.file}`, { total: bundle.writes, unit: 'bytes' });
+  await applyBundle({
+    repoPath: store.paths.repo,
+    path,
+    expect: { size: bundle.size, from: bundle.from, to: bundle.to },
+    ref: refOf(selection.feed.index, bundle.to),
+    verifyCommit: (commit, metadata) => {
+      verifyCommitSignature(commit, metadata, { keys: selection.feed.feed.keys, checksum: bundle.to });
+    },
+    onProgress: ({ done }) => task.update(done),
+    signal: store.signal,
+  });
+  task.done();
 }
 
 function describe(bundle: BundleEntry, error: unknown): FailedBundle {

@@ -10,7 +10,8 @@ import { loadOffers } from './offers.js';
 import { storePaths } from './paths.js';
 import { discardGenerations } from './remove.js';
 import { estimateSpace, requireSpace, type SpaceEstimate } from './space.js';
-import { openExistingStore, openStore, type Store, type StoreOptions, wholeCommits } from './store.js';
+import { openExistingStore, openStore, type Store, type StoreOptions } from './store.js';
+import { clearMarks, wholeCommits } from './whole.js';
 
 export interface InstallOptions extends StoreOptions, InstallRequest {
   /** Accept an expired index. */
@@ -58,6 +59,7 @@ export async function installApp(options: InstallOptions): Promise<InstallResult
   if (target.done && target.installed !== undefined) return unchanged(target.installed.current);
 
   await cleanLeftovers(store, target.name);
+  await clearMarks(store.repo);
   const have = await wholeCommits(store.repo);
   const path = planBundles(target.selection, have);
   requireSpace(store.paths.root, await spaceFor(store.paths.root, target, path));

@@ -4,6 +4,7 @@ import type { Checksum } from '../ostree/types.js';
 import { appNames, type Generation, listGenerations, readGeneration } from './generations.js';
 import { refName } from './metadata.js';
 import type { Store } from './store.js';
+import { deleteStrayMarks, deleteUnreferenced } from './whole.js';
 
 /** What pruning deleted from the repository, or would. */
 export interface Pruned {
@@ -24,9 +25,11 @@ export async function pruneStore(store: Store): Promise<Pruned> {
   // libostree deletes staging directories of killed transactions when one commits.
   await using transaction = await repo.beginTransaction();
   await transaction.commit();
+  const commits = await deleteUnreferenced(repo);
   const result = await repo.prune({ refsOnly: true, depth: 0, lockTimeout: store.lockTimeout });
+  await deleteStrayMarks(repo);
   for (const name of await readdir(paths.downloads)) await rm(join(paths.downloads, name), { force: true });
-  return { refs, objects: result.objectsPruned, freed: result.freed };
+  return { refs, objects: commits.objects + result.objectsPruned, freed: commits.freed + result.freed };
 }
 
 /**

@@ -1,7 +1,7 @@
 import { chmod, mkdir, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno, TreesError } from '../errors.js';
-import { type Checksum, Repo, type RepoMode } from '../ostree/index.js';
+import { Repo, type RepoMode } from '../ostree/index.js';
 import { type Reporter, silentReporter } from '../reporter.js';
 import { acquireLock, type Lock, type LockKind } from './locks.js';
 import { type StorePaths, storePaths } from './paths.js';
@@ -61,15 +61,6 @@ export async function openExistingStore(options: StoreOptions): Promise<Store | 
     throw unusable(paths.root, error instanceof Error ? error.message : String(error));
   }
   return storeOf(await Repo.open(paths.repo), paths, options);
-}
-
-/** Commits that are whole: a ref is only ever set together with all objects of its commit. */
-export async function wholeCommits(repo: Repo): Promise<Set<Checksum>> {
-  const whole = new Set<Checksum>();
-  for (const commit of new Set((await repo.listRefs()).values())) {
-    if ((await repo.hasObject('commit', commit)) && !(await repo.isCommitPartial(commit))) whole.add(commit);
-  }
-  return whole;
 }
 
 async function createDirectories(paths: StorePaths): Promise<void> {
