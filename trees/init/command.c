@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -124,12 +125,27 @@ _Noreturn static void search(const char *name, char *const *words, char *const *
   fail(name, found ? EACCES : ENOENT);
 }
 
-void command_execute(const struct plan *plan, char *const *words) {
+// Job control needs a session with a controlling terminal; without one, a process group for signals has to
+// do.
+static void own_group(bool terminal) {
+  if (!terminal) {
+    setpgid(0, 0);
+    return;
+  }
+  setsid(); // fails for PID 1, which leads one already
+  if (ioctl(STDIN_FILENO, TIOCSCTTY, 0) != 0)
+    warning_errno("cannot take control of the terminal");
+}
+
+void command_execute(const struct plan *plan, char *const *words, bool terminal) {
   struct user user;
   char home[sizeof user.home + 8];
+  own_group(terminal);
   reset_signals();
   set_limits(plan);
   user_find(plan_string(plan, plan->config->user), &user);
+  if (terminal)
+    (void)!fchown(STDIN_FILENO, user.uid, (gid_t)-1); // so that it can be opened again by name
   char **env = string_list(plan, plan->env, plan->env_count);
   if (variable(env, "HOME") == NULL) {
     snprintf(home, sizeof home, "HOME=%s", user.home);

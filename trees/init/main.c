@@ -59,17 +59,17 @@ int main(int argc, char **argv) {
   const char *problem = plan_map(plan_descriptor(), &plan);
   if (problem != NULL)
     die("cannot use the launch plan: %s", problem);
+  bool terminal = getenv("TREES_TERMINAL") != NULL;
   if ((plan.config->flags & PLAN_NO_INIT) != 0)
-    command_execute(&plan, argv + 1);
+    command_execute(&plan, argv + 1, terminal);
 
   pid_t command = fork();
   if (command < 0)
     die_errno("cannot start the command: fork");
-  if (command == 0) {
-    setpgid(0, 0);
-    command_execute(&plan, argv + 1);
-  }
-  setpgid(command, command); // whoever comes first; a forwarded signal must find the group
+  if (command == 0)
+    command_execute(&plan, argv + 1, terminal);
+  if (!terminal)
+    setpgid(command, command); // whoever comes first; a forwarded signal must find the group
   let_go(signals);
   return supervise(command, signals, plan.config->stop_timeout);
 }

@@ -59,7 +59,7 @@ _Noreturn static void become_init(const struct launch *launch) {
 
   char variable[32];
   snprintf(variable, sizeof variable, "TREES_PLAN_FD=%d", launch->plan_fd);
-  char *env[] = {variable, NULL};
+  char *env[] = {variable, launch->terminal->wanted ? (char[]){"TREES_TERMINAL=1"} : NULL, NULL};
   size_t words = 0;
   while (launch->command[words] != NULL)
     words++;
@@ -104,6 +104,7 @@ _Noreturn static void run_container(const struct launch *launch, int go, int lau
     die_errno("cannot set the host name %s", hostname);
   if ((plan->config->namespaces & PLAN_NS_NET) != 0)
     network_loopback_up();
+  terminal_open(launch->terminal);
   become_init(launch);
 }
 

@@ -4,10 +4,12 @@
 
 #include "plan.h"
 #include "sources.h"
+#include "terminal.h"
 
 struct launch {
   const struct plan *plan;
   struct sources *sources;
+  const struct terminal *terminal;
   int plan_fd;    // inherited by the init
   int init_fd;    // sealed copy of trees-init
   char **command; // replaces the plan's command; NULL-terminated, may be empty

@@ -1,6 +1,8 @@
 // trees-launch: starts the container that a launch plan describes and waits for it.
 //
-//   trees-launch [--die-with-parent=PID] (PLAN | --plan-fd=N) [COMMAND…]
+//   trees-launch [--tty] [--die-with-parent=PID] (PLAN | --plan-fd=N) [COMMAND…]
+//
+// --tty gives the container a terminal of its own, connected to standard input and output.
 //
 // COMMAND replaces the plan's. Exit status: the command's, 128+n for a signal, 126 not executable, 127 not
 // found, 125 if it could not be started for any other reason.
@@ -26,6 +28,7 @@ struct options {
   const char *plan_path;
   int plan_fd;
   pid_t parent;
+  bool tty;
   char **command;
 };
 
@@ -48,6 +51,8 @@ static struct options parse_options(int argc, char **argv) {
       options.plan_fd = (int)number(argv[at] + sizeof plan_fd - 1, "--plan-fd");
     } else if (strncmp(argv[at], parent, sizeof parent - 1) == 0) {
       options.parent = (pid_t)number(argv[at] + sizeof parent - 1, "--die-with-parent");
+    } else if (strcmp(argv[at], "--tty") == 0) {
+      options.tty = true;
     } else if (strcmp(argv[at], "--version") == 0) {
       puts("trees-launch " TREES_VERSION);
       exit(0);
@@ -162,7 +167,9 @@ int main(int argc, char **argv) {
 
   struct plan plan;
   struct sources sources = {0};
-  struct launch launch = {.plan = &plan, .sources = &sources, .command = options.command};
+  struct terminal terminal = {.wanted = options.tty};
+  struct launch launch = {
+      .plan = &plan, .sources = &sources, .terminal = &terminal, .command = options.command};
   launch.plan_fd = open_plan(&options, &plan);
   if (geteuid() != 0 && plan.config->userns != PLAN_USERNS_SELF)
     die("cannot start the container: its launch plan was made for root");
@@ -172,6 +179,7 @@ int main(int argc, char **argv) {
   if (plan.config->userns != PLAN_USERNS_SELF)
     sources_open(&plan, &sources);
 
+  terminal_prepare(&terminal);
   struct container container = container_start(&launch);
-  return supervise(&container, signals);
+  return supervise(&container, signals, &terminal);
 }

@@ -7,6 +7,7 @@
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 
+#include "relay.h"
 #include "syscalls.h"
 #include "util.h"
 
@@ -50,29 +51,52 @@ int supervise_block_signals(void) {
   return fd;
 }
 
-static void forward(const struct container *container, int signals) {
+// Stops with the command, as the shell's job that both are.
+static void suspend(struct relay *relay) {
+  relay_suspend(relay);
+  kill(getpid(), SIGSTOP);
+  relay_resume(relay);
+}
+
+static void handle(const struct container *container, int signals, struct relay *relay) {
   struct signalfd_siginfo info;
   if (RETRY(read(signals, &info, sizeof info)) != sizeof info)
     return;
   int sig = (int)info.ssi_signo;
+  if (sig == SIGWINCH && relay->terminal->wanted) {
+    relay_resize(relay); // the kernel tells the right process group
+    return;
+  }
   sys_pidfd_send_signal(container->pidfd, sig);
-  // Stop with the command, as the shell's job that both are.
   if (sig == SIGTSTP)
-    kill(getpid(), SIGSTOP);
+    suspend(relay);
+  if (sig == SIGCONT)
+    relay_resume(relay);
 }
 
-int supervise(const struct container *container, int signals) {
-  struct pollfd polled[] = {{.fd = container->pidfd, .events = POLLIN}, {.fd = signals, .events = POLLIN}};
+static int exit_status(const struct container *container) {
+  int status;
+  if (RETRY(waitpid(container->pid, &status, 0)) < 0)
+    die_errno("cannot read the container's exit status");
+  return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+int supervise(const struct container *container, int signals, const struct terminal *terminal) {
+  struct relay relay = {0};
+  struct pollfd polled[2 + RELAY_POLLED] = {{.fd = container->pidfd, .events = POLLIN},
+                                            {.fd = signals, .events = POLLIN}};
+  relay_start(&relay, terminal);
   for (;;) {
-    if (RETRY(poll(polled, 2, -1)) < 0)
+    relay_poll(&relay, polled + 2);
+    if (RETRY(poll(polled, 2 + RELAY_POLLED, -1)) < 0)
       die_errno("cannot wait for the container");
     if ((polled[1].revents & POLLIN) != 0)
-      forward(container, signals);
+      handle(container, signals, &relay);
+    relay_act(&relay, polled + 2);
     if ((polled[0].revents & POLLIN) == 0)
       continue;
-    int status;
-    if (RETRY(waitpid(container->pid, &status, 0)) < 0)
-      die_errno("cannot read the container's exit status");
-    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+    int status = exit_status(container);
+    relay_finish(&relay);
+    return status;
   }
 }

@@ -1,0 +1,94 @@
+#include "terminal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+
+#include "paths.h"
+#include "util.h"
+
+#ifndef TIOCGPTPEER
+#define TIOCGPTPEER _IO('T', 0x41)
+#endif
+#define DEVPTS_MAGIC 0x1cd1
+
+void terminal_prepare(struct terminal *terminal) {
+  int channel[2];
+  if (!terminal->wanted)
+    return;
+  if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, channel) != 0)
+    die_errno("cannot set up a terminal: socketpair");
+  terminal->launcher_end = channel[0];
+  terminal->container_end = channel[1];
+  terminal->on_host = tcgetattr(STDIN_FILENO, &terminal->modes) == 0;
+  terminal->size = (struct winsize){.ws_row = 24, .ws_col = 80};
+  if (terminal->on_host)
+    ioctl(STDIN_FILENO, TIOCGWINSZ, &terminal->size);
+}
+
+static void send_master(const struct terminal *terminal, int master) {
+  char byte = 0;
+  struct iovec data = {.iov_base = &byte, .iov_len = 1};
+  union {
+    struct cmsghdr header;
+    char bytes[CMSG_SPACE(sizeof(int))];
+  } control = {.bytes = {0}};
+  struct msghdr message = {.msg_iov = &data,
+                           .msg_iovlen = 1,
+                           .msg_control = control.bytes,
+                           .msg_controllen = sizeof control.bytes};
+  struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof(int));
+  memcpy(CMSG_DATA(header), &master, sizeof master);
+  if (RETRY(sendmsg(terminal->container_end, &message, MSG_NOSIGNAL)) != 1)
+    die_errno("cannot pass on the terminal");
+}
+
+void terminal_open(const struct terminal *terminal) {
+  if (!terminal->wanted)
+    return;
+  struct statfs status;
+  int zero = 0;
+  // Our own devpts; its slave comes from the master, never by a name (CVE-2025-52565).
+  CLEANUP_FD int master = open("/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NOFOLLOW);
+  if (master < 0 || fstatfs(master, &status) != 0 || status.f_type != DEVPTS_MAGIC)
+    die_errno("cannot open a terminal: /dev/pts/ptmx");
+  if (ioctl(master, TIOCSPTLCK, &zero) != 0)
+    die_errno("cannot unlock the terminal");
+  CLEANUP_FD int slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+  if (slave < 0)
+    die_errno("cannot open the terminal's other end");
+  if (ioctl(slave, TIOCSWINSZ, &terminal->size) != 0 ||
+      (terminal->on_host && tcsetattr(slave, TCSANOW, &terminal->modes) != 0))
+    die_errno("cannot set up the terminal");
+  send_master(terminal, master);
+  for (int fd = 0; fd <= 2; fd++)
+    if (dup2(slave, fd) != fd)
+      die_errno("cannot take the terminal as standard streams");
+}
+
+int terminal_receive(const struct terminal *terminal) {
+  char byte;
+  struct iovec data = {.iov_base = &byte, .iov_len = 1};
+  union {
+    struct cmsghdr header;
+    char bytes[CMSG_SPACE(sizeof(int))];
+  } control;
+  struct msghdr message = {.msg_iov = &data,
+                           .msg_iovlen = 1,
+                           .msg_control = control.bytes,
+                           .msg_controllen = sizeof control.bytes};
+  if (RETRY(recvmsg(terminal->launcher_end, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT)) != 1)
+    return -1;
+  struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+  if (header == NULL || header->cmsg_type != SCM_RIGHTS)
+    return -1;
+  int master;
+  memcpy(&master, CMSG_DATA(header), sizeof master);
+  return master;
+}
