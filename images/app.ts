@@ -1,12 +1,12 @@
 import { chmodSync, chownSync, lstatSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { stale } from './base.js';
-import { type BuiltOn, commitImage, describe, stateId } from './commit.js';
+import { type BuiltOn, commitImage, findBuilt } from './commit.js';
 import type { BuildTree, ImageStep } from './container.js';
 import { runInImage } from './container.js';
 import type { BuildContext, BuildResult } from './context.js';
 import { splitStatus } from './dpkg-status.js';
-import { inputsDigest, readState } from './inputs.js';
+import { inputsDigest } from './inputs.js';
 import { extractLayer } from './layer.js';
 import type { LoadedDefinition } from './load.js';
 import { newestFile } from './newest.js';
@@ -48,11 +48,8 @@ export async function buildApp(
     packages: namesOf(packages),
     payload: payload?.digest,
   });
-  const last = readState(context.paths.state, stateId(definition, context.arch));
-  const known = last?.inputs === digest && packages.kind !== 'apk' && !context.force;
-  if (known && (await context.repo.hasObject('commit', last.commit))) {
-    return await describe(context.repo, definition, { ...last, arch: context.arch, status: 'unchanged' });
-  }
+  const built = packages.kind === 'apk' ? undefined : await findBuilt(context, definition, digest);
+  if (built !== undefined) return built;
   if (context.dryRun) return stale(definition);
   using task = context.reporter.task(`building app ${definition.name} on ${builtOn.name} ${base.version}`);
   const work = makeWork(context.paths, definition.name);

@@ -1,10 +1,10 @@
-import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TreesError } from '../trees/errors.js';
 import { debFileName } from './deb.js';
 import { findProgram, hostEnvironment, type ProcessContext, runProcess } from './process.js';
+import { remembered, sha256 } from './resolution-cache.js';
 import type { SourceSpec } from './schema.js';
 
 /**
@@ -87,7 +87,7 @@ export async function openApt(
   context: ProcessContext,
 ): Promise<Apt> {
   const content = `${sourceLines(sources, true).join('\n')}\n`;
-  const digest = createHash('sha256').update(`${arch}\n${content}`).digest('hex').slice(0, 16);
+  const digest = sha256(`${arch}\n${content}`).slice(0, 16);
   const apt: Apt = { dir: join(cache, 'apt', digest), archives: join(cache, 'debs'), sources, arch };
   for (const directory of ['lists/partial', 'preferences.d', 'sources.d', 'trusted.d', 'conf.d']) {
     await mkdir(join(apt.dir, directory), { recursive: true });
@@ -203,7 +203,10 @@ export async function resolvePackages(
   options: { status?: string } = {},
 ): Promise<AptAction[]> {
   if (packages.length === 0) return [];
-  const output = await aptGet(apt, context, ['install', '--simulate', ...packages], 'resolve packages', options.status);
+  const database = options.status === undefined ? '' : await readFile(options.status, 'utf8');
+  const output = await remembered(apt.dir, [...packages, '--', sha256(database)], () =>
+    aptGet(apt, context, ['install', '--simulate', ...packages], 'resolve packages', options.status),
+  );
   return parseSimulation(output);
 }
 

@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { TreesError } from '../trees/errors.js';
 import type { BaseBuilder, BuilderContext } from './builders/builder.js';
 import { builders } from './builders/index.js';
-import { commitImage, describe, stateId } from './commit.js';
+import { commitImage, findBuilt } from './commit.js';
 import { runInImage } from './container.js';
 import type { BuildContext, BuildResult } from './context.js';
-import { inputsDigest, readState } from './inputs.js';
+import { inputsDigest } from './inputs.js';
 import { extractLayer } from './layer.js';
 import type { LoadedDefinition } from './load.js';
 import { applyLayer, cleanRootfs } from './rootfs.js';
@@ -34,10 +34,8 @@ export async function buildBase(context: BuildContext, loaded: Loaded): Promise<
   const { name, builder } = await chooseBuilder(context, builderContext);
   const inputs = await builder.resolve(builderContext);
   const digest = inputsDigest(loaded, context.arch, { builder: name, inputs: inputs.digestOf });
-  const last = readState(context.paths.state, stateId(definition, context.arch));
-  if (last?.inputs === digest && !context.force && (await context.repo.hasObject('commit', last.commit))) {
-    return await describe(context.repo, definition, { ...last, arch: context.arch, status: 'unchanged' });
-  }
+  const built = await findBuilt(context, definition, digest);
+  if (built !== undefined) return built;
   if (context.dryRun) return stale(definition);
   using task = context.reporter.task(`building base ${definition.name} with ${name}`);
   const work = makeWork(context.paths, definition.name);

@@ -2,7 +2,7 @@ import { type Metadata, type Repo, variant } from '../trees/ostree/index.js';
 import type { RunSpec } from '../trees/run/spec.js';
 import { commitKey, refName } from '../trees/store/metadata.js';
 import type { BuildContext, BuildResult } from './context.js';
-import { writeState } from './inputs.js';
+import { readState, writeState } from './inputs.js';
 import type { Definition } from './schema.js';
 import { compareVersions, nextFree } from './version.js';
 import { xattrReader } from './xattrs.js';
@@ -30,7 +30,7 @@ export interface ImageToCommit {
 }
 
 /** Identifies an image in refs and state files. */
-export function stateId(definition: Definition, arch: string): string {
+function stateId(definition: Definition, arch: string): string {
   return `${definition.kind === 'base' ? 'base' : 'layer'}/${definition.name}.${arch}`;
 }
 
@@ -68,8 +68,21 @@ export async function commitImage(context: BuildContext, image: ImageToCommit): 
   return await describe(repo, definition, { arch, version, commit, status: 'built' });
 }
 
+/** The last build of an image, if it was of these inputs and is still in the repository. */
+export async function findBuilt(
+  context: BuildContext,
+  definition: Definition,
+  inputs: string,
+): Promise<Omit<BuildResult, 'seconds'> | undefined> {
+  const { repo, arch } = context;
+  const last = readState(context.paths.state, stateId(definition, arch));
+  if (last?.inputs !== inputs || context.force) return undefined;
+  if ((await builtVersions(repo, definition, arch)).get(last.version) !== last.commit) return undefined;
+  return await describe(repo, definition, { ...last, arch, status: 'unchanged' });
+}
+
 /** What is known of an image that is in the repository. */
-export async function describe(
+async function describe(
   repo: Repo,
   definition: Definition,
   built: { arch: string; version: string; commit: string; status: BuildResult['status'] },

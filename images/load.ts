@@ -79,8 +79,7 @@ async function parse(text: string, file: string): Promise<unknown> {
   try {
     if (extname(file) === '.json') return JSON.parse(text);
     // The YAML reader that also reads the settings; loaded only when something is built.
-    const { defaultLoaders } = await import('../trees/config/cosmiconfig.js');
-    return defaultLoaders['.yaml'](file, text);
+    return (await import('../trees/config/cosmiconfig.js')).parseYaml(file, text);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message.replace(/^YAML Error in .*?:\n/, '') : String(cause);
     throw new TreesError('DEFINITION_INVALID', `definition ${file} cannot be read: ${why.trim()}`, { cause });

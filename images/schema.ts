@@ -112,6 +112,12 @@ const baseBuildSchema = z
       'expected suite, mirror and keys (builder apk needs them)',
     ),
   )
+  .check(
+    z.refine(
+      (build) => build.packages === undefined || uses(build, 'mmdebstrap') || uses(build, 'apk'),
+      'expected no packages (only the builders mmdebstrap and apk install any)',
+    ),
+  )
   .check(z.refine((build) => need(build, 'dir', ['source']), 'expected source (builder dir needs it)'))
   .check(z.refine((build) => need(build, 'tar', ['source']), 'expected source (builder tar needs it)'));
 
@@ -128,8 +134,12 @@ const appBuildSchema = z
     }),
   );
 
+function uses(build: { builder: BuilderName | BuilderName[] }, name: BuilderName): boolean {
+  return [build.builder].flat().includes(name);
+}
+
 function need(build: { builder: BuilderName | BuilderName[] }, name: BuilderName, keys: string[]): boolean {
-  return ![build.builder].flat().includes(name) || keys.every((key) => key in build);
+  return !uses(build, name) || keys.every((key) => key in build);
 }
 
 const versionSchema = z

@@ -1,4 +1,5 @@
 import * as z from 'zod/mini';
+import en from 'zod/v4/locales/en.js';
 import { TreesError } from '../trees/errors.js';
 import { describeIssues } from './issues.js';
 import { type Definition, definitionJsonSchema, definitionSchema } from './schema.js';
@@ -10,7 +11,7 @@ import { type Definition, definitionJsonSchema, definitionSchema } from './schem
  * @throws TreesError `DEFINITION_INVALID` naming the file and, for every problem, the path in the document
  */
 export function validateDefinition(content: unknown, file: string): Definition {
-  z.config(z.locales.en());
+  z.config(en());
   const result = definitionSchema.safeParse(content, { error: () => 'Invalid input' });
   if (result.success) return result.data;
   const kind = isRecord(content) && typeof content['kind'] === 'string' ? content['kind'] : '';

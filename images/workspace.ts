@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { TreesError } from '../trees/errors.js';
 import type { Reporter } from '../trees/reporter.js';
@@ -33,6 +33,8 @@ export function buildPaths(root: string): BuildPaths {
   };
 }
 
+const KEPT_LOGS = 10;
+
 export interface WorkspaceOptions {
   /** Seconds to wait for another build. */
   readonly timeout: number;
@@ -59,11 +61,19 @@ export async function openWorkspace(paths: BuildPaths, options: WorkspaceOptions
   });
   try {
     for (const name of readdirSync(paths.work)) removeWork(paths, join(paths.work, name));
+    removeOldLogs(paths.logs);
   } catch (error) {
     lock[Symbol.dispose]();
     throw error;
   }
   return lock;
+}
+
+/** Logs of failed builds are kept for reading; the latest ones. */
+function removeOldLogs(directory: string): void {
+  const logs = readdirSync(directory).map((name) => join(directory, name));
+  const newestFirst = logs.sort((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs);
+  for (const log of newestFirst.slice(KEPT_LOGS)) rmSync(log);
 }
 
 /** A new empty directory for one build; delete it with `removeWork`. */

@@ -4,7 +4,6 @@ import {
   downloadPackages,
   missingForApt,
   openApt,
-  type ResolvedPackage,
   resolvePackages,
   sourceLines,
   toDebianArch,
@@ -37,12 +36,15 @@ async function resolve(context: BuilderContext): Promise<BaseInputs> {
   const seed = build.variant === 'minbase' ? ['?essential', '?priority(required)'] : ['?essential'];
   const actions = await resolvePackages(apt, [...seed, ...extra], context);
   const packages = actions.flatMap((action) => (action.kind === 'unpack' ? [action.package] : []));
-  const files = await downloadPackages(apt, packages, context);
-  const epoch = await newestDeb(files);
+  let newest = 0;
   return {
     digestOf: { packages: packages.map((one) => `${one.name}=${one.version}:${one.arch}`).sort() },
-    epoch: () => epoch,
-    build: (rootfs) => bootstrap(context, { rootfs, packages, files, epoch }),
+    build: async (rootfs) => {
+      const files = await downloadPackages(apt, packages, context);
+      newest = await newestDeb(files);
+      await bootstrap(context, { rootfs, files, epoch: newest });
+    },
+    epoch: () => newest,
   };
 }
 
@@ -58,7 +60,7 @@ function includes(context: BuilderContext): string[] {
 
 async function bootstrap(
   context: BuilderContext,
-  input: { rootfs: string; packages: readonly ResolvedPackage[]; files: readonly string[]; epoch: number },
+  input: { rootfs: string; files: readonly string[]; epoch: number },
 ): Promise<void> {
   const { build } = context.definition;
   const { rootfs } = input;

@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createRig, projectRoot, type Rig } from '../support/rig.js';
+import { createRig, projectRoot, type Rig, runProgram } from '../support/rig.js';
 
 const skip =
   process.getuid?.() !== 0
@@ -61,7 +61,11 @@ async function writeDefinition(rig: Rig, changes: object = {}): Promise<string> 
 
 async function build(rig: Rig, args: readonly string[]): Promise<Image[]> {
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the shape is what the tests are about
-  const result = (await rig.json(['build', '--builder', 'busybox', ...args])) as { images: Image[] };
+  const result = (await rig.json([
+    'build',
+    ...(args.includes('--builder') ? [] : ['--builder', 'busybox']),
+    ...args,
+  ])) as { images: Image[] };
   return result.images;
 }
 
@@ -158,6 +162,52 @@ test('a layer is what the app adds to, changes in and removes from its base, and
   assert.equal(await metadata('trees.run'), `'${JSON.stringify(definition.run)}'`);
   const on = JSON.stringify({ name: 'alp', range: '>=1', version: base.version, commit: base.commit });
   assert.equal(await metadata('trees.base'), `'${on}'`);
+});
+
+test('files and steps of a base are part of it; a directory and an archive can be bases', { skip }, async () => {
+  await using rig = await createRig();
+  const base = {
+    kind: 'base',
+    name: 'mini',
+    summary: 'changed after it was made',
+    version: { file: '/etc/release', pattern: 'mini ([0-9.]+)' },
+    build: {
+      builder: 'busybox',
+      files: [
+        { path: '/etc/release', content: 'mini 2.5\n' },
+        { path: '/etc/shells', remove: true },
+      ],
+      steps: [
+        { run: 'rm -r /media\nmkdir /srv/x\nchown 33:33 /srv/x\nchmod 2770 /srv/x\nln -f /etc/release /etc/other\n' },
+      ],
+    },
+  };
+  await writeFile(rig.path('mini.json'), JSON.stringify(base));
+  const [mini] = await build(rig, [rig.path('mini.json')]);
+  assert.match(mini?.version ?? '', /^2\.5\.\d{6}$/);
+  const paths = await contents(rig, mini?.ref ?? '');
+  assert.ok(paths.some((line) => /^d02770 33 33 .* \/srv\/x$/.test(line)));
+  assert.ok(paths.some((line) => line.endsWith(' /etc/other')));
+  assert.ok(!paths.some((line) => /\/(media|etc\/shells|\.wh\..*)$/.test(line)));
+
+  await rig.ostree([`--repo=${repoOf(rig)}`, 'checkout', mini?.ref ?? '', rig.path('tree')]);
+  await runProgram('tar', ['-C', rig.path('tree'), '-cf', rig.path('tree.tar'), '.']);
+  const sha256 = (await runProgram('sha256sum', [rig.path('tree.tar')])).stdout.slice(0, 64);
+  for (const [builder, source] of [
+    ['dir', 'tree'],
+    ['tar', 'tree.tar'],
+  ] as const) {
+    const from = { ...base, name: builder, build: { builder, source, ...(builder === 'tar' ? { sha256 } : {}) } };
+    await writeFile(rig.path(`${builder}.json`), JSON.stringify(from));
+    const [copy] = await build(rig, ['--builder', builder, rig.path(`${builder}.json`)]);
+    assert.deepEqual(await contents(rig, copy?.ref ?? ''), paths, builder);
+  }
+  const wrong = { ...base, name: 'tar', build: { builder: 'tar', source: 'tree.tar', sha256: '0'.repeat(64) } };
+  await writeFile(rig.path('tar.json'), JSON.stringify(wrong));
+  assert.match(
+    (await rig.trees(['build', rig.path('tar.json')])).stderr,
+    /tree\.tar: Expected its SHA-256 to be 0{64}, got [0-9a-f]{64}/,
+  );
 });
 
 test('a failing step is named with its output, and leaves no ref, no mount and no directory', { skip }, async () => {
