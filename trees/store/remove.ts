@@ -60,14 +60,16 @@ async function removeLocked(store: Store, options: RemoveOptions): Promise<Remov
     for (const number of generations) await discardGeneration(store, name, number);
   }
   await cleanLeftovers(store, name);
-  await removeDirectory(paths.app(name));
   if (purge && data !== undefined) await removeTree(data);
+  const pruned = await pruneStore(store);
+  // Last: as long as it is there, the same command again takes up what was left undone.
+  await removeDirectory(paths.app(name));
   return {
     name,
     generations,
     data: purge ? undefined : data,
     purged: purge && data !== undefined,
-    pruned: await pruneStore(store),
+    pruned,
   };
 }
 
