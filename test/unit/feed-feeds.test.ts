@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { signFile } from '../../releases/sign.js';
@@ -35,6 +35,12 @@ async function add(fixture: FeedFixture, options: Partial<AddFeedOptions> = {}) 
     confirm: refuse,
     ...options,
   });
+}
+
+/** When everything in the store was last changed. */
+async function times(fixture: FeedFixture): Promise<readonly bigint[]> {
+  const paths = Object.keys(await snapshot(fixture.root));
+  return await Promise.all(paths.map(async (path) => (await stat(path, { bigint: true })).mtimeNs));
 }
 
 /** Runs `act`, expects it to be refused with `code`, and shows that it changed nothing in the store. */
@@ -166,6 +172,9 @@ describe('refreshing a feed', () => {
     await fixture.publish(makeIndex({ sequence: 8 }));
     assert.equal((await refreshFeed(fixture.root, feed)).index.sequence, 8);
     const refresh = () => refreshFeed(fixture.root, feed);
+    const untouched = await times(fixture);
+    assert.equal((await refresh()).index.sequence, 8);
+    assert.deepEqual(await times(fixture), untouched);
     const files = Object.keys(await snapshot(fixture.root)).join('\n');
     assert.doesNotMatch(files, /tmp$|\.add|\.rm/m);
     await fixture.publish(makeIndex({ sequence: 7 }));

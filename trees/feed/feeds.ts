@@ -4,6 +4,7 @@ import { TreesError } from '../errors.js';
 import type { Reporter } from '../reporter.js';
 import { syncDirectory } from '../store/files.js';
 import { acquireLock } from '../store/locks.js';
+import { checkUsable, createRoot } from '../store/usable.js';
 import { directoryFeed } from './directory.js';
 import { type Feed, feedFile } from './feed.js';
 import { writeFileAtomic } from './files.js';
@@ -91,7 +92,7 @@ async function writeIndex(directory: string, { input, seen }: Fetched, now: Date
   // `verifyIndex` accepts nothing without a signature.
   await writeIndexPair(directory, { index: input.index, signature: input.signature ?? '' });
   // Last: a state that is behind its index is harmless, the other way round the index would look like a replay.
-  const state: FeedState = { ...seen, refreshed: now.toISOString() };
+  const state: FeedState = { ...seen, fetched: now.toISOString() };
   await writeFileAtomic(join(directory, recordFile.state), formatFeedState(state));
 }
 
@@ -101,6 +102,7 @@ const HALF_DONE = /^\.(add|rm)-/;
 
 async function lockFeeds<T>(root: string, options: FeedsOptions, action: () => Promise<T>): Promise<T> {
   const directory = feedsDirectory(root);
+  if (!(await checkUsable(root))) await createRoot(root);
   await mkdir(directory, { recursive: true, mode: 0o700 });
   using _lock = await acquireLock(join(directory, '.lock'), 'exclusive', {
     what: `the list of feeds in ${directory}`,
@@ -154,12 +156,22 @@ export async function loadFeed(
   return stored === undefined ? undefined : { feed, index: stored.index, stale: stored.stale };
 }
 
+/** Whether the store has just this index, byte for byte: then there is nothing to write. */
+async function isStored(root: string, feed: KnownFeed, { input, seen }: Fetched): Promise<boolean> {
+  const state = await readFeedState(root, feed.name);
+  if (state?.sequence !== seen.sequence) return false;
+  const source = directoryFeed(feedDirectory(root, feed.name), feed.url);
+  const index = await readFeedFile(source, feedFile.index, { limit: indexLimits.bytes });
+  const signature = await readFeedFile(source, feedFile.signature, { limit: indexLimits.signatureBytes });
+  return index?.equals(input.index) === true && signature?.toString('utf8') === input.signature;
+}
+
 function sameTrust(a: KnownFeed | undefined, b: KnownFeed): boolean {
   return a !== undefined && formatFeedRecord(a) === formatFeedRecord(b);
 }
 
 /**
- * Fetches, verifies and stores a feed's index. On any error what is stored stays as it was.
+ * Fetches, verifies and stores a feed's index. On any error, and if it is the stored one, nothing is written.
  * @throws TreesError FEED_UNREACHABLE, LOCKED, FEED_NOT_FOUND if it was removed meanwhile; as `verifyIndex`
  */
 export async function refreshFeed(root: string, feed: KnownFeed, options: FeedsOptions = {}): Promise<IndexedFeed> {
@@ -168,7 +180,7 @@ export async function refreshFeed(root: string, feed: KnownFeed, options: FeedsO
   const seen = await readFeedState(root, feed.name);
   const fetched = await fetchIndex(source, feed.keys, { ...options, seen });
   const indexed: IndexedFeed = { feed, index: fetched.index, stale: fetched.stale };
-  if (options.dryRun === true) return indexed;
+  if (options.dryRun === true || (await isStored(root, feed, fetched))) return indexed;
   await lockFeeds(root, options, async () => {
     // The network was read without the lock: the feed may have been removed, or refreshed past what we hold.
     if (!sameTrust(await readFeedRecord(root, feed.name), feed)) throw notFound(feed.name, await listFeeds(root));
@@ -225,10 +237,11 @@ async function createFeed(root: string, feed: KnownFeed, fetched: Fetched, optio
 
 /**
  * Adds a feed: decides whom to trust, fetches and verifies the index, and only then writes anything.
- * @throws TreesError USAGE, FEED_EXISTS, FEED_UNREACHABLE, FEED_UNTRUSTED, NOT_CONFIRMED, KEY_INVALID; as `verifyIndex`
+ * @throws TreesError USAGE, FEED_EXISTS, STORE_UNUSABLE, FEED_UNREACHABLE, FEED_UNTRUSTED, NOT_CONFIRMED, KEY_INVALID; as `verifyIndex`
  */
 export async function addFeed(root: string, url: string, options: AddFeedOptions): Promise<IndexedFeed> {
   const parsed = parseFeedUrl(url, options.cwd);
+  await checkUsable(root);
   const name = checkFeedName(options.name ?? deriveFeedName(parsed));
   checkUnknown(await listFeeds(root), { name, url: parsed.href, isNamed: options.name !== undefined });
   const source = openFeed(parsed.href, { githubServer: options.githubServer });

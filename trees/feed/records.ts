@@ -25,8 +25,8 @@ export interface KnownFeed {
 }
 
 export interface FeedState extends SeenIndex {
-  /** When the feed was last asked, ISO 8601. */
-  readonly refreshed: string;
+  /** When this index was fetched, ISO 8601. */
+  readonly fetched: string;
 }
 
 const feedSchema = z.object({
@@ -40,7 +40,7 @@ const stateSchema = z.object({
   id: z.string(),
   sequence: z.int().check(z.positive()),
   sha256: z.string(),
-  refreshed: z.string(),
+  fetched: z.string(),
 });
 
 /** Directory of all feeds of a store. */
@@ -86,8 +86,8 @@ export async function readFeedState(root: string, name: string): Promise<FeedSta
   return await readRecord(join(feedDirectory(root, name), recordFile.state), stateSchema);
 }
 
-export function formatFeedState({ id, sequence, sha256, refreshed }: FeedState): string {
-  return `${JSON.stringify({ id, sequence, sha256, refreshed }, undefined, 2)}\n`;
+export function formatFeedState({ id, sequence, sha256, fetched }: FeedState): string {
+  return `${JSON.stringify({ id, sequence, sha256, fetched }, undefined, 2)}\n`;
 }
 
 /** Feeds of a store, highest priority first, then by name. Names that start with "." are feeds half added or removed. */

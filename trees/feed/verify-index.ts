@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import validVersion from 'semver/functions/valid.js';
 import validRange from 'semver/ranges/valid.js';
 import * as z from 'zod/mini';
+import en from 'zod/v4/locales/en.js';
 import { TreesError } from '../errors.js';
 import { type PublicKey, parseSignature, verifyMinisign } from './minisign.js';
 import { type FeedIndex, indexLimits, indexSchema } from './schema.js';
@@ -65,7 +66,7 @@ function parseIndex(bytes: Uint8Array, origin: string): FeedIndex {
       `Expected JSON, got ${cause instanceof Error ? cause.message : 'something else'}`,
     );
   }
-  z.config(z.locales.en());
+  z.config(en());
   const parsed = z.safeParse(indexSchema, document);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];

@@ -84,11 +84,11 @@ async function describeStored(context: Context, feed: KnownFeed, now: Date) {
   try {
     const stored = await loadFeed(context.settings.root, feed, options);
     const index = stored === undefined ? null : describeIndex(stored.index, now);
-    return { ...describeFeed(feed), refreshed: state?.refreshed ?? null, index, problem: null };
+    return { ...describeFeed(feed), fetched: state?.fetched ?? null, index, problem: null };
   } catch (error) {
     if (!(error instanceof TreesError)) throw error;
     const problem = { code: error.code, message: error.message };
-    return { ...describeFeed(feed), refreshed: state?.refreshed ?? null, index: null, problem };
+    return { ...describeFeed(feed), fetched: state?.fetched ?? null, index: null, problem };
   }
 }
 
