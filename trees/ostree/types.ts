@@ -252,7 +252,8 @@ export interface EntryInfo {
 export interface CommitModifierOptions {
   /**
    * Entries to leave out, with everything below. A string is an absolute path inside the tree; a RegExp is matched
-   * against that path (by PCRE: no `v`, `y` or `d` flags).
+   * against that path (by PCRE: no `v`, `y` or `d` flags). libostree refuses sockets, pipes and devices even so: remove
+   * them, or leave out the directory they are in.
    */
   exclude?: ReadonlyArray<string | RegExp>;
   /** Owner of everything. */

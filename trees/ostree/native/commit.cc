@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 
+#include <filesystem>
+
 #include "modifier.h"
 #include "mtree.h"
 #include "repo.h"
@@ -12,15 +14,30 @@
 
 namespace {
 
+// libostree names the entry it cannot commit, but not where it is.
+void ExplainSpecialFile(const std::string &path) {
+  namespace fs = std::filesystem;
+  std::error_code failed;
+  for (fs::recursive_directory_iterator entry(path, failed), end; !failed && entry != end;
+       entry.increment(failed)) {
+    const fs::file_type type = entry->symlink_status(failed).type();
+    if (!failed && type != fs::file_type::regular && type != fs::file_type::directory &&
+        type != fs::file_type::symlink)
+      throw GlibError("cannot commit " + entry->path().string() + ": not a file, directory or symbolic link",
+                      G_IO_ERROR_NOT_SUPPORTED);
+  }
+}
+
 void WriteTo(OpenRepo &repo, const std::string &path, OstreeMutableTree *tree, const ModifierSpec &spec,
              Task &task) {
-  Modifier::CheckDirectory(repo.get(), path);
   Modifier modifier(spec, task);
   ErrorSlot error;
-  const bool written = ostree_repo_write_dfd_to_mtree(repo.get(), AT_FDCWD, path.c_str(), tree,
-                                                      modifier.get(), task.Cancel(), error) != FALSE;
-  modifier.Check();
-  error.Check(written);
+  if (!ostree_repo_write_dfd_to_mtree(repo.get(), AT_FDCWD, path.c_str(), tree, modifier.get(), task.Cancel(),
+                                      error)) {
+    if (error.get() != nullptr && g_str_has_prefix(error.get()->message, "Not a regular file or symlink"))
+      ExplainSpecialFile(path);
+    error.Throw();
+  }
   // A callback that failed at the very last entry.
   task.CheckCancelled();
 }

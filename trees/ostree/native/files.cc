@@ -34,6 +34,9 @@ LoadedFile LoadRegular(OpenRepo &repo, const std::string &checksum, GCancellable
 std::shared_ptr<std::vector<guint8>> ReadAll(GInputStream *input, size_t size, GCancellable *cancellable) {
   ErrorSlot error;
   auto content = std::make_shared<std::vector<guint8>>(size);
+  // GIO refuses the null pointer that an empty vector has.
+  if (size == 0)
+    return content;
   gsize read = 0;
   error.Check(g_input_stream_read_all(input, content->data(), size, &read, cancellable, error));
   content->resize(read);

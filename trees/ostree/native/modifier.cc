@@ -2,7 +2,7 @@
 
 #include <sys/stat.h>
 
-#include <filesystem>
+#include <cstring>
 
 #include "handle.h"
 #include "values.h"
@@ -12,7 +12,6 @@ template <> const napi_type_tag HandleTag<DevInoCacheHandle>::tag = {0x2f4b6d8a0
 namespace {
 
 constexpr guint32 kPermissions = 07777;
-constexpr guint32 kCanonical = 0755;
 
 Ref<GRegex> CompilePattern(const std::string &pattern, const std::string &flags, GError **error) {
   // JavaScript's `$` does not match before a final newline.
@@ -98,9 +97,10 @@ ModifierSpec ToModifierSpec(const Napi::Value &value) {
 
 Modifier::Modifier(const ModifierSpec &spec, Task &task) : spec_(spec), task_(task) {
   int flags = OSTREE_REPO_COMMIT_MODIFIER_FLAGS_NONE;
-  // Not libostree's own canonical-permissions flag: it asserts on sockets and devices, even those left out.
-  if (spec.skip_xattrs || (spec.canonical_permissions && !spec.xattrs))
+  if (spec.skip_xattrs)
     flags |= OSTREE_REPO_COMMIT_MODIFIER_FLAGS_SKIP_XATTRS;
+  if (spec.canonical_permissions)
+    flags |= OSTREE_REPO_COMMIT_MODIFIER_FLAGS_CANONICAL_PERMISSIONS;
   if (spec.devino_canonical)
     flags |= OSTREE_REPO_COMMIT_MODIFIER_FLAGS_DEVINO_CANONICAL;
   if (spec.consume)
@@ -113,27 +113,6 @@ Modifier::Modifier(const ModifierSpec &spec, Task &task) : spec_(spec), task_(ta
     ostree_repo_commit_modifier_set_xattr_callback(modifier_.get(), OnXattrs, nullptr, this);
   if (spec.cache)
     ostree_repo_commit_modifier_set_devino_cache(modifier_.get(), spec.cache.get());
-}
-
-void Modifier::Check() const {
-  if (failure_)
-    throw GlibError(*failure_);
-}
-
-void Modifier::CheckDirectory(OstreeRepo *repo, const std::string &path) {
-  if (ostree_repo_get_mode(repo) != OSTREE_REPO_MODE_BARE_USER_ONLY)
-    return;
-  namespace fs = std::filesystem;
-  std::error_code failed;
-  for (fs::recursive_directory_iterator entry(path, failed), end; !failed && entry != end;
-       entry.increment(failed)) {
-    const fs::file_type type = entry->symlink_status(failed).type();
-    if (type != fs::file_type::regular && type != fs::file_type::directory && type != fs::file_type::symlink)
-      throw GlibError("cannot commit " + entry->path().string() + ": not a file, directory or symbolic link",
-                      G_IO_ERROR_NOT_SUPPORTED);
-  }
-  if (failed)
-    throw GlibError("cannot read " + path + ": " + failed.message(), g_io_error_from_errno(failed.value()));
 }
 
 bool Modifier::Keep(const char *path, GFileInfo *info) {
@@ -152,38 +131,33 @@ bool Modifier::Keep(const char *path, GFileInfo *info) {
 }
 
 bool Modifier::AskFilter(const char *path, GFileInfo *info) {
-  bool keep = false;
-  EntryChange change;
-  const bool answered = task_.Call([&](Napi::Env env) {
-    auto verdict = spec_.filter->Call({Napi::String::New(env, path), EntryToJs(env, info)}).As<Napi::Array>();
-    keep = ToInt(verdict.Get(0U)) != 0;
-    change = {ToChange(verdict.Get(1U)), ToChange(verdict.Get(2U)), ToChange(verdict.Get(3U))};
-  });
-  if (!answered || !keep)
-    return false;
-  Apply(info, change);
-  return true;
+  Verdict verdict;
+  auto asked = directories_.find(path);
+  if (asked != directories_.end()) {
+    verdict = asked->second;
+    directories_.erase(asked);
+  } else {
+    const bool answered = task_.Call([&](Napi::Env env) {
+      auto answer =
+          spec_.filter->Call({Napi::String::New(env, path), EntryToJs(env, info)}).As<Napi::Array>();
+      verdict.keep = ToInt(answer.Get(0U)) != 0;
+      verdict.change = {ToChange(answer.Get(1U)), ToChange(answer.Get(2U)), ToChange(answer.Get(3U))};
+    });
+    if (!answered)
+      return false;
+    if (verdict.keep && g_file_info_get_file_type(info) == G_FILE_TYPE_DIRECTORY &&
+        std::strcmp(path, "/") != 0)
+      directories_[path] = verdict;
+  }
+  if (verdict.keep)
+    Apply(info, verdict.change);
+  return verdict.keep;
 }
 
 OstreeRepoCommitFilterResult Modifier::OnEntry(OstreeRepo * /*repo*/, const char *path, GFileInfo *info,
                                                gpointer data) {
-  auto *self = static_cast<Modifier *>(data);
-  if (self->failure_ || !self->Keep(path, info))
-    return OSTREE_REPO_COMMIT_FILTER_SKIP;
-  const GFileType type = g_file_info_get_file_type(info);
-  if (type != G_FILE_TYPE_REGULAR && type != G_FILE_TYPE_DIRECTORY && type != G_FILE_TYPE_SYMBOLIC_LINK) {
-    self->failure_ = std::make_unique<GlibError>(std::string("cannot commit ") + path +
-                                                     ": not a file, directory or symbolic link",
-                                                 G_IO_ERROR_NOT_SUPPORTED);
-    // Stops the walk; Check() tells why.
-    g_cancellable_cancel(self->task_.Cancel());
-    return OSTREE_REPO_COMMIT_FILTER_SKIP;
-  }
-  if (self->spec_.canonical_permissions) {
-    SetMode(info, ModeOf(info) & kCanonical);
-    Apply(info, {-1, 0, 0});
-  }
-  return OSTREE_REPO_COMMIT_FILTER_ALLOW;
+  return static_cast<Modifier *>(data)->Keep(path, info) ? OSTREE_REPO_COMMIT_FILTER_ALLOW
+                                                         : OSTREE_REPO_COMMIT_FILTER_SKIP;
 }
 
 GVariant *Modifier::OnXattrs(OstreeRepo * /*repo*/, const char *path, GFileInfo *info, gpointer data) {

@@ -4,7 +4,6 @@
 #include <napi.h>
 
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -46,10 +45,6 @@ class Modifier {
 public:
   Modifier(const ModifierSpec &spec, Task &task);
   OstreeRepoCommitModifier *get() const { return modifier_.get(); }
-  // Throws why the modifier stopped the commit, if it did.
-  void Check() const;
-  // Throws when the directory holds something that libostree would abort the process over.
-  static void CheckDirectory(OstreeRepo *repo, const std::string &path);
 
 private:
   static OstreeRepoCommitFilterResult OnEntry(OstreeRepo *repo, const char *path, GFileInfo *info,
@@ -58,10 +53,16 @@ private:
   bool Keep(const char *path, GFileInfo *info);
   bool AskFilter(const char *path, GFileInfo *info);
 
+  struct Verdict {
+    bool keep = false;
+    EntryChange change;
+  };
+
   const ModifierSpec &spec_;
   Task &task_;
+  // libostree asks twice about each directory but the root: from its parent, and when it enters it.
+  std::unordered_map<std::string, Verdict> directories_;
   Ref<OstreeRepoCommitModifier> modifier_;
-  std::unique_ptr<GlibError> failure_;
 };
 
 Napi::Value CheckPattern(const Napi::CallbackInfo &info);

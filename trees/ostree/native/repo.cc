@@ -159,13 +159,19 @@ Napi::Value SetConfig(const Napi::CallbackInfo &info) {
                        ErrorSlot error;
                        // What others wrote since the repository was opened must not be undone.
                        error.Check(ostree_repo_reload_config(repo->get(), task.Cancel(), error));
+                       Ref<GKeyFile> before(ostree_repo_copy_config(repo->get()));
                        Ref<GKeyFile> config(ostree_repo_copy_config(repo->get()));
                        if (value)
                          g_key_file_set_string(config.get(), section.c_str(), key.c_str(), value->c_str());
                        else
                          g_key_file_remove_key(config.get(), section.c_str(), key.c_str(), nullptr);
                        error.Check(ostree_repo_write_config(repo->get(), config.get(), error));
-                       error.Check(ostree_repo_reload_config(repo->get(), task.Cancel(), error));
+                       if (!ostree_repo_reload_config(repo->get(), nullptr, error)) {
+                         // Nobody could open the repository any more.
+                         ostree_repo_write_config(repo->get(), before.get(), nullptr);
+                         ostree_repo_reload_config(repo->get(), nullptr, nullptr);
+                         error.Throw();
+                       }
                        repo->ReadSettings();
                        return nullptr;
                      });
