@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { isErrno, TreesError } from '../trees/errors.js';
 import { writeFileAtomic } from '../trees/feed/files.js';
-import type { BundleEntry, FeedIndex } from '../trees/feed/schema.js';
+import { type BundleEntry, type FeedIndex, INDEX_SCHEMA_VERSION } from '../trees/feed/schema.js';
 import { Repo } from '../trees/ostree/index.js';
 import type { Reporter } from '../trees/reporter.js';
 import { composeTree } from '../trees/store/compose.js';
@@ -140,7 +140,7 @@ async function plan(repo: Repo, built: readonly Built[], options: ReleaseOptions
 function nextIndex({ previous, content }: Plan, bundles: readonly BundleEntry[], options: ReleaseOptions): FeedIndex {
   const created = options.now.toISOString();
   return {
-    schema: 1,
+    schema: INDEX_SCHEMA_VERSION,
     feed: previous?.index.feed ?? randomUUID(),
     sequence: (previous?.index.sequence ?? 0) + 1,
     created,

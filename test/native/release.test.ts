@@ -85,8 +85,13 @@ describe('the first release', () => {
   it('makes bundles that stock ostree applies', { skip: hasZstd ? false : 'zstd is not installed' }, async () => {
     await using publisher = await createPublisher();
     await publisher.buildApp('3.6.0', program('3.6.0'));
-    await publisher.release();
+    await publisher.release({ names: ['deb'] });
+    await publisher.release({ encoding: 'small' });
     const { bundles } = await publisher.index();
+    assert.deepEqual(new Set(bundles.map(({ encoding }) => encoding)), new Set(['fast', 'small']));
+    for (const { file, encoding } of bundles) {
+      assert.equal((await bundleInfo(join(publisher.feed, file))).encoding, encoding);
+    }
     const stock = join(publisher.dir, 'stock');
     execFileSync('ostree', ['init', `--repo=${stock}`, `--mode=${mode}`]);
     for (const { file, to } of bundles) {

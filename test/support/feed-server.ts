@@ -4,13 +4,13 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { basename, join } from 'node:path';
 
 /** One request as it arrived. */
-export interface Seen {
+interface Seen {
   readonly url: string;
   readonly range: string | undefined;
   readonly headers: IncomingMessage['headers'];
 }
 
-export type Fault =
+type Fault =
   /** Send this many bytes of the body, then close the connection. */
   | { readonly kind: 'cut'; readonly after: number }
   | { readonly kind: 'status'; readonly status: number }

@@ -2,7 +2,7 @@ import { TreesError } from '../errors.js';
 import { type FeedsOptions, type IndexedFeed, loadFeed, refreshFeed } from './feeds.js';
 import { type KnownFeed, listFeeds } from './records.js';
 
-export interface FeedProblem {
+interface FeedProblem {
   readonly feed: KnownFeed;
   readonly error: TreesError;
 }

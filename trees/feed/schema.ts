@@ -39,9 +39,9 @@ const content = {
   released: timestamp,
 };
 
-export const baseVersionSchema = z.strictObject({ version, arch, ...content });
+const baseVersionSchema = z.strictObject({ version, arch, ...content });
 
-export const appVersionSchema = z.strictObject({
+const appVersionSchema = z.strictObject({
   version,
   arch,
   ...content,
@@ -57,7 +57,7 @@ export const appVersionSchema = z.strictObject({
 });
 
 /** One downloadable delta. Applying it to a store that has `from` (or to any store if null) gives `to`. */
-export const bundleSchema = z.strictObject({
+const bundleSchema = z.strictObject({
   from: z.nullable(checksum),
   to: checksum,
   file: z.string().check(z.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/, 'expected a plain file name')),
