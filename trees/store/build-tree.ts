@@ -5,6 +5,7 @@ import type { Checksum, Commit } from '../ostree/types.js';
 import { type RunSpec, runSpecSchema } from '../run/spec.js';
 import { makeGeneration, switchCurrent } from './checkout.js';
 import { composeTree } from './compose.js';
+import { removeIfEmpty } from './files.js';
 import { currentNumber, type Generation, listGenerations, readGeneration } from './generations.js';
 import type { InstallTarget } from './install-plan.js';
 import { commitKey, refName } from './metadata.js';
@@ -53,7 +54,13 @@ export async function buildGeneration(
     installed: new Date().toISOString(),
     run,
   };
-  await makeGeneration(store, generation);
+  try {
+    await makeGeneration(store, generation);
+  } catch (error) {
+    await store.repo.setRef(refName.tree(name, number), undefined);
+    await removeIfEmpty(store.paths.app(name));
+    throw error;
+  }
   await switchCurrent(store, name, number);
   return generation;
 }
@@ -116,17 +123,19 @@ function checkIdentity(layer: Commit, { name, app }: Selection): void {
 function readRunSpec(layer: Commit): RunSpec {
   const json = text(layer, commitKey.run);
   if (json === undefined) return {};
+  const invalid = (why: string, cause: unknown): TreesError =>
+    new TreesError('LAYER_INVALID', `cannot read how the app runs (${commitKey.run} of ${layer.checksum}): ${why}`, {
+      hint: 'it may be made for a newer trees; update trees, or tell the publisher',
+      cause,
+    });
+  let content: unknown;
   try {
-    return z.parse(runSpecSchema, JSON.parse(json));
+    content = JSON.parse(json);
   } catch (cause) {
-    const why = cause instanceof z.core.$ZodError ? z.prettifyError(cause) : String(cause);
-    throw new TreesError(
-      'LAYER_INVALID',
-      `cannot read how the app runs (${commitKey.run} of ${layer.checksum}): ${why}`,
-      {
-        hint: 'it may be made for a newer trees; update trees, or tell the publisher',
-        cause,
-      },
-    );
+    throw invalid(String(cause), cause);
   }
+  // `z.core` would bring the messages of all languages into the bundle.
+  const result = runSpecSchema.safeParse(content);
+  if (!result.success) throw invalid(z.prettifyError(result.error), result.error);
+  return result.data;
 }

@@ -58,7 +58,7 @@ async function linkTree(store: Store, tree: Checksum, destination: string): Prom
 export function linkError(error: unknown, repo: string, destination: string): unknown {
   if (!(error instanceof OstreeError)) return error;
   const details = { repo, destination };
-  if (/cross-device link/i.test(error.message)) {
+  if (/across devices|cross-device link/i.test(error.message)) {
     return new TreesError(
       'STORE_UNUSABLE',
       `cannot link files of ${repo} into ${destination}: they are on different file systems`,

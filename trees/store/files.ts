@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { open, readdir, rename, rm, symlink, unlink } from 'node:fs/promises';
+import { open, readdir, rename, rm, rmdir, symlink, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { isErrno } from '../errors.js';
 
@@ -53,6 +53,15 @@ export async function discardTree(path: string): Promise<void> {
     throw error;
   }
   await removeTree(trash);
+}
+
+/** Deletes a directory unless there is something in it. */
+export async function removeIfEmpty(path: string): Promise<void> {
+  try {
+    await rmdir(path);
+  } catch (error) {
+    if (!isErrno(error, 'ENOTEMPTY', 'EEXIST', 'ENOENT')) throw error;
+  }
 }
 
 async function makeWritable(directory: string): Promise<void> {

@@ -1,5 +1,4 @@
-import { rmdir } from 'node:fs/promises';
-import { isErrno } from '../errors.js';
+import { removeIfEmpty } from './files.js';
 import { appNames, currentNumber, listGenerations, readGeneration } from './generations.js';
 import { cleanLeftovers } from './leftovers.js';
 import { keptGenerations, type Pruned, planPrune, pruneStore } from './prune.js';
@@ -54,12 +53,4 @@ function findRemovable(store: Store, keep: number): GenerationName[] {
     const inUse = new Set(findInUse(store.paths, name, unpinned));
     return unpinned.filter((number) => !inUse.has(number)).map((number) => ({ name, number }));
   });
-}
-
-async function removeIfEmpty(directory: string): Promise<void> {
-  try {
-    await rmdir(directory);
-  } catch (error) {
-    if (!isErrno(error, 'ENOTEMPTY', 'ENOENT', 'EEXIST')) throw error;
-  }
 }

@@ -1,7 +1,7 @@
-import { rm, rmdir, stat } from 'node:fs/promises';
+import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno, TreesError } from '../errors.js';
-import { discardTree, removeTree, syncDirectory } from './files.js';
+import { discardTree, removeIfEmpty, removeTree, syncDirectory } from './files.js';
 import { currentNumber, IN_USE_FILE, isAppName, listGenerations, readGeneration } from './generations.js';
 import { cleanLeftovers } from './leftovers.js';
 import { type Lock, tryLock } from './locks.js';
@@ -63,7 +63,7 @@ async function removeLocked(store: Store, options: RemoveOptions): Promise<Remov
   if (purge && data !== undefined) await removeTree(data);
   const pruned = await pruneStore(store);
   // Last: as long as it is there, the same command again takes up what was left undone.
-  await removeDirectory(paths.app(name));
+  await removeIfEmpty(paths.app(name));
   return {
     name,
     generations,
@@ -164,14 +164,6 @@ async function discardGeneration(store: Store, name: string, number: number): Pr
 function lockUnused(paths: StorePaths, name: string, number: number): Lock | undefined {
   if (readGeneration(paths, name, number) === undefined) return undefined;
   return tryLock(join(paths.generation(name, number), IN_USE_FILE), 'exclusive');
-}
-
-async function removeDirectory(path: string): Promise<void> {
-  try {
-    await rmdir(path);
-  } catch (error) {
-    if (!isErrno(error, 'ENOENT')) throw error;
-  }
 }
 
 async function exists(path: string): Promise<boolean> {
