@@ -79,10 +79,19 @@ describe('settings', () => {
       'project/below/trees.config.js': code,
       'project/below/trees.js': code,
       'project/below/.treesrc.js': code,
+      'project/below/.config/config.js': code,
+      'project/below/package.json': '{"trees":{}}',
     };
+    await mkdir(join(dir, 'project/below/.config'));
+    const cwd = process.cwd();
     await withFiles(files, async () => {
-      assert.equal((await loadSettings({ ...input, cwd: join(dir, 'project/below') })).settings.feed, undefined);
-      await assert.rejects(readFile(marker));
+      process.chdir(join(dir, 'project/below'));
+      try {
+        assert.equal((await loadSettings({ ...input, cwd: join(dir, 'project/below') })).settings.feed, undefined);
+        await assert.rejects(readFile(marker));
+      } finally {
+        process.chdir(cwd);
+      }
     });
   });
 

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { extname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { isErrno, TreesError } from '../errors.js';
@@ -35,7 +35,6 @@ export async function readSettingsFiles(locations: SettingsLocations): Promise<S
   const sources: SettingsSource[] = [];
   for (const layer of ['system', 'user', 'project'] as const) {
     const directory = locations[layer];
-    if (!hasSettings(directory, layer === 'project')) continue;
     const found = await searchDirectory(directory, layer === 'project');
     if (found !== undefined) sources.push({ layer, ...found });
   }
@@ -46,53 +45,57 @@ export async function readSettingsFiles(locations: SettingsLocations): Promise<S
   return sources;
 }
 
-/** Cheap check, so that cosmiconfig is loaded only where there is something to read. */
-function hasSettings(directory: string, withPackage: boolean): boolean {
-  if (FILE_NAMES.some((name) => existsSync(join(directory, name)))) return true;
-  if (!withPackage) return false;
+/** The first settings file of a directory. @returns undefined if it has none */
+async function searchDirectory(directory: string, withPackage: boolean) {
+  for (const name of FILE_NAMES) {
+    const path = join(directory, name);
+    const text = readIfThere(path);
+    if (text !== undefined) return { path, content: await parse(path, text) };
+  }
+  const path = join(directory, 'package.json');
+  const text = withPackage ? readIfThere(path) : undefined;
+  // The word is looked for first, so that most projects' manifests are not parsed at every start.
+  if (text === undefined || !text.includes('"trees"')) return undefined;
+  const content: unknown = Reflect.get(Object(await parse(path, text)), 'trees');
+  return content === undefined ? undefined : { path, content };
+}
+
+function readIfThere(path: string): string | undefined {
   try {
-    return readFileSync(join(directory, 'package.json'), 'utf8').includes('"trees"');
+    return readFileSync(path, 'utf8');
   } catch (error) {
-    if (isErrno(error, 'ENOENT', 'EACCES', 'ENOTDIR')) return false;
+    if (isErrno(error, 'ENOENT', 'EACCES', 'ENOTDIR')) return undefined;
     throw error;
   }
 }
 
-async function searchDirectory(directory: string, withPackage: boolean) {
-  const { cosmiconfig } = await import('./cosmiconfig.js');
-  const explorer = cosmiconfig('trees', {
-    searchPlaces: withPackage ? [...FILE_NAMES, 'package.json'] : FILE_NAMES,
-    packageProp: 'trees',
-    searchStrategy: 'none',
-    cache: false,
-  });
-  try {
-    const result = await explorer.search(directory);
-    return result === null || result.isEmpty === true ? undefined : { path: result.filepath, content: result.config };
-  } catch (error) {
-    throw unreadable(directory, error);
-  }
-}
-
 async function loadExplicit(path: string): Promise<unknown> {
-  if (!existsSync(path)) {
-    throw new TreesError('CONFIG_INVALID', `cannot read settings: ${path} does not exist`, {
+  if (EXECUTABLE.has(extname(path))) return loadExecutable(path);
+  const text = readIfThere(path);
+  if (text === undefined) {
+    throw new TreesError('CONFIG_INVALID', `cannot read settings: ${path} is not there or not readable`, {
       hint: 'check the path given with --config',
     });
   }
+  return parse(path, text);
+}
+
+async function parse(path: string, text: string): Promise<unknown> {
   try {
-    if (EXECUTABLE.has(extname(path))) return await loadExecutable(path);
-    const { cosmiconfig } = await import('./cosmiconfig.js');
-    const result = await cosmiconfig('trees', { searchStrategy: 'none', cache: false }).load(path);
-    return result?.config ?? {};
+    if (extname(path) === '.json') return JSON.parse(text);
+    return (await import('./cosmiconfig.js')).parseYaml(path, text);
   } catch (error) {
     throw unreadable(path, error);
   }
 }
 
 async function loadExecutable(path: string): Promise<unknown> {
-  const { createJiti } = await import('jiti');
-  return createJiti(pathToFileURL(path).href).import(path, { default: true });
+  try {
+    const { createJiti } = await import('jiti');
+    return await createJiti(pathToFileURL(path).href).import(path, { default: true });
+  } catch (error) {
+    throw unreadable(path, error);
+  }
 }
 
 function unreadable(path: string, error: unknown): TreesError {

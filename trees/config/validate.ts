@@ -1,4 +1,5 @@
 import * as z from 'zod/mini';
+import en from 'zod/v4/locales/en.js';
 import { TreesError } from '../errors.js';
 import type { SettingsSource } from './files.js';
 import { leaves } from './leaves.js';
@@ -6,7 +7,7 @@ import { type SettingsFile, settingsFileSchema } from './schema.js';
 
 /** @throws TreesError CONFIG_INVALID naming file, path and what was expected */
 export function validateSettingsFile(source: SettingsSource): SettingsFile {
-  z.config(z.locales.en());
+  z.config(en());
   const result = settingsFileSchema.safeParse(source.content ?? {});
   if (result.success) return result.data;
   const problems = result.error.issues.map((issue) => {
