@@ -26,7 +26,8 @@
       "target_name": "ostree",
       "sources": ["<!@(node scripts/list-sources.mjs trees/ostree/native .cc)"],
       "dependencies": ["<!(node -p \"require('node-addon-api').targets\"):node_addon_api_except_all"],
-      "defines": ["NAPI_VERSION=8"],
+      # The second: a worker being terminated takes no exceptions, which must not end the process.
+      "defines": ["NAPI_VERSION=8", "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS"],
       "cflags_cc!": ["-fno-rtti", "-fno-exceptions"],
       "cflags_cc": ["<@(addon_cflags_cc)", "<!@(pkg-config --cflags ostree-1)"],
       "libraries": ["<!@(pkg-config --libs ostree-1)"]

@@ -106,10 +106,13 @@ test('deltas in the repository are listed, and parts beside the superblock are r
     shown,
     new RegExp(`PartMeta0: nobjects=${part?.objects.length} size=${part?.size} usize=${part?.uncompressedSize}`),
   );
-  using target = await Repo.create(scratch.join('target'), { mode: 'archive' });
-  ostree(target.path, 'pull-local', path, old);
+  using archive = await Repo.create(scratch.join('archive'), { mode: 'archive' });
+  using target = await Repo.create(scratch.join('target'), { mode: 'bare-user' });
+  for (const repository of [archive, target]) ostree(repository.path, 'pull-local', path, old);
   await target.applyDelta(directory);
   assert.deepEqual(await target.fsck(), []);
+  // libostree itself would abort the process.
+  await assert.rejects(archive.applyDelta(directory), (error: unknown) => isOstreeError(error, 'notSupported'));
 });
 
 test('fallbacks are shown and not applicable offline', async () => {

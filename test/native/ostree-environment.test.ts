@@ -9,14 +9,18 @@ import { noise, ostree, Scratch, seededRepo, writeTree } from '../support/ostree
 
 const entry = JSON.stringify(new URL('../../trees/ostree/index.ts', import.meta.url).href);
 
+const tsx = JSON.stringify(import.meta.resolve('tsx/esm/api'));
+
 /** A worker that runs TypeScript the way tests do, with `repo` open at `path`. */
 function startWorker(path: string, body: string): Worker {
-  const code = `import { tsImport } from 'tsx/esm/api';
-    import { parentPort } from 'node:worker_threads';
+  const code = `(async () => {
+    const { tsImport } = await import(${tsx});
+    const { parentPort } = require('node:worker_threads');
     const { Repo, OstreeError } = await tsImport(${entry}, ${JSON.stringify(import.meta.url)});
     const repo = await Repo.open(${JSON.stringify(path)});
-    ${body}`;
-  return new Worker(new URL(`data:text/javascript,${encodeURIComponent(code)}`));
+    ${body}
+  })();`;
+  return new Worker(code, { eval: true });
 }
 
 function runChild(

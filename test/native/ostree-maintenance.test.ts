@@ -75,6 +75,9 @@ test('fsck finds what is missing and what is corrupt, all of it', async () => {
   assert.equal((await repo.fsckObject('file', tool.checksum))?.problem, 'missing');
   assert.equal(await repo.fsckObject('commit', commit), undefined);
   assert.throws(() => ostree(path, 'fsck'));
+  // The CLI has marked the commit.
+  assert.equal(await repo.isCommitPartial(commit), true);
+  await repo.setCommitPartial(commit, false);
   const { rootTree } = await repo.readCommit(commit);
   await repo.deleteObject('dirtree', rootTree);
   assert.ok(

@@ -327,6 +327,8 @@ export class Repo implements Disposable {
   /**
    * Applies a delta file or directory, in the open transaction or its own. Sets no ref.
    * libostree aborts the process on some malformed deltas: verify a signature over the bytes first.
+   *
+   * @throws OstreeError `notSupported` for a delta between commits and an `archive` repository.
    */
   async applyDelta(path: string, options?: t.ApplyDeltaOptions): Promise<void> {
     return deltas.applyDelta(openState(this), path, options);

@@ -97,19 +97,26 @@ Napi::Value GenerateDelta(const Napi::CallbackInfo &info) {
 }
 
 Napi::Value ApplyDelta(const Napi::CallbackInfo &info) {
-  return Task::Start(info.Env(), info[5], Lane::kAlone,
-                     [repo = UnwrapRepo(info[0]), path = ToString(info[1]), skip = ToBool(info[2]),
-                      own = ToBool(info[3]), timeout = ToDouble(info[4])](Task &task) -> Result {
-                       // For its complaints: libostree's own about a file that is no delta say little.
-                       ReadSuperblock(path);
-                       OwnTransaction transaction(*repo, own, timeout, task.Cancel());
-                       ErrorSlot error;
-                       Ref<GFile> file(g_file_new_for_path(path.c_str()));
-                       error.Check(ostree_repo_static_delta_execute_offline(
-                           repo->get(), file.get(), skip ? TRUE : FALSE, task.Cancel(), error));
-                       transaction.Finish(task.Cancel());
-                       return nullptr;
-                     });
+  return Task::Start(
+      info.Env(), info[5], Lane::kAlone,
+      [repo = UnwrapRepo(info[0]), path = ToString(info[1]), skip = ToBool(info[2]), own = ToBool(info[3]),
+       timeout = ToDouble(info[4])](Task &task) -> Result {
+        // For its complaints: libostree's own about a file that is no delta say little.
+        Superblock block = ReadSuperblock(path);
+        // Reading the old version of a file is an assertion failure in libostree there.
+        if (block.from && ostree_repo_get_mode(repo->get()) == OSTREE_REPO_MODE_ARCHIVE)
+          throw GlibError("cannot apply " + path +
+                              ": libostree applies deltas between commits to bare repositories only, this "
+                              "one is of mode archive",
+                          G_IO_ERROR_NOT_SUPPORTED);
+        OwnTransaction transaction(*repo, own, timeout, task.Cancel());
+        ErrorSlot error;
+        Ref<GFile> file(g_file_new_for_path(path.c_str()));
+        error.Check(ostree_repo_static_delta_execute_offline(repo->get(), file.get(), skip ? TRUE : FALSE,
+                                                             task.Cancel(), error));
+        transaction.Finish(task.Cancel());
+        return nullptr;
+      });
 }
 
 Napi::Value DeltaInfo(const Napi::CallbackInfo &info) {

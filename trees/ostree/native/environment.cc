@@ -121,8 +121,13 @@ void Environment::Drain() {
       call = std::move(calls_.front());
       calls_.pop_front();
     }
-    Napi::HandleScope scope(env_);
-    call(env_);
+    try {
+      Napi::HandleScope scope(env_);
+      call(env_);
+    } catch (const Napi::Error &) {
+      // Calls take care of their own errors. What is left: a worker that is being terminated runs no
+      // JavaScript any more, and nobody is there to be told.
+    }
   }
   ReapFinished();
 }
