@@ -7,6 +7,8 @@ import { type ProveOptions, proveBundle } from './prove.js';
 
 export interface BundleOptions extends ProveOptions {
   readonly encoding: BundleEntry['encoding'];
+  /** Directory for the finished bundles. */
+  readonly output: string;
   readonly reporter: Reporter;
   /** Sizes of bundles that were made before and found not worth publishing, by `edgeKey`; added to. */
   readonly declined: Map<string, number>;
@@ -36,14 +38,14 @@ export function bundleFile(edge: Edge, encoding: BundleEntry['encoding']): strin
 }
 
 async function makeBundle(edge: Edge, options: BundleOptions): Promise<BundleEntry> {
-  const { encoding, reporter, repo, scratch, signal } = options;
+  const { encoding, output, reporter, repo, signal } = options;
   const file = bundleFile(edge, encoding);
   using task = reporter.task(`making ${file}`, { unit: 'bytes' });
   const { size, sha256, rawSize, writes } = await createBundle({
     repoPath: repo.path,
     from: edge.from ?? undefined,
     to: edge.to,
-    output: join(scratch, file),
+    output: join(output, file),
     encoding,
     signal,
     onProgress: ({ done }) => task.update(done),
@@ -58,7 +60,7 @@ async function tryEdge(
   existing: readonly BundleEntry[],
   options: BundleOptions,
 ): Promise<BundleEntry | undefined> {
-  const { declined, encoding, scratch } = options;
+  const { declined, encoding, output } = options;
   const key = edgeKey(edge, encoding);
   const knownSize = declined.get(key);
   if (knownSize !== undefined && !isWorthwhile(edge, knownSize, existing)) return undefined;
@@ -69,12 +71,12 @@ async function tryEdge(
     declined.set(key, entry.size);
     return undefined;
   }
-  await proveBundle(join(scratch, entry.file), entry, options);
+  await proveBundle(join(output, entry.file), entry, options);
   return entry;
 }
 
 /**
- * Makes the bundles that are worth publishing, in the scratch directory, each proven to apply.
+ * Makes the bundles that are worth publishing, in the output directory, each proven to apply.
  * @param existing bundles that are published already and stay
  */
 export async function makeBundles(

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { isErrno, TreesError } from '../trees/errors.js';
 import { directoryFeed } from '../trees/feed/directory.js';
@@ -9,18 +9,15 @@ import { formatPublicKey } from '../trees/feed/minisign.js';
 import { type BundleEntry, type FeedIndex, indexLimits } from '../trees/feed/schema.js';
 import { type IndexInput, type VerifiedIndex, verifyIndex } from '../trees/feed/verify-index.js';
 import { syncDirectory } from '../trees/store/files.js';
-import { acquireLock } from '../trees/store/locks.js';
 import { BUNDLE_SUFFIX } from './bundles.js';
 import type { SecretKey } from './key-file.js';
+import { SCRATCH_LOCK, type ScratchOptions, withScratch } from './scratch.js';
 import { signFile } from './sign.js';
 
 /** What a feed's directory holds now. */
 export interface Published extends VerifiedIndex {
   readonly input: IndexInput;
 }
-
-const LOCK_FILE = '.trees-publish.lock';
-const SCRATCH = '.trees-publish-';
 
 /**
  * The index that a directory feed has; undefined if it has none.
@@ -50,15 +47,9 @@ export async function readPublished(
   }
 }
 
-export interface PublicationOptions {
-  /** Seconds to wait for another publisher. */
-  readonly lockTimeout: number;
-  readonly signal?: AbortSignal | undefined;
-}
-
 /** Undoes `mkdir -p` as far as nothing else has come into the directories. */
 async function removeCreated(directory: string, created: string): Promise<void> {
-  await rm(join(directory, LOCK_FILE), { force: true });
+  await rm(join(directory, SCRATCH_LOCK), { force: true });
   for (let path = directory; path.startsWith(created); path = dirname(path)) {
     try {
       await rmdir(path);
@@ -75,27 +66,12 @@ async function removeCreated(directory: string, created: string): Promise<void> 
  */
 export async function withPublication<T>(
   directory: string,
-  options: PublicationOptions,
+  options: ScratchOptions,
   action: (scratch: string) => Promise<T>,
 ): Promise<T> {
   const created = await mkdir(directory, { recursive: true });
   try {
-    using _lock = await acquireLock(join(directory, LOCK_FILE), 'exclusive', {
-      what: `the feed ${directory}`,
-      command: 'publish a release',
-      timeout: options.lockTimeout,
-      signal: options.signal,
-    });
-    // Under the lock every scratch directory is one that a killed publisher left.
-    for (const name of await readdir(directory)) {
-      if (name.startsWith(SCRATCH)) await rm(join(directory, name), { recursive: true });
-    }
-    const scratch = await mkdtemp(join(directory, SCRATCH));
-    try {
-      return await action(scratch);
-    } finally {
-      await rm(scratch, { recursive: true, force: true });
-    }
+    return await withScratch(directory, options, action);
   } catch (error) {
     if (created !== undefined) await removeCreated(directory, created);
     throw error;

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
@@ -23,6 +23,7 @@ import {
   readPublished,
   withPublication,
 } from './publication.js';
+import { withScratch } from './scratch.js';
 import { signCommit } from './sign.js';
 
 export interface ReleaseOptions {
@@ -70,8 +71,12 @@ async function openBuildRepo(build: string): Promise<Repo> {
 }
 
 /** Composes in a scratch repository: only the checksum is wanted, and a dry run must not write to the real one. */
-async function composeChecksum(repo: Repo, base: string, layer: string): Promise<string> {
-  const directory = await mkdtemp(join(tmpdir(), 'trees-compose-'));
+async function composeChecksum(
+  repo: Repo,
+  scratchParent: string,
+  [base, layer]: readonly [string, string],
+): Promise<string> {
+  const directory = await mkdtemp(join(scratchParent, 'trees-compose-'));
   try {
     const path = join(directory, 'repo');
     using created = await Repo.create(path, { mode: 'bare-user' });
@@ -83,11 +88,11 @@ async function composeChecksum(repo: Repo, base: string, layer: string): Promise
   }
 }
 
-function measureOf(repo: Repo): Measure {
+function measureOf(repo: Repo, scratch: string): Measure {
   return {
     size: async (commit) => await repo.commitSize(commit),
     has: async (commit) => (await repo.hasObject('commit', commit)) && !(await repo.isCommitPartial(commit)),
-    compose: async (base, layer) => await composeChecksum(repo, base, layer),
+    compose: async (base, layer) => await composeChecksum(repo, scratch, [base, layer]),
   };
 }
 
@@ -129,9 +134,9 @@ interface Plan {
   readonly edges: readonly Edge[];
 }
 
-async function plan(repo: Repo, built: readonly Built[], options: ReleaseOptions): Promise<Plan> {
+async function plan(measure: Measure, built: readonly Built[], options: ReleaseOptions): Promise<Plan> {
   const previous = await readPublished(options.directory, options.key, options);
-  const content = await mergeContent(previous?.index, built, { keep: options.keep, measure: measureOf(repo) });
+  const content = await mergeContent(previous?.index, built, { keep: options.keep, measure });
   const present = await presentBundles(options.directory, previous?.index.bundles ?? []);
   const existing = stayingBundles(content, present);
   return { previous, content, existing, edges: considerEdges(content, previous?.index, existing) };
@@ -163,10 +168,15 @@ function commitsToSign(edges: readonly Edge[], existing: readonly BundleEntry[])
   return [...new Set(fresh.map(({ to }) => to))];
 }
 
-async function publish(repo: Repo, built: readonly Built[], options: ReleaseOptions): Promise<ReleaseResult> {
-  const { build, directory, key, now, signal } = options;
+async function publish(
+  repo: Repo,
+  built: readonly Built[],
+  options: ReleaseOptions & { readonly buildScratch: string },
+): Promise<ReleaseResult> {
+  const { build, directory, key, now, signal, buildScratch } = options;
+  const measure = measureOf(repo, buildScratch);
   return await withPublication(directory, options, async (scratch) => {
-    const planned = await plan(repo, built, options);
+    const planned = await plan(measure, built, options);
     await completeSwitch(directory, planned.previous);
     await signCommits(repo, commitsToSign(planned.edges, planned.existing), key);
     const declinedPath = join(build, DECLINED_FILE);
@@ -175,15 +185,15 @@ async function publish(repo: Repo, built: readonly Built[], options: ReleaseOpti
     const bundles: MadeBundles = await makeBundles(planned.edges, planned.existing, {
       repo,
       key: key.public,
-      scratch,
+      output: scratch,
+      scratch: buildScratch,
       signal,
       encoding: options.encoding,
       reporter: options.reporter,
       declined,
-      has: async (commit) => await measureOf(repo).has(commit),
+      has: async (commit) => await measure.has(commit),
     });
     if (declined.size > known) {
-      await mkdir(build, { recursive: true });
       await writeFileAtomic(declinedPath, `${JSON.stringify(Object.fromEntries(declined), undefined, 1)}\n`);
     }
     const index = nextIndex(planned, bundles.bundles, options);
@@ -207,7 +217,7 @@ async function publish(repo: Repo, built: readonly Built[], options: ReleaseOpti
 }
 
 async function preview(repo: Repo, built: readonly Built[], options: ReleaseOptions): Promise<ReleaseResult> {
-  const planned = await plan(repo, built, options);
+  const planned = await plan(measureOf(repo, tmpdir()), built, options);
   const declined = await readDeclined(join(options.build, DECLINED_FILE));
   const considered = planned.edges.filter(
     ({ from, to }) =>
@@ -233,5 +243,9 @@ export async function release(options: ReleaseOptions): Promise<ReleaseResult> {
       hint: 'trees build NAME builds a base or an app',
     });
   }
-  return options.dryRun ? await preview(repo, built, options) : await publish(repo, built, options);
+  if (options.dryRun) return await preview(repo, built, options);
+  // Scratch repositories lie beside the build repository, so that objects are lent by links, not copied.
+  return await withScratch(options.build, options, async (buildScratch) => {
+    return await publish(repo, built, { ...options, buildScratch });
+  });
 }
