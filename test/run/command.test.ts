@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { type SpawnSyncOptions, spawn, spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import {
   closeSync,
   existsSync,
@@ -62,20 +62,24 @@ function install(name: string, run: RunSpec): string {
 }
 
 function environment(): NodeJS.ProcessEnv {
-  const { NODE_EXTRA_CA_CERTS, ...env } = process.env;
-  return { ...env, TREES_ROOT: prefix, HOME: box.directory, FROM_CALLER: 'caller' };
+  return {
+    ...process.env,
+    NODE_EXTRA_CA_CERTS: undefined,
+    TREES_ROOT: prefix,
+    HOME: box.directory,
+    FROM_CALLER: 'caller',
+  };
 }
 
-function trees(words: readonly string[], options: SpawnSyncOptions = {}) {
+function trees(words: readonly string[]) {
   const [node = '', ...args] = bin;
   const { status, signal, stdout, stderr } = spawnSync(node, [...args, ...words], {
     cwd: project,
     env: environment(),
     timeout: 120_000,
-    ...options,
     encoding: 'utf8',
   });
-  return { status, signal, stdout: String(stdout), stderr: String(stderr) };
+  return { status, signal, stdout, stderr };
 }
 
 const generation = install('tool', {

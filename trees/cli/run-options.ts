@@ -46,6 +46,16 @@ export const runOptions = {
     value: 'SECONDS',
     describe: 'what other processes get to end in when the main one has; default 10',
   },
+  tty: {
+    type: 'boolean',
+    alias: 't',
+    describe: 'a terminal in the container; default: when standard input and output are one',
+  },
+  interactive: {
+    type: 'boolean',
+    alias: 'i',
+    describe: 'accepted for podman’s sake: standard input is always connected',
+  },
   'no-init': { type: 'boolean', describe: 'run the command as process 1 itself' },
 } as const satisfies Record<string, OptionSpec>;
 
@@ -53,6 +63,7 @@ export interface RunOptions {
   readonly name: string | undefined;
   readonly userns: 'auto' | 'host';
   readonly request: RunRequest;
+  readonly tty: boolean;
   /** Nothing was asked for but the app itself. */
   readonly plain: boolean;
 }
@@ -83,8 +94,15 @@ export function readRunOptions(context: Pick<Context, 'env' | 'cwd'>, args: RunA
     noInit: args['no-init'] === true,
   };
   const { rest, ...given } = args;
-  const plain = rest.length === 0 && Object.keys(runOptions).every((name) => !(name in given));
-  return { name: args.name, userns: args.userns === 'host' ? 'host' : 'auto', request, plain };
+  const terminal = process.stdin.isTTY && process.stdout.isTTY;
+  const changing = Object.keys(runOptions).filter((name) => name !== 'tty' && name !== 'interactive');
+  return {
+    name: args.name,
+    userns: args.userns === 'host' ? 'host' : 'auto',
+    request,
+    tty: args.tty ?? terminal,
+    plain: rest.length === 0 && !terminal && changing.every((name) => !(name in given)),
+  };
 }
 
 function environment({ env, cwd }: Pick<Context, 'env' | 'cwd'>, args: RunArgs): Record<string, string> {

@@ -79,18 +79,25 @@ export async function spawnContainer(container: ContainerSpec, options: SpawnCon
 
 const inherited = ['inherit', 'inherit', 'inherit'] as const;
 
+export interface ExecContainerOptions {
+  /** Where the compiled plan is kept, if it is; otherwise it is passed on in memory. */
+  readonly planFile?: string | undefined;
+  /** Give the container a terminal of its own, connected to this process's standard streams. */
+  readonly tty?: boolean | undefined;
+}
+
 /**
  * Replaces this process by the launcher, so that no Node process stays behind.
  *
  * @param container the container, or its compiled plan
- * @param file where that plan is also kept, if it is
  * @throws TreesError `LAUNCH_FAILED` when the launcher cannot be executed.
  */
-export function execContainer(container: ContainerSpec | Uint8Array, file?: string): never {
+export function execContainer(container: ContainerSpec | Uint8Array, options: ExecContainerOptions = {}): never {
   const launcher = launcherPath();
-  if (file !== undefined) return exec(launcher, [file], []);
+  const flags = options.tty === true ? ['--tty'] : [];
+  if (options.planFile !== undefined) return exec(launcher, [...flags, options.planFile], []);
   const fd = memfd('trees-plan', container instanceof Uint8Array ? container : compilePlan(container));
-  return exec(launcher, [`--plan-fd=${fd}`], [fd]);
+  return exec(launcher, [...flags, `--plan-fd=${fd}`], [fd]);
 }
 
 function exec(launcher: string, args: readonly string[], keep: readonly number[]): never {

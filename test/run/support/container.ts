@@ -73,8 +73,11 @@ export function bench(): Bench {
     return path;
   };
   const start: Bench['start'] = (container, options = {}) => {
-    const [program = '', ...args] = [...(options.wrapper ?? []), launcherPath(), planFile(container)];
-    const child = spawn(program, args, { stdio: 'pipe', env: options.env ?? { PATH: process.env['PATH'] ?? '' } });
+    const words = [...(options.wrapper ?? []), launcherPath(), planFile(container)];
+    const child = spawn(words[0] ?? '', words.slice(1), {
+      stdio: 'pipe',
+      env: options.env ?? { PATH: process.env['PATH'] ?? '' },
+    });
     children.add(child);
     const running = watch(child);
     void running.done.finally(() => children.delete(child));
@@ -161,10 +164,10 @@ export function isAlive(pid: number): boolean {
 }
 
 /** Polls; for states that come true soon and without an event. */
-export async function eventually(condition: () => boolean, what: string): Promise<void> {
+export async function eventually(condition: () => boolean, what: string | (() => string)): Promise<void> {
   for (let i = 0; i < 1000; i++) {
     if (condition()) return;
     await sleep(10);
   }
-  throw new Error(`never came true: ${what}`);
+  throw new Error(`never came true: ${typeof what === 'string' ? what : what()}`);
 }

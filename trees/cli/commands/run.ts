@@ -26,7 +26,7 @@ export const command = defineCommand({
     'interface only; --net decides.\n\n' +
     'The exit status is the command’s, 128+n if signal n ended it, 125 if it could not be started, 126 if it is not ' +
     'executable and 127 if it was not found. Signals are passed on. Standard input, output and error are the ' +
-    'caller’s; the container gets no controlling terminal.',
+    'caller’s; on a terminal the container gets one of its own, so that nothing in it can reach the caller’s.',
   positionals: [
     { name: 'app', describe: 'NAME, NAME@RANGE or FEED/NAME@RANGE', required: true, complete: 'installed' },
   ],
@@ -80,7 +80,10 @@ async function run(context: Context, app: string, options: RunOptions): Promise<
   checkSources(options.request);
   const bytes = compilePlan(container);
   // Nothing may be left to flush: from here on this process is the launcher.
-  return execContainer(bytes, options.plain ? cachedPlan(directory, bytes) : undefined);
+  return execContainer(bytes, {
+    planFile: options.plain ? cachedPlan(directory, bytes) : undefined,
+    tty: options.tty,
+  });
 }
 
 async function findGeneration(context: Context, app: string): Promise<Generation> {
