@@ -171,23 +171,33 @@ async function fetchLists(apt: Apt, context: ProcessContext): Promise<void> {
     await aptGet(apt, context, ['update'], step);
   } catch (error) {
     if (!(error instanceof TreesError) || error.code !== 'BUILD_FAILED') throw error;
-    const names = (await readdir(join(apt.dir, 'lists'))).filter(
-      (name) => name.endsWith('Packages') || name.includes('Packages.'),
-    );
-    const mirrors = [...new Set(apt.sources.map((source) => source.uri))].join(', ');
-    if (names.length === 0) {
+    const lists = await readdir(join(apt.dir, 'lists'));
+    const without = apt.sources.filter((source) => !source.suites.every((suite) => hasLists(lists, source.uri, suite)));
+    if (without.length > 0) {
+      const mirrors = [...new Set(without.map((source) => source.uri))].join(', ');
       throw new TreesError('BUILD_FAILED', `cannot ${step} from ${mirrors}: ${reason(error.message)}`, {
         hint: 'check the network, or name a mirror in reach with --mirror URL or settings.build.mirror',
         cause: error,
       });
     }
-    context.reporter.warn(`cannot reach ${mirrors}: going on with the package lists of an earlier run`);
+    context.reporter.warn(`cannot ${step}, going on with those of an earlier run: ${reason(error.message)}`);
   }
 }
 
+/** apt names its lists by the address of what they came from. */
+function hasLists(lists: readonly string[], uri: string, suite: string): boolean {
+  const address = `${uri.replace(/^\w+:\/\//, '').replace(/\/$/, '')}/dists/${suite}/`;
+  return lists.some((name) => name.startsWith(address.replaceAll('/', '_')) && name.includes('Packages'));
+}
+
+/** apt's own explanation out of the last lines of its output. */
 function reason(message: string): string {
-  const line = message.split('\n').find((text) => /^\s*(E|Err)[:\s]/.test(text));
-  return line?.trim() ?? message;
+  const lines = message.split('\n').map((line) => line.trim());
+  return (
+    lines.find((line) => line.startsWith('E: Failed to fetch')) ??
+    lines.find((line) => line.startsWith('E: ')) ??
+    message
+  );
 }
 
 /**

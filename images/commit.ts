@@ -62,7 +62,12 @@ export async function commitImage(context: BuildContext, image: ImageToCommit): 
     else if (image.movable) {
       version = nextFree(version, [...taken.keys()]);
       commit = await write(version, refOf(definition, arch, version));
-    } else await repo.setRef(refOf(definition, arch, version), commit);
+    } else {
+      context.reporter.warn(
+        `${definition.name} ${version} had other content before: raise its version before publishing it`,
+      );
+      await repo.setRef(refOf(definition, arch, version), commit);
+    }
   } else commit = await write(version, refOf(definition, arch, version));
   writeState(context.paths.state, stateId(definition, arch), { inputs: image.inputs, version, commit });
   return await describe(repo, definition, { arch, version, commit, status: 'built' });

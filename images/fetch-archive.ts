@@ -70,17 +70,18 @@ async function listedDigest(context: PayloadContext, url: string, from: string |
 }
 
 async function request(context: PayloadContext, url: string) {
+  // The time limit is for the answer to begin; a body may take as long as it needs.
+  const slow = new AbortController();
+  const timer = setTimeout(() => slow.abort(new Error('no answer for 30 s')), CONNECT_TIMEOUT_MS);
   try {
-    // The time limit is for the answer to begin; a body may take as long as it needs.
-    const slow = new AbortController();
-    const timer = setTimeout(() => slow.abort(new Error('no answer for 30 s')), CONNECT_TIMEOUT_MS);
     const response = await fetch(url, { signal: AbortSignal.any([context.signal, slow.signal]) });
-    clearTimeout(timer);
     if (response.ok && response.body !== null) return response.body;
     throw new Error(`HTTP status ${response.status}`);
   } catch (error) {
     context.signal.throwIfAborted();
     throw unreachable(url, error);
+  } finally {
+    clearTimeout(timer);
   }
 }
 
