@@ -8,7 +8,9 @@ import { aliasesOf } from '../trees/cli/tokens.js';
 function text(value: string): string {
   return value
     .replaceAll('\\', '\\e')
+    .replace(/([.!?:]) (?=[A-Z])/g, '$1\n')
     .split('\n')
+    .filter((line) => line !== '')
     .map((line) => (/^[.']/.test(line) ? `\\&${line}` : line))
     .join('\n');
 }
@@ -35,7 +37,7 @@ function section(command: Command, title: string, aliases: readonly string[]): s
     const name = `Ar ${positional.name.toUpperCase()}${positional.variadic === true ? ' ...' : ''}`;
     return positional.required === true ? `.${name}\n` : `.Op ${name}\n`;
   });
-  const names = [title, ...aliases].map((name) => `.Cm ${name}\n`).join('.No |\n');
+  const names = [title, ...aliases].map((name) => `.Cm ${name}\n`).join('|\n');
   const rest = command.restName === undefined ? '' : `.Op Fl - Ar ${command.restName.replace('…', ' ...')}\n`;
   const about = [command.summary.replace(/^./, (first) => first.toUpperCase()), '.\n'].join('');
   const more = command.description === '' ? '' : `.Pp\n${text(command.description)}\n`;
@@ -65,7 +67,7 @@ async function manual(): Promise<string> {
       for (const command of loaded.commands)
         parts.push(section(command, `${loaded.name} ${command.name}`, command.aliases));
   }
-  return `.Dd $Mdocdate$
+  return `.Dd November 22, 2026
 .Dt TREES 1
 .Os
 .Sh NAME
@@ -125,8 +127,8 @@ the status of the process, 128+n if signal n ended it, 125 if
 .Nm
 failed before the process started, 126 if the command is not executable, 127 if it was not found.
 .Sh SEE ALSO
-.Xr ostree 1 ,
-.Xr minisign 1
+.Xr minisign 1 ,
+.Xr ostree 1
 `;
 }
 
