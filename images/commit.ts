@@ -44,31 +44,28 @@ export async function commitImage(context: BuildContext, image: ImageToCommit): 
   const { repo, arch } = context;
   const { definition } = image;
   const taken = await builtVersions(repo, definition, arch);
-  const write = (version: string, ref?: string): Promise<string> =>
+  const write = (version: string): Promise<string> =>
     repo.commitDirectory(image.content, {
       subject: `${definition.name} ${version}`,
       timestamp: image.timestamp,
       metadata: metadataOf(image, version, arch),
       xattrs: xattrReader(image.content),
       signal: context.signal,
-      ...(ref === undefined ? {} : { ref }),
     });
   let { version } = image;
-  let commit: string;
-  if (taken.has(version) || image.movable) {
-    commit = await write(version);
-    const same = await findSame(repo, commit, taken, version);
-    if (same !== undefined) ({ version, commit } = same);
-    else if (image.movable) {
-      version = nextFree(version, [...taken.keys()]);
-      commit = await write(version, refOf(definition, arch, version));
-    } else {
-      context.reporter.warn(
-        `${definition.name} ${version} had other content before: raise its version before publishing it`,
-      );
-      await repo.setRef(refOf(definition, arch, version), commit);
-    }
-  } else commit = await write(version, refOf(definition, arch, version));
+  let commit = await write(version);
+  const newest = [...taken.keys()].sort(compareVersions).at(-1);
+  const same = await findSame(repo, commit, taken, image.movable ? [version, newest] : [version]);
+  if (same !== undefined) ({ version, commit } = same);
+  else {
+    const free = image.movable ? nextFree(version, [...taken.keys()]) : version;
+    if (free !== version) commit = await write(free);
+    else if (taken.has(version))
+      context.reporter.warn(`${definition.name} ${version} was built with other content before: raise its version`);
+    version = free;
+    // Nothing prunes meanwhile: the build lock is held.
+    await repo.setRef(refOf(definition, arch, version), commit);
+  }
   writeState(context.paths.state, stateId(definition, arch), { inputs: image.inputs, version, commit });
   return await describe(repo, definition, { arch, version, commit, status: 'built' });
 }
@@ -125,21 +122,20 @@ export async function builtVersions(
 }
 
 /**
- * A commit that is in the repository under `version`, or is the newest one, and says the same as `commit` in content
- * and metadata; which build of the base it was made on does not count, for its content does not show it.
+ * A commit of one of the candidate versions that says the same as `commit` in content and metadata. Which build of the
+ * base it was made on does not count, for its content does not show it.
  */
 async function findSame(
   repo: Repo,
   commit: string,
   taken: ReadonlyMap<string, string>,
-  version: string,
+  candidates: readonly (string | undefined)[],
 ): Promise<{ version: string; commit: string } | undefined> {
-  const newest = [...taken.keys()].sort(compareVersions).at(-1);
   const wanted = await fingerprint(repo, commit);
-  for (const candidate of new Set([version, newest])) {
-    const other = candidate === undefined ? undefined : taken.get(candidate);
-    if (candidate === undefined || other === undefined) continue;
-    if (other === commit || (await fingerprint(repo, other)) === wanted) return { version: candidate, commit: other };
+  for (const version of candidates) {
+    const other = version === undefined ? undefined : taken.get(version);
+    if (version === undefined || other === undefined) continue;
+    if (other === commit || (await fingerprint(repo, other)) === wanted) return { version, commit: other };
   }
   return undefined;
 }

@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import compare from 'semver/functions/compare.js';
 import { createRig, projectRoot, type Rig, runProgram } from '../support/rig.js';
 
 const skip =
@@ -208,6 +209,30 @@ test('files and steps of a base are part of it; a directory and an archive can b
     (await rig.trees(['build', rig.path('tar.json')])).stderr,
     /tree\.tar: Expected its SHA-256 to be 0{64}, got [0-9a-f]{64}/,
   );
+});
+
+test('other content gets a greater version, equal content keeps the one it has', { skip }, async () => {
+  await using rig = await createRig();
+  const versions = { version: { file: '/etc/demo-version' } };
+  const change = async (content: string, extra = ''): Promise<Image | undefined> => {
+    const files = [
+      { path: '/etc/demo-version', content: '2.1.0\n' },
+      { path: '/etc/demo', content },
+    ];
+    const steps = [{ run: `:${extra}\n` }];
+    const [image] = (await build(rig, [await writeDefinition(rig, { ...versions, build: { files, steps } })])).slice(
+      -1,
+    );
+    return image;
+  };
+  const first = await change('one');
+  const second = await change('two');
+  assert.ok(first !== undefined && second !== undefined);
+  assert.ok(compare(second.version, first.version) > 0, `${second.version} > ${first.version}`);
+  const reworded = await change('two', ' comment');
+  assert.deepEqual([reworded?.status, reworded?.version, reworded?.commit], ['built', second.version, second.commit]);
+  const refs = await rig.ostree([`--repo=${repoOf(rig)}`, 'refs', '--list', 'layer/demo']);
+  assert.equal(refs.trim().split('\n').length, 2);
 });
 
 test('a failing step is named with its output, and leaves no ref, no mount and no directory', { skip }, async () => {
