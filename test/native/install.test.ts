@@ -119,6 +119,18 @@ describe('install', () => {
     await assertSound(fixture.paths);
   });
 
+  it('replaces a damaged record when forced, and only then', async () => {
+    const { paths } = fixture;
+    const damaged = join(paths.generation('tool', 3), 'generation.json');
+    const record = readFileSync(damaged, 'utf8');
+    writeFileSync(damaged, record.slice(0, 40));
+    await assert.rejects(fixture.install('tool'), failsWith('STORE_CORRUPT', /generation 3 of tool/));
+    const result = await fixture.install('tool', { force: true });
+    assert.equal(result.generation.number, 4);
+    assert.deepEqual(readInstalled(paths, 'tool')?.generations, [4]);
+    await assertSound(paths);
+  });
+
   it('says which base is unknown and which range is not satisfied', async () => {
     await assert.rejects(fixture.install('tool', { base: 'nix' }), failsWith('BASE_NOT_FOUND', /nix/));
     await assert.rejects(fixture.install('tool', { base: 'deb@^13' }), failsWith('BASE_RANGE_UNSATISFIED', /\^13/));

@@ -6,7 +6,7 @@ import { type RunSpec, runSpecSchema } from '../run/spec.js';
 import { makeGeneration, switchCurrent } from './checkout.js';
 import { composeTree } from './compose.js';
 import { removeIfEmpty } from './files.js';
-import { currentNumber, type Generation, listGenerations, readGeneration } from './generations.js';
+import { currentNumber, findGeneration, type Generation, listGenerations } from './generations.js';
 import type { InstallTarget } from './install-plan.js';
 import { commitKey, refName } from './metadata.js';
 import type { Store } from './store.js';
@@ -30,7 +30,7 @@ export async function buildGeneration(
   checkIdentity(layer, selection);
   const run = readRunSpec(layer);
   const { tree, number } = await composeGeneration(store, target, options);
-  const existing = readGeneration(store.paths, name, number);
+  const existing = findGeneration(store.paths, name, number);
   if (existing !== undefined) {
     await switchCurrent(store, name, number);
     return existing;
@@ -80,7 +80,7 @@ async function composeGeneration(
   const numbers = listGenerations(store.paths, name);
   const current = currentNumber(store.paths, name);
   const same = numbers.findLast(
-    (number) => number !== current && readGeneration(store.paths, name, number)?.tree === tree,
+    (number) => number !== current && findGeneration(store.paths, name, number)?.tree === tree,
   );
   const number = same === undefined || fresh ? (numbers.at(-1) ?? 0) + 1 : same;
   transaction.setRef(refName.tree(name, number), tree);

@@ -1,5 +1,5 @@
 import { removeIfEmpty } from './files.js';
-import { appNames, currentNumber, listGenerations, readGeneration } from './generations.js';
+import { appNames, currentNumber, findGeneration, listGenerations } from './generations.js';
 import { cleanLeftovers } from './leftovers.js';
 import { keptGenerations, type Pruned, planPrune, pruneStore } from './prune.js';
 import { discardGenerations, findInUse } from './remove.js';
@@ -49,7 +49,7 @@ function findRemovable(store: Store, keep: number): GenerationName[] {
     const older = listGenerations(store.paths, name).filter((number) => number !== current);
     // Without a current generation the app is not installed: what is there is left of a killed command.
     const candidates = current === undefined ? older : older.slice(0, Math.max(0, older.length - keep));
-    const unpinned = candidates.filter((number) => readGeneration(store.paths, name, number)?.pinned !== true);
+    const unpinned = candidates.filter((number) => findGeneration(store.paths, name, number)?.pinned !== true);
     const inUse = new Set(findInUse(store.paths, name, unpinned));
     return unpinned.filter((number) => !inUse.has(number)).map((number) => ({ name, number }));
   });

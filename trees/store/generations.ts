@@ -1,7 +1,7 @@
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import * as z from 'zod/mini';
 import { isErrno, TreesError } from '../errors.js';
+import type { Checksum } from '../ostree/types.js';
 import type { StorePaths } from './paths.js';
 
 /*
@@ -10,35 +10,32 @@ import type { StorePaths } from './paths.js';
  * must not pay for libostree.
  */
 
-const checksum = z.string().check(z.regex(/^[0-9a-f]{64}$/, 'expected 64 lowercase hexadecimal digits'));
-
-export const generationSchema = z.object({
-  schema: z.literal(1),
-  number: z.int().check(z.positive()),
+export interface Generation {
+  readonly schema: 1;
+  readonly number: number;
   /** What it is installed as. */
-  name: z.string(),
+  readonly name: string;
   /** What the feed calls it. */
-  app: z.string(),
-  version: z.string(),
-  arch: z.string(),
-  summary: z.string(),
+  readonly app: string;
+  readonly version: string;
+  readonly arch: string;
+  readonly summary: string;
   /** Name of the feed it came from. */
-  feed: z.string(),
-  base: z.object({ name: z.string(), version: z.string(), commit: checksum }),
-  layer: checksum,
-  tree: checksum,
+  readonly feed: string;
+  readonly base: { readonly name: string; readonly version: string; readonly commit: Checksum };
+  readonly layer: Checksum;
+  readonly tree: Checksum;
   /** Unpacked bytes of regular files. */
-  size: z.int().check(z.nonnegative()),
+  readonly size: number;
   /** Files and links, directories not counted. */
-  files: z.int().check(z.nonnegative()),
-  installed: z.iso.datetime(),
+  readonly files: number;
+  /** ISO 8601, UTC. */
+  readonly installed: string;
   /** Never removed by gc. */
-  pinned: z.optional(z.boolean()),
+  readonly pinned?: boolean | undefined;
   /** `RunSpec`, checked when it was installed and again by whoever runs it. */
-  run: z.unknown(),
-});
-
-export type Generation = z.infer<typeof generationSchema>;
+  readonly run: unknown;
+}
 
 export interface InstalledApp {
   readonly name: string;
@@ -64,8 +61,23 @@ export function listGenerations(paths: StorePaths, name: string): number[] {
   return readNames(paths.app(name))
     .filter((entry) => NUMBER.test(entry))
     .map(Number)
-    .filter((number) => readGeneration(paths, name, number) !== undefined)
+    .filter((number) => hasGeneration(paths, name, number))
     .sort((a, b) => a - b);
+}
+
+/** Whether there is a generation of that number, whatever its record says. */
+export function hasGeneration(paths: StorePaths, name: string, number: number): boolean {
+  return existsSync(join(paths.generation(name, number), GENERATION_FILE));
+}
+
+/** As `readGeneration`, for going through all there are: undefined also for a damaged record. */
+export function findGeneration(paths: StorePaths, name: string, number: number): Generation | undefined {
+  try {
+    return readGeneration(paths, name, number);
+  } catch (error) {
+    if (error instanceof TreesError && error.code === 'STORE_CORRUPT') return undefined;
+    throw error;
+  }
 }
 
 /**
@@ -81,15 +93,44 @@ export function readGeneration(paths: StorePaths, name: string, number: number):
     if (isErrno(error, 'ENOENT', 'ENOTDIR')) return undefined;
     throw unreadable(file, error);
   }
+  const record = parseGeneration(content);
+  if (record !== undefined) return record;
+  throw new TreesError('STORE_CORRUPT', `cannot read generation ${number} of ${name}: ${file} is damaged`, {
+    hint: `install it again: trees install ${name} --force`,
+    details: { path: file },
+  });
+}
+
+const CHECKSUM = /^[0-9a-f]{64}$/;
+const texts = ['name', 'app', 'version', 'arch', 'summary', 'feed', 'installed'] as const;
+const numbers = ['number', 'size', 'files'] as const;
+
+/** By hand: a schema library would cost `trees ls` and `trees run` more than everything else they do. */
+function parseGeneration(content: string): Generation | undefined {
+  let value: unknown;
   try {
-    return z.parse(generationSchema, JSON.parse(content));
-  } catch (error) {
-    throw new TreesError('STORE_CORRUPT', `cannot read generation ${number} of ${name}: ${file} is damaged`, {
-      hint: `install it again: trees install ${name} --force`,
-      cause: error,
-      details: { path: file },
-    });
+    value = JSON.parse(content);
+  } catch {
+    return undefined;
   }
+  return isGeneration(value) ? value : undefined;
+}
+
+function isGeneration(value: unknown): value is Generation {
+  if (!isRecord(value) || value['schema'] !== 1 || !isRecord(value['base'])) return false;
+  const { base } = value;
+  return (
+    texts.every((key) => typeof value[key] === 'string') &&
+    numbers.every((key) => Number.isSafeInteger(value[key])) &&
+    [value['layer'], value['tree'], base['commit']].every((sum) => typeof sum === 'string' && CHECKSUM.test(sum)) &&
+    typeof base['name'] === 'string' &&
+    typeof base['version'] === 'string' &&
+    (value['pinned'] === undefined || typeof value['pinned'] === 'boolean')
+  );
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null;
 }
 
 /** Number that `current` points at; undefined if nothing is current. */
@@ -125,9 +166,20 @@ export function requireInstalled(paths: StorePaths, name: string): InstalledApp 
   });
 }
 
-/** Installed apps by name. */
-export function listInstalled(paths: StorePaths): InstalledApp[] {
-  return appNames(paths).flatMap((name) => readInstalled(paths, name) ?? []);
+/**
+ * Installed apps by name.
+ * @param onDamaged told of apps whose record cannot be read, which are left out; default: the error is thrown
+ */
+export function listInstalled(paths: StorePaths, onDamaged?: (error: TreesError) => void): InstalledApp[] {
+  return appNames(paths).flatMap((name) => {
+    try {
+      return readInstalled(paths, name) ?? [];
+    } catch (error) {
+      if (onDamaged === undefined || !(error instanceof TreesError) || error.code !== 'STORE_CORRUPT') throw error;
+      onDamaged(error);
+      return [];
+    }
+  });
 }
 
 /** Names of all app directories, installed or left over, sorted. */

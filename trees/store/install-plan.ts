@@ -44,7 +44,7 @@ export function chooseTarget(feeds: readonly IndexedFeed[], paths: StorePaths, r
       `Expected name to be lowercase letters, digits, ".", "_" and "-", starting with a letter or digit, got "${name}"`,
     );
   }
-  const installed = readInstalled(paths, name);
+  const installed = readCurrent(paths, name, request.force === true);
   if (installed !== undefined && installed.current.app !== found.name && request.force !== true) {
     throw new TreesError(
       'PATH_CONFLICT',
@@ -64,6 +64,16 @@ export function chooseTarget(feeds: readonly IndexedFeed[], paths: StorePaths, r
   return { name, selection, installed, done };
 }
 
+/** Force is for replacing what is damaged, too. */
+function readCurrent(paths: StorePaths, name: string, force: boolean): InstalledApp | undefined {
+  try {
+    return readInstalled(paths, name);
+  } catch (error) {
+    if (force && error instanceof TreesError && error.code === 'STORE_CORRUPT') return undefined;
+    throw error;
+  }
+}
+
 /**
  * All apps on a base share one installed version of it: a newer one is what `update` brings, to all of them. So the
  * newest version that is in use here is taken if the app can work with it and the feed still offers it.
@@ -71,7 +81,7 @@ export function chooseTarget(feeds: readonly IndexedFeed[], paths: StorePaths, r
 function onInstalledBase(selection: Selection, paths: StorePaths): Selection {
   const { name } = selection.base;
   const inUse = new Set(
-    listInstalled(paths)
+    listInstalled(paths, () => undefined)
       .map((app) => app.current.base)
       .filter((base) => base.name === name)
       .map((base) => base.commit),

@@ -3,7 +3,7 @@ import type { PathPlan } from '../feed/path.js';
 import type { Checksum } from '../ostree/types.js';
 import { buildGeneration } from './build-tree.js';
 import { type FailedBundle, fetchCommits } from './fetch-commits.js';
-import type { Generation } from './generations.js';
+import { type Generation, listGenerations } from './generations.js';
 import { chooseTarget, type InstallRequest, type InstallTarget, planBundles } from './install-plan.js';
 import { cleanLeftovers } from './leftovers.js';
 import { loadOffers } from './offers.js';
@@ -72,7 +72,7 @@ async function install(store: Store, target: InstallTarget, options: InstallOpti
   const fetched = await fetchCommits(store, feed, selection);
   const generation = await buildGeneration(store, target, { fresh: options.force === true });
   if (options.force === true) {
-    const others = (installed?.generations ?? []).filter((number) => number !== generation.number);
+    const others = listGenerations(store.paths, target.name).filter((number) => number !== generation.number);
     const kept = await discardGenerations(store, target.name, others);
     if (kept.length > 0) store.reporter.warn(`generations in use were kept: ${kept.join(', ')}`);
   }

@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno } from '../errors.js';
 import { discardTree, removeTree } from './files.js';
-import { GENERATION_FILE, readGeneration } from './generations.js';
+import { GENERATION_FILE, hasGeneration } from './generations.js';
 import type { Store } from './store.js';
 
 const TEMPORARY = /^\.(new|trash|link)-[0-9a-f]{12}$/;
@@ -22,7 +22,7 @@ export async function cleanLeftovers(store: Store, name: string): Promise<void> 
   const prefix = `tree/${name}`;
   for (const ref of (await store.repo.listRefs(prefix)).keys()) {
     const number = Number(ref.slice(ref.lastIndexOf('/') + 1));
-    if (readGeneration(store.paths, name, number) === undefined) await store.repo.setRef(ref, undefined);
+    if (!hasGeneration(store.paths, name, number)) await store.repo.setRef(ref, undefined);
   }
 }
 

@@ -1,7 +1,7 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Checksum } from '../ostree/types.js';
-import { appNames, type Generation, listGenerations, readGeneration } from './generations.js';
+import { appNames, findGeneration, listGenerations } from './generations.js';
 import { refName } from './metadata.js';
 import type { Store } from './store.js';
 import { deleteStrayMarks, deleteUnreferenced } from './whole.js';
@@ -35,7 +35,7 @@ export async function pruneStore(store: Store): Promise<Pruned> {
 /**
  * What `pruneStore` would delete if only these generations were left. Deletes nothing.
  */
-export async function planPrune(store: Store, kept: readonly Generation[]): Promise<Pruned> {
+export async function planPrune(store: Store, kept: readonly Kept[]): Promise<Pruned> {
   const { repo } = store;
   const refs = await unneededRefs(store, kept);
   const all = await repo.listRefs();
@@ -70,12 +70,12 @@ async function objectsOf(store: Store, commits: readonly Checksum[]): Promise<Ma
 }
 
 /** Refs of ours that none of the generations needs. Refs outside our namespaces are not ours to judge. */
-async function unneededRefs(store: Store, kept: readonly Generation[]): Promise<string[]> {
+async function unneededRefs(store: Store, kept: readonly Kept[]): Promise<string[]> {
   const needed = new Set<string>();
   const commits = new Set<Checksum>();
-  for (const generation of kept) {
-    needed.add(refName.tree(generation.name, generation.number));
-    commits.add(generation.layer).add(generation.base.commit);
+  for (const { name, number, sources } of kept) {
+    needed.add(refName.tree(name, number));
+    for (const commit of sources) commits.add(commit);
   }
   const refs: string[] = [];
   for (const prefix of ['base', 'layer', 'tree']) {
@@ -86,9 +86,20 @@ async function unneededRefs(store: Store, kept: readonly Generation[]): Promise<
   return refs.sort();
 }
 
+/** A generation and the commits that recomposing it, or a delta to its next version, would start from. */
+export interface Kept {
+  readonly name: string;
+  readonly number: number;
+  /** None where the record is damaged. */
+  readonly sources: readonly Checksum[];
+}
+
 /** All generations that are in the store. */
-export function keptGenerations(store: Store): Generation[] {
-  return appNames(store.paths).flatMap((name) =>
-    listGenerations(store.paths, name).flatMap((number) => readGeneration(store.paths, name, number) ?? []),
+export function keptGenerations({ paths }: Store): Kept[] {
+  return appNames(paths).flatMap((name) =>
+    listGenerations(paths, name).map((number) => {
+      const record = findGeneration(paths, name, number);
+      return { name, number, sources: record === undefined ? [] : [record.base.commit, record.layer] };
+    }),
   );
 }

@@ -2,7 +2,7 @@ import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno, TreesError } from '../errors.js';
 import { discardTree, removeIfEmpty, removeTree, syncDirectory } from './files.js';
-import { currentNumber, IN_USE_FILE, isAppName, listGenerations, readGeneration } from './generations.js';
+import { currentNumber, hasGeneration, IN_USE_FILE, isAppName, listGenerations } from './generations.js';
 import { cleanLeftovers } from './leftovers.js';
 import { type Lock, tryLock } from './locks.js';
 import { refName } from './metadata.js';
@@ -162,7 +162,7 @@ async function discardGeneration(store: Store, name: string, number: number): Pr
 
 /** The launcher holds this lock shared for as long as a container runs. */
 function lockUnused(paths: StorePaths, name: string, number: number): Lock | undefined {
-  if (readGeneration(paths, name, number) === undefined) return undefined;
+  if (!hasGeneration(paths, name, number)) return undefined;
   return tryLock(join(paths.generation(name, number), IN_USE_FILE), 'exclusive');
 }
 

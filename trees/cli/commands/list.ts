@@ -17,8 +17,13 @@ export const command = defineCommand({
     ['ls --json', 'the same for scripts'],
   ],
   async handler(context, args) {
-    const apps = listInstalled(storePaths(context.settings.root));
+    let damaged = 0;
+    const apps = listInstalled(storePaths(context.settings.root), (error) => {
+      damaged += 1;
+      context.reporter.warn(error.message);
+    });
     return {
+      status: damaged === 0 ? 0 : 1,
       json: { apps: apps.map(toJson) },
       text: apps.length === 0 ? '' : table(apps, args.size === true),
     };
