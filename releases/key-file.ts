@@ -124,7 +124,9 @@ export async function readSecretKey(
   // `minisign -W` leaves the checksum out; the public key below shows damage as well.
   const isOmitted = !isProtected && sum.every((byte) => byte === 0);
   if (!isOmitted && !checksum(secrets).equals(sum)) {
-    throw invalid(path, isProtected ? 'the password is wrong, or the file is damaged' : 'the file is damaged');
+    throw isProtected
+      ? invalid(path, 'the password is wrong, or the file is damaged', 'give the right password')
+      : invalid(path, 'the file is damaged', 'restore it from a copy: nothing can be signed without it');
   }
   const privateKey = privateKeyOf(secrets.subarray(8, 40));
   const key = publicBytes(privateKey);
