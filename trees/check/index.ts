@@ -17,7 +17,7 @@ export interface CheckInput {
 /** Looks at everything that trees needs of this machine, by trying it. Leaves nothing behind. */
 export async function checkMachine({ root, path }: CheckInput): Promise<CheckResult[]> {
   const asRoot = process.geteuid?.() === 0;
-  const results = [...checkProgram(), ...(await checkStore(root))];
+  const results = [...(await checkProgram()), ...(await checkStore(root))];
   const directory = probeDirectory(root);
   if (directory === undefined) {
     results.push(missing('store', 'file-system', `nothing can be written at ${root}`, 'run as root, or use --user'));

@@ -1,9 +1,11 @@
+import { execFile } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import satisfies from 'semver/functions/satisfies.js';
 import { TreesError } from '../errors.js';
 import { loadNative, type NativeName, packageRoot } from '../native-loader.js';
-import { type CheckResult, missing, ok, reason } from './result.js';
+import { type CheckResult, missing, ok, reason, warn } from './result.js';
 
 const NODE_RANGE = '>=20.19.0';
 const addons: ReadonlyArray<readonly [NativeName, string]> = [
@@ -13,9 +15,14 @@ const addons: ReadonlyArray<readonly [NativeName, string]> = [
 ];
 const programs = ['trees-launch', 'trees-init', 'trees-probe'] as const;
 
-/** Node itself and our native parts. */
-export function checkProgram(): CheckResult[] {
-  return [checkNode(process.versions.node), ...addons.map(checkAddon), ...programs.map(checkExecutable)];
+/** Node itself, our native parts and the library they use. */
+export async function checkProgram(): Promise<CheckResult[]> {
+  return [
+    checkNode(process.versions.node),
+    ...addons.map(checkAddon),
+    ...(await checkLibrary()),
+    ...programs.map(checkExecutable),
+  ];
 }
 
 /** Path of a program that was built with the package. */
@@ -38,6 +45,22 @@ function checkAddon([name, title]: readonly [NativeName, string]): CheckResult {
     const hint = error instanceof TreesError ? error.hint : undefined;
     return missing('program', id, reason(error), hint ?? 'build the native parts: node scripts/build-native.mjs');
   }
+}
+
+const OLDEST_LIBRARY = 2022.7;
+
+/** The binding loading shows that the library is there; which one, its own command line tool says if it is installed. */
+async function checkLibrary(): Promise<CheckResult[]> {
+  let output: string;
+  try {
+    ({ stdout: output } = await promisify(execFile)('ostree', ['--version'], { timeout: 10_000 }));
+  } catch {
+    return [];
+  }
+  const version = /Version: '(\d+\.\d+)'/.exec(output)?.[1] ?? 'unknown';
+  return Number(version) >= OLDEST_LIBRARY
+    ? [ok('program', 'libostree', `libostree ${version}`)]
+    : [warn('program', 'libostree', `libostree ${version}`, `${OLDEST_LIBRARY} is the oldest that is known to work`)];
 }
 
 function checkExecutable(name: (typeof programs)[number]): CheckResult {
