@@ -171,5 +171,7 @@ struct container container_start(const struct launch *launch) {
   if (RETRY(write(go, &value, sizeof value)) != sizeof value)
     die_errno("cannot start the container");
   close(go);
+  // A bind source can be unmounted on the host once the container lets go of it.
+  sources_close(launch->plan, launch->sources);
   return container;
 }

@@ -48,6 +48,13 @@ void sources_open(const struct plan *plan, struct sources *sources) {
     sources->fds[i] = from_host(&plan->ops[i]) ? open_source(plan, &plan->ops[i]) : -1;
 }
 
+void sources_close(const struct plan *plan, struct sources *sources) {
+  for (size_t i = 0; sources->fds != NULL && i < plan->op_count; i++)
+    close_fd(&sources->fds[i]);
+  free(sources->fds);
+  sources->fds = NULL;
+}
+
 bool sources_idmap(const struct plan *plan, const struct sources *sources, int userns, const char **path) {
   for (size_t i = 0; i < plan->op_count; i++) {
     const struct plan_op *op = &plan->ops[i];

@@ -15,3 +15,6 @@ void sources_open(const struct plan *plan, struct sources *sources);
 // Shows the layers and binds with the ids of the user namespace. Returns false when a file system under the
 // tree cannot do that (errno says why, `path` where).
 bool sources_idmap(const struct plan *plan, const struct sources *sources, int userns, const char **path);
+
+// Lets go of them in the launcher; the container has its own descriptors.
+void sources_close(const struct plan *plan, struct sources *sources);
