@@ -1,4 +1,4 @@
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { TreesError } from '../errors.js';
 import { type NativeBundleInfo, runJob } from './addon.js';
 import { checkChecksum, isRef } from './arguments.js';
@@ -17,7 +17,8 @@ export async function applyBundle(options: ApplyBundleOptions): Promise<AppliedB
   if (expect !== undefined) checkExpected(expect);
   if (options.ref !== undefined && !isRef(options.ref))
     throw new TypeError(`Expected ref to be an OSTree ref, got ${JSON.stringify(options.ref)}`);
-  const bundle = await openBundle(path, { sha256: expect?.sha256, signal });
+  const temporary = join(resolve(options.repoPath), 'tmp');
+  const bundle = await openBundle(path, { sha256: expect?.sha256, temporary, signal });
   if (expect !== undefined) compare(bundle, expect, path);
   await options.verifyCommit?.(bundle.commitBytes, bundle.detached);
   const result = await runJob(

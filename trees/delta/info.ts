@@ -16,13 +16,17 @@ export async function bundleInfo(
   return toBundleInfo(await openBundle(path, options));
 }
 
-/** Opens and validates; the result's `handle` can be applied. With `sha256` the file must have that digest. */
+/**
+ * Opens and validates; the result's `handle` can be applied. With `sha256` the file must have that digest. `temporary` is a directory
+ * for what does not fit into memory.
+ */
 export async function openBundle(
   path: string,
-  options: { sha256?: string | undefined; signal?: AbortSignal | undefined },
+  options: { sha256?: string | undefined; temporary?: string; signal?: AbortSignal | undefined },
 ): Promise<NativeBundleInfo> {
   return runJob(
-    async (native, job) => native.open(job, { path: resolve(path), temporary: tmpdir(), sha256: options.sha256 }),
+    async (native, job) =>
+      native.open(job, { path: resolve(path), temporary: options.temporary ?? tmpdir(), sha256: options.sha256 }),
     { what: `cannot read the bundle ${path}`, ioCode: 'BUNDLE_UNREADABLE', signal: options.signal },
   );
 }

@@ -1,5 +1,6 @@
 #include "apply.h"
 
+#include <algorithm>
 #include <exception>
 #include <mutex>
 #include <thread>
@@ -10,6 +11,9 @@
 namespace trees::delta {
 
 namespace {
+
+// Each thread holds a part in memory.
+constexpr unsigned MAX_THREADS = 4;
 
 // Commits or aborts libostree's transaction.
 class Transaction {

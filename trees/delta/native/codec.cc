@@ -19,7 +19,7 @@ constexpr uint64_t MAX_DICTIONARY = 192 << 20;
 // A decoder for the largest dictionary, and then some.
 constexpr uint64_t MAX_XZ_MEMORY = 256 << 20;
 // Content above this goes through an unlinked file.
-constexpr size_t MEMORY_LIMIT = 64 << 20;
+constexpr size_t MEMORY_LIMIT = 40 << 20;
 
 void check_zstd(size_t result, const char *what) {
   if (ZSTD_isError(result))

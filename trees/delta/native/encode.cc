@@ -13,9 +13,9 @@ namespace trees::delta {
 
 namespace {
 
-constexpr uint64_t PART_SIZE = 16 << 20;
+constexpr uint64_t PART_SIZE = 32 << 20;
 // Payloads above this are built in an unlinked file.
-constexpr size_t MEMORY_LIMIT = 32 << 20;
+constexpr size_t MEMORY_LIMIT = 40 << 20;
 // Suffix arrays of all threads together.
 constexpr uint64_t COMPARE_MEMORY = 400 << 20;
 // With `quick`, larger files are not compared.

@@ -9,7 +9,7 @@ namespace trees::delta {
 namespace {
 
 constexpr size_t MODE_SIZE = 12;
-constexpr size_t MEMORY_LIMIT = 64 << 20;
+constexpr size_t MEMORY_LIMIT = 32 << 20;
 constexpr size_t CHUNK = 1 << 20;
 
 class Cursor {

@@ -14,8 +14,10 @@ namespace trees::delta {
 namespace {
 
 constexpr uint32_t ZSTD_FRAME_MAGIC = 0xFD2FB528;
-constexpr size_t MEMORY_LIMIT = 64 << 20;
+// Frames up to this are decompressed in memory at once, larger ones through a file.
+constexpr size_t MEMORY_LIMIT = 40 << 20;
 constexpr size_t CHUNK = 1 << 20;
+constexpr size_t MAX_FRAME_OVERHEAD = 64;
 // A seek table of more than this (2 million frames) is not one of a bundle.
 constexpr uint64_t MAX_SEEK_TABLE = 16 << 20;
 
@@ -117,11 +119,30 @@ Source::Stretch Source::read(uint64_t offset, uint64_t size, const Job &job) con
     --first;
   if (tail_ && first == frames_.end() - 1)
     return {tail_, offset - first->raw_offset, size};
+  bool single = first + 1 == frames_.end() || (first + 1)->raw_offset >= offset + size;
+  if (single && first->raw_size <= MEMORY_LIMIT)
+    return {std::make_shared<Blob>(decode_at_once(*first)), offset - first->raw_offset, size};
   SpillBuffer buffer(temporary_, MEMORY_LIMIT);
   for (auto frame = first; frame != frames_.end() && (frame == first || frame->raw_offset < offset + size);
        ++frame)
     decode(*frame, buffer, job);
   return {std::make_shared<Blob>(buffer.finish()), offset - first->raw_offset, size};
+}
+
+Blob Source::decode_at_once(const Frame &frame) const {
+  std::map<std::string, std::string> facts{{"path", path_}, {"offset", std::to_string(frame.offset)}};
+  // Incompressible content grows by a header and a few bytes for each block.
+  if (frame.size > ZSTD_compressBound(frame.raw_size) + MAX_FRAME_OVERHEAD)
+    corrupt("a frame is too large", facts);
+  Bytes input(frame.size), output(frame.raw_size);
+  if (read_at(fd_.get(), input.data(), input.size(), frame.offset) != input.size())
+    corrupt("the file shrinks while it is read", facts);
+  size_t size = ZSTD_decompress(output.data(), output.size(), input.data(), input.size());
+  if (ZSTD_isError(size))
+    corrupt(std::string("a frame does not decompress: ") + ZSTD_getErrorName(size), facts);
+  if (size != frame.raw_size)
+    corrupt("a frame is shorter than the seek table says", facts);
+  return Blob(std::move(output));
 }
 
 void Source::decode(const Frame &frame, SpillBuffer &out, const Job &job) const {

@@ -40,6 +40,7 @@ public:
 private:
   void verify(const Checksum &sha256, const Job &job) const;
   void load_frames(const Job &job);
+  Blob decode_at_once(const Frame &frame) const;
   void decode(const Frame &frame, SpillBuffer &out, const Job &job) const;
 
   std::string path_;
