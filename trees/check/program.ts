@@ -40,7 +40,7 @@ function checkAddon([name, title]: readonly [NativeName, string]): CheckResult {
   const id = `native-${name}`;
   try {
     loadNative(name);
-    return ok('program', id, `${title} loads`);
+    return ok('program', id, `${title}: loaded`);
   } catch (error) {
     const hint = error instanceof TreesError ? error.hint : undefined;
     return missing('program', id, reason(error), hint ?? 'build the native parts: node scripts/build-native.mjs');

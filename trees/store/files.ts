@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { open, readdir, rename, rm, rmdir, symlink, unlink } from 'node:fs/promises';
+import { chmod, constants, open, readdir, rename, rm, rmdir, symlink, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { isErrno } from '../errors.js';
 
@@ -64,14 +64,15 @@ export async function removeIfEmpty(path: string): Promise<void> {
   }
 }
 
+/** open(2)'s flag, which Node does not name: a handle that needs no permission on the directory itself. */
+const O_PATH = 0o10000000;
+
 async function makeWritable(directory: string): Promise<void> {
   // By descriptor, so that no symlink is followed out of the tree.
-  const handle = await open(directory, 'r').catch(() => undefined);
+  const handle = await open(directory, O_PATH | constants.O_DIRECTORY | constants.O_NOFOLLOW).catch(() => undefined);
   if (handle === undefined) return;
   try {
-    const info = await handle.stat();
-    if (!info.isDirectory()) return;
-    await handle.chmod((info.mode & 0o7777) | 0o700);
+    await chmod(`/proc/self/fd/${handle.fd}`, 0o700);
   } finally {
     await handle.close();
   }
