@@ -167,9 +167,10 @@ test('locks keep other processes out, and waiting ends by time, signal or releas
   await assert.rejects(waiting, (error: unknown) => error === reason);
   // The CLI waits too, and goes on when the lock is free.
   let cliDone = false;
-  const cli = ostreeAsync(path, 'prune').then(() => {
+  const cli = (async () => {
+    await ostreeAsync(path, 'prune');
     cliDone = true;
-  });
+  })();
   const later = other.lock('exclusive', { timeout: 'infinite' });
   await new Promise((resolve) => {
     setTimeout(resolve, 300);

@@ -123,7 +123,7 @@ test('directories read and write back to the same checksum', async () => {
     const tree = await repo.readDirTree(entry.checksum);
     const meta = await repo.readDirMeta(entry.meta);
     // In any order.
-    const shuffled: DirTree = { files: [...tree.files].reverse(), dirs: [...tree.dirs].reverse() };
+    const shuffled: DirTree = { files: tree.files.toReversed(), dirs: tree.dirs.toReversed() };
     assert.equal(await repo.writeDirTree(shuffled), entry.checksum);
     assert.equal(await repo.writeDirMeta(meta), entry.meta);
     assert.equal(await repo.writeDirMeta({ ...meta, mode: meta.mode & 0o7777 }), entry.meta);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { type Metadata, Repo, variant } from '../../trees/ostree/index.js';
 import { ostree, Scratch, seededRepo } from '../support/ostree.js';
 
