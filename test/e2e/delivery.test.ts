@@ -66,6 +66,16 @@ describe('the delivery commands', () => {
     assert.equal(await listTree(fixture.root), before);
   });
 
+  it('say that there is no room before fetching anything', { skip: !asRoot && 'needs root' }, async () => {
+    const aside = join(fixture.feed.dir, 'aside');
+    const { root } = fixture.paths;
+    const small = `cp -a ${root} ${aside} && mount -t tmpfs -o size=40m none ${root} && cp -a ${aside}/. ${root}`;
+    const result = await treesWith(small, 'install', 'tool', '--json');
+    assert.equal(result.status, 1);
+    assert.equal(pick(JSON.parse(result.stdout), 'error', 'code'), 'NO_SPACE');
+    assert.match(result.stderr, /MB are needed at .*, .* MB are free/);
+  });
+
   it('install in the original form, list, and say that it is there', async () => {
     assert.match(await ok('tool@1', '-b', 'deb'), /installed tool 1\.0\.0 on deb 12\.0\.0 \(generation 1\)/);
     assert.match(await ok('tool@1', '-b', 'deb'), /is installed already/);

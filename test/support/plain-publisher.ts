@@ -26,7 +26,7 @@ export interface Publisher extends AsyncDisposable {
   publish(edges: ReadonlyArray<readonly [Checksum | null, Checksum]>): Promise<FeedIndex>;
 }
 
-export interface LayerOptions {
+interface LayerOptions {
   readonly base: string;
   readonly tested: string;
   readonly range?: string;

@@ -24,7 +24,7 @@ beforeEach(() => {
 afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
 describe('removeTree', () => {
-  it('removes directories that nobody may enter, and follows no symlink', () => {
+  it('removes directories that nobody may enter, and follows no symlink', async () => {
     const outside = join(dir, 'outside');
     mkdirSync(outside, { mode: 0o750 });
     writeFileSync(join(outside, 'precious'), '');
@@ -34,11 +34,10 @@ describe('removeTree', () => {
     symlinkSync(outside, join(tree, 'a/link'));
     chmodSync(join(tree, 'a/b'), 0o000);
     chmodSync(join(tree, 'a'), 0o500);
-    return removeTree(tree).then(() => {
-      assert.equal(existsSync(tree), false);
-      assert.deepEqual(readdirSync(outside), ['precious']);
-      assert.equal(statSync(outside).mode & 0o777, 0o750);
-    });
+    await removeTree(tree);
+    assert.equal(existsSync(tree), false);
+    assert.deepEqual(readdirSync(outside), ['precious']);
+    assert.equal(statSync(outside).mode & 0o777, 0o750);
   });
 
   it('has nothing to do where there is nothing', async () => {

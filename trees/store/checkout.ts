@@ -55,7 +55,7 @@ async function linkTree(store: Store, tree: Checksum, destination: string): Prom
 }
 
 /** Tells why hard links from the repository are impossible; other errors stay what they are. */
-export function linkError(error: unknown, repo: string, destination: string): unknown {
+function linkError(error: unknown, repo: string, destination: string): unknown {
   if (!(error instanceof OstreeError)) return error;
   const details = { repo, destination };
   if (/across devices|cross-device link/i.test(error.message)) {

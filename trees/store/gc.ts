@@ -11,7 +11,7 @@ export interface GcOptions extends StoreOptions {
   readonly dryRun: boolean;
 }
 
-export interface GenerationName {
+interface GenerationName {
   readonly name: string;
   readonly number: number;
 }

@@ -3,7 +3,7 @@ import type { Commit, CommitInput, Metadata, Variant } from '../ostree/types.js'
 import { commitKey } from './metadata.js';
 
 /** Base of a composed tree, as `commitKey.base` holds it in JSON. */
-export interface TreeBase {
+interface TreeBase {
   readonly name: string;
   readonly version: string;
   readonly commit: string;
