@@ -29,7 +29,7 @@ after(() => box[Symbol.dispose]());
 const prefix = join(box.directory, 'prefix');
 const root = join(prefix, 'var/lib/trees');
 const project = fileURLToPath(new URL('../../', import.meta.url));
-const bin = [process.execPath, '--import', 'tsx', join(project, 'trees/cli/bin.ts')];
+const bin = [process.execPath, '--import', 'tsx', '--', join(project, 'trees/cli/bin.ts')];
 
 const zeros = '0'.repeat(64);
 

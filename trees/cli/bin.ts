@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --
 import { main } from './main.js';
 
 // No top-level await: it would keep a launcher that replaces this process from being the last thing that happens.
