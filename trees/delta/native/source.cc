@@ -32,10 +32,10 @@ Source::Source(const std::string &path, std::string temporary, const std::option
     : path_(path), temporary_(std::move(temporary)) {
   fd_ = Fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
   if (!fd_)
-    throw_errno("cannot open the bundle " + path);
+    throw_errno("cannot open it");
   struct stat status;
   if (::fstat(fd_.get(), &status) != 0)
-    throw_errno("cannot examine the bundle " + path);
+    throw_errno("cannot examine it");
   if (!S_ISREG(status.st_mode))
     corrupt("it is not a regular file", {{"path", path}});
   file_size_ = static_cast<uint64_t>(status.st_size);
