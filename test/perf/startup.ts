@@ -21,7 +21,10 @@ const subjects: Readonly<Record<string, readonly string[]>> = {
 function cpu(args: readonly string[]): number {
   const script = 'TIMEFORMAT="%3U %3S"; time "$0" "$@" >/dev/null 2>&1';
   const result = spawnSync('bash', ['-c', script, process.execPath, ...args], { env, cwd: root, encoding: 'utf8' });
-  return result.stderr.trim().split(' ').reduce((sum, part) => sum + Number(part) * 1000, 0);
+  return result.stderr
+    .trim()
+    .split(' ')
+    .reduce((sum, part) => sum + Number(part) * 1000, 0);
 }
 
 function median(values: readonly number[]): number {

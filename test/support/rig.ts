@@ -128,5 +128,6 @@ export function assertSameTree(now: string, before: string): void {
 
 /** Names in a directory, sorted; empty if it does not exist. */
 export async function namesIn(directory: string): Promise<string[]> {
-  return (await readdir(directory).catch(() => [])).sort();
+  const names: string[] = await readdir(directory).catch(() => []);
+  return names.toSorted();
 }

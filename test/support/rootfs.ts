@@ -1,4 +1,4 @@
-import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -35,9 +35,4 @@ export function makeRootfs(parent = mkdtempSync(join(tmpdir(), 'trees-rootfs-'))
   writeFileSync(join(root, 'etc/marker'), 'original\n');
   writeFileSync(join(root, 'etc/notexec'), 'text\n');
   return root;
-}
-
-/** Removes what `makeRootfs` made, mount points that containers left in it included. */
-export function removeRootfs(root: string): void {
-  rmSync(join(root, '..'), { recursive: true, force: true });
 }

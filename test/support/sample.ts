@@ -17,6 +17,8 @@ export interface Sample {
   publish(names?: readonly string[]): Promise<void>;
   /** Writes the app's definition. */
   writeApp(app: SampleApp): Promise<void>;
+  /** Writes a new version of the base's definition. */
+  writeBase(version: string): Promise<void>;
 }
 
 export interface SampleApp {
@@ -79,7 +81,6 @@ export async function createSample(rig: Rig): Promise<Sample> {
   await mkdir(join(program, '..'), { recursive: true });
   await writeFile(program, '#!/bin/sh\necho "$(cat /etc/greeting), $GREETED"\n');
   await chmod(program, 0o755);
-  await writeFile(join(definitions, 'mini.yaml'), baseDefinition('1.0.0'));
   const asPublisher = async (args: readonly string[]): Promise<void> => {
     const result = await rig.trees(args, { env: { TREES_ROOT: publisher } });
     if (result.status !== 0) throw new Error(`trees ${args.join(' ')} gave ${result.status}:\n${result.stderr}`);
@@ -95,15 +96,12 @@ export async function createSample(rig: Rig): Promise<Sample> {
       await asPublisher(['build', ...names, '--definitions', definitions]);
       await asPublisher(['release', '--to', `dir:${feed}`, '--key', secretKey]);
     },
+    writeBase: (version) => writeFile(join(definitions, 'mini.yaml'), baseDefinition(version)),
     writeApp: (app) => writeFile(join(definitions, 'hello.yaml'), appDefinition(app)),
   };
+  await sample.writeBase('1.0.0');
   await sample.writeApp({ version: '1.0.0', greeting: 'hello' });
   await asPublisher(['key', 'generate', '-o', secretKey]);
   await sample.publish();
   return sample;
-}
-
-/** Writes a new version of the sample's base. */
-export async function writeBase(sample: Sample, version: string): Promise<void> {
-  await writeFile(join(sample.definitions, 'mini.yaml'), baseDefinition(version));
 }

@@ -70,7 +70,9 @@ describe('parsing the words after the command', () => {
   }
 
   for (const [line, message] of [
-    [['app', '--unknown'], /unknown/i],
+    [['app', '--unknown'], /unknown option --unknown/],
+    [['--unknown', 'app'], /unknown option --unknown/],
+    [['-x', 'app'], /x/],
     [['app', '--mode', 'c'], /mode/],
     [['app', '--depth', 'deep'], /depth/],
     [['app', '-t', 'a', '-t', 'b'], /once/],

@@ -4,7 +4,7 @@ import type { Command, CommandGroup, OptionSpec } from './command.js';
 import type { ParsedLine } from './fast-parse.js';
 import { globalOptions } from './globals.js';
 import { registry } from './registry.js';
-import { aliasesOf } from './tokens.js';
+import { aliasesOf, indexOptions, type OptionIndex } from './tokens.js';
 
 const HELP_WIDTH = 100;
 
@@ -17,6 +17,7 @@ export async function yargsParse(command: Command, title: string, argv: readonly
   if (rest.length > 0 && command.restName === undefined) {
     throw usageError(`unexpected words after "--": ${rest.join(' ')}`, hint);
   }
+  rejectUnknown(command, before, hint);
   const parser = describeCommand(command, title)
     .exitProcess(false)
     .strict()
@@ -40,6 +41,32 @@ export async function yargsParse(command: Command, title: string, argv: readonly
   }
   for (const positional of command.positionals) args[positional.name] = parsed[positional.name];
   return { args, globals };
+}
+
+/** Yargs takes the word after an option it does not know for its value, and then complains about a missing word. */
+function rejectUnknown(command: Command, words: readonly string[], hint: string): void {
+  const index = indexOptions(globalOptions, command.options);
+  for (let i = 0; i < words.length; i++) {
+    const spellings = optionSpellings(words[i] ?? '', index);
+    for (const spelling of spellings) {
+      const known = index.get(spelling) ?? index.get(spelling.replace(/^--no-/, '--'));
+      if (known === undefined) throw usageError(`unknown option ${spelling}`, hint);
+      const inWord = (words[i] ?? '').length > spelling.length;
+      if (known.spec.type !== 'boolean' && !inWord) i++;
+    }
+  }
+}
+
+/** The options in one word: `--name=value` has one, `-abc` three unless `-a` takes the rest for its value. */
+function optionSpellings(word: string, index: OptionIndex): string[] {
+  if (!word.startsWith('-') || word === '-') return [];
+  if (word.startsWith('--')) return [word.split('=')[0] ?? ''];
+  const spellings: string[] = [];
+  for (const letter of word.slice(1)) {
+    spellings.push(`-${letter}`);
+    if (index.get(`-${letter}`)?.spec.type !== 'boolean') break;
+  }
+  return spellings;
 }
 
 function rejectRepeated(name: string, spec: OptionSpec, value: unknown, hint: string): void {

@@ -33,6 +33,7 @@ const linking = ['-Wl,-z,relro', '-Wl,-z,now', '-Wl,-z,noexecstack'];
 const release = ['-Os', '-s', '-static'];
 const musl = [...common, ...hardening, ...kernelHeaders];
 
+/** Compilers with their options, best first. @type {[string, string[]][]} */
 const attempts =
   configuration === 'Release'
     ? [

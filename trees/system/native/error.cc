@@ -8,7 +8,8 @@ Napi::Error make_errno(Napi::Env env, int error, const char *syscall, const std:
   std::string code = name != nullptr ? name : "EUNKNOWN";
   std::string message = code;
   message.append(": ").append(text != nullptr ? text : "unknown error").append(", ").append(syscall);
-  if (!path.empty()) message.append(" '").append(path).append("'");
+  if (!path.empty())
+    message.append(" '").append(path).append("'");
   Napi::Error result = Napi::Error::New(env, message);
   result.Set("code", Napi::String::New(env, code));
   result.Set("errno", Napi::Number::New(env, -error));
