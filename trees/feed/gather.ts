@@ -1,6 +1,7 @@
 import { TreesError } from '../errors.js';
-import { type FeedsOptions, type IndexedFeed, loadFeed, refreshFeed } from './feeds.js';
+import { type FeedsOptions, findFeed, type IndexedFeed, loadFeed, refreshFeed } from './feeds.js';
 import { type KnownFeed, listFeeds } from './records.js';
+import { parseAppReference } from './select.js';
 
 interface FeedProblem {
   readonly feed: KnownFeed;
@@ -16,6 +17,8 @@ export interface GatheredFeeds {
 export interface GatherOptions extends FeedsOptions {
   /** Use the stored indexes, do not touch the network. */
   offline?: boolean | undefined;
+  /** Only the feeds with these names. */
+  only?: readonly string[] | undefined;
 }
 
 async function gatherOne(root: string, feed: KnownFeed, options: GatherOptions): Promise<IndexedFeed | FeedProblem> {
@@ -27,7 +30,9 @@ async function gatherOne(root: string, feed: KnownFeed, options: GatherOptions):
         if (!(error instanceof TreesError) || error.code !== 'FEED_UNREACHABLE') throw error;
         const stored = await loadFeed(root, feed, options);
         if (stored === undefined) throw error;
-        options.reporter?.warn(`${error.message}; using its index of ${stored.index.created}`);
+        options.reporter?.warn(
+          `feed ${feed.name} cannot be reached, using its index of ${stored.index.created}: ${error.message}`,
+        );
         return stored;
       }
     }
@@ -56,11 +61,42 @@ async function gatherOne(root: string, feed: KnownFeed, options: GatherOptions):
  * verified, with a warning; one whose index is refused is left out and reported among the problems.
  */
 export async function gatherFeeds(root: string, options: GatherOptions = {}): Promise<GatheredFeeds> {
-  const known = await listFeeds(root);
+  const { only, signal } = options;
+  const known = (await listFeeds(root)).filter(({ name }) => only === undefined || only.includes(name));
   const results = await Promise.all(known.map(async (feed) => await gatherOne(root, feed, options)));
-  options.signal?.throwIfAborted();
+  signal?.throwIfAborted();
   return {
     feeds: results.filter((result): result is IndexedFeed => 'index' in result),
     problems: results.filter((result): result is FeedProblem => 'error' in result),
   };
+}
+
+export interface OfferOptions extends GatherOptions {
+  /** `NAME`, `NAME@RANGE` or `FEED/NAME@RANGE`. */
+  readonly app: string;
+  /** Look only in this feed. */
+  readonly feed?: string | undefined;
+}
+
+/**
+ * The feeds that an app may come from, as `gatherFeeds` gives them; the user is warned of those that are left out.
+ * @throws TreesError FEED_NOT_FOUND if there is no feed at all, or the first one's problem if no feed is left
+ */
+export async function gatherFor(root: string, options: OfferOptions): Promise<readonly IndexedFeed[]> {
+  const named = parseAppReference(options.app).feed ?? options.feed;
+  const only = named === undefined ? undefined : [(await findFeed(root, named)).name];
+  const { feeds, problems } = await gatherFeeds(root, { ...options, only });
+  const [first] = problems;
+  if (feeds.length === 0) {
+    throw (
+      first?.error ??
+      new TreesError('FEED_NOT_FOUND', `cannot look for "${options.app}": no feed has been added`, {
+        hint: 'trees feed add URL adds one, for example trees feed add github:OWNER/REPO',
+      })
+    );
+  }
+  for (const { feed, error } of problems) {
+    options.reporter?.warn(`feed ${feed.name} is left out: ${error.message}`);
+  }
+  return feeds;
 }

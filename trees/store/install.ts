@@ -1,3 +1,4 @@
+import { gatherFor } from '../feed/gather.js';
 import { openFeed } from '../feed/open.js';
 import type { PathPlan } from '../feed/path.js';
 import type { Checksum } from '../ostree/types.js';
@@ -6,7 +7,6 @@ import { type FailedBundle, fetchCommits } from './fetch-commits.js';
 import { type Generation, listGenerations } from './generations.js';
 import { chooseTarget, type InstallRequest, type InstallTarget, planBundles } from './install-plan.js';
 import { cleanLeftovers } from './leftovers.js';
-import { loadOffers } from './offers.js';
 import { storePaths } from './paths.js';
 import { discardGenerations } from './remove.js';
 import { estimateSpace, requireSpace, type SpaceEstimate } from './space.js';
@@ -47,26 +47,33 @@ export interface InstallPlan {
  */
 export async function installApp(options: InstallOptions): Promise<InstallResult> {
   const paths = storePaths(options.root);
-  const offers = await loadOffers(options.root, options);
-  const early = chooseTarget(offers.feeds, paths, options);
+  const feeds = await gatherFor(options.root, options);
+  const early = chooseTarget(feeds, paths, options);
   if (early.done && early.installed !== undefined) return unchanged(early.installed.current);
 
   using store = await openStore(options);
   using _app = await store.lockApp(early.name);
   using _store = await store.lockStore('shared');
   // Whoever held the lock before us may have done the work.
-  const target = chooseTarget(offers.feeds, paths, options);
+  const target = chooseTarget(feeds, paths, options);
   if (target.done && target.installed !== undefined) return unchanged(target.installed.current);
 
-  await cleanLeftovers(store, target.name);
-  await clearMarks(store.repo);
-  const have = await wholeCommits(store.repo);
-  const path = planBundles(target.selection, have);
-  requireSpace(store.paths.root, await spaceFor(store.paths.root, target, path));
-  return await install(store, target, options);
+  return await installTarget(store, target, options);
 }
 
-async function install(store: Store, target: InstallTarget, options: InstallOptions): Promise<InstallResult> {
+/**
+ * Brings a target in and makes it current. The caller holds the app's lock and the store's shared lock.
+ * @throws TreesError
+ */
+export async function installTarget(
+  store: Store,
+  target: InstallTarget,
+  options: Pick<InstallOptions, 'force' | 'githubServer'>,
+): Promise<InstallResult> {
+  await cleanLeftovers(store, target.name);
+  await clearMarks(store.repo);
+  const path = planBundles(target.selection, await wholeCommits(store.repo));
+  requireSpace(store.paths.root, await spaceFor(store.paths.root, target, path));
   const { selection, installed } = target;
   const feed = openFeed(selection.feed.feed.url, { githubServer: options.githubServer });
   const fetched = await fetchCommits(store, feed, selection);
@@ -93,15 +100,16 @@ async function install(store: Store, target: InstallTarget, options: InstallOpti
  */
 export async function planInstall(options: InstallOptions): Promise<InstallPlan> {
   const paths = storePaths(options.root);
-  const offers = await loadOffers(options.root, { ...options, dryRun: true });
-  const target = chooseTarget(offers.feeds, paths, options);
+  const feeds = await gatherFor(options.root, { ...options, dryRun: true });
+  const target = chooseTarget(feeds, paths, options);
   using store = await openExistingStore(options);
   const have = store === undefined ? new Set<Checksum>() : await wholeCommits(store.repo);
   const path = planBundles(target.selection, have);
   return { target, path, space: await spaceFor(paths.root, target, path) };
 }
 
-async function spaceFor(root: string, { selection }: InstallTarget, path: PathPlan): Promise<SpaceEstimate> {
+/** What installing a target will need on the store's file system. */
+export async function spaceFor(root: string, { selection }: InstallTarget, path: PathPlan): Promise<SpaceEstimate> {
   const files = selection.base.version.files + selection.app.files;
   return await estimateSpace(root, { fetch: path.bytes, write: path.writes, files });
 }
