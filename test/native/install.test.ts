@@ -173,19 +173,29 @@ describe('install', () => {
     await import('node:fs/promises').then(async ({ mkdir }) => await mkdir(data, { recursive: true }));
     writeFileSync(join(data, 'precious'), 'x');
     const plan = await planRemove(removal('tool'));
-    assert.equal(plan.data, data);
+    assert.deepEqual(plan.data, [data]);
     assert.equal(currentTree(fixture.paths, 'tool').version, '2.0.0', 'planning removes nothing');
 
     const removed = await removeApp(removal('tool'));
-    assert.equal(removed.data, data);
+    assert.deepEqual(removed.data, [data]);
     assert.equal(readFileSync(join(data, 'precious'), 'utf8'), 'x');
     assert.equal(readInstalled(fixture.paths, 'tool'), undefined);
     await assertSound(fixture.paths);
     assert.equal(currentTree(fixture.paths, 'other').version, '1.0.0');
     await assert.rejects(removeApp(removal('tool')), failsWith('APP_NOT_INSTALLED'));
-    assert.equal((await removeApp(removal('tool', { purge: true }))).purged, true);
 
-    await removeApp(removal('other'));
+    const { recordApp, instancesOf, instancePaths } = await import('../../trees/run/instance.js');
+    recordApp(instancePaths(fixture.paths, 'second'), 'tool');
+    recordApp(instancePaths(fixture.paths, 'third'), 'other');
+    // An instance that has become another app's own.
+    recordApp(instancePaths(fixture.paths, 'other'), 'tool');
+    assert.deepEqual(instancesOf(fixture.paths, 'tool'), ['other', 'second', 'tool']);
+    const { purged } = await removeApp(removal('tool', { purge: true }));
+    assert.deepEqual(purged, [join(fixture.paths.data, 'second'), data]);
+    assert.deepEqual(readdirSync(fixture.paths.data), ['other', 'third']);
+
+    recordApp(instancePaths(fixture.paths, 'other'), 'other');
+    await removeApp(removal('other', { purge: true }));
     assert.deepEqual(readdirSync(fixture.paths.apps), []);
     assert.deepEqual(readdirSync(fixture.paths.data), []);
     assert.deepEqual(readdirSync(fixture.paths.downloads), []);

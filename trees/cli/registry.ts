@@ -17,6 +17,36 @@ export const registry: readonly RegistryEntry[] = [
     load: async () => (await import('./commands/install.js')).command,
   },
   {
+    name: 'update',
+    summary: 'bring apps to their newest version',
+    group: 'delivery',
+    load: async () => (await import('./commands/update.js')).command,
+  },
+  {
+    name: 'rollback',
+    summary: 'go back to an earlier generation of an app',
+    group: 'delivery',
+    load: async () => (await import('./commands/rollback.js')).command,
+  },
+  {
+    name: 'history',
+    summary: 'show the generations of an app',
+    group: 'delivery',
+    load: async () => (await import('./commands/history.js')).command,
+  },
+  {
+    name: 'pin',
+    summary: 'hold an app at its version or within a range',
+    group: 'delivery',
+    load: async () => (await import('./commands/pin.js')).pin,
+  },
+  {
+    name: 'unpin',
+    summary: 'let a pinned app be updated again',
+    group: 'delivery',
+    load: async () => (await import('./commands/pin.js')).unpin,
+  },
+  {
     name: 'remove',
     aliases: ['rm'],
     summary: 'remove an app and prune the store',

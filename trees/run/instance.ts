@@ -1,5 +1,15 @@
-import { chmodSync, chownSync, lstatSync, mkdirSync, readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  chmodSync,
+  chownSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { basename, join } from 'node:path';
 import { isErrno } from '../errors.js';
 import type { StorePaths } from '../store/paths.js';
 
@@ -31,6 +41,41 @@ export function prepareUpper(instance: InstancePaths, rootfs: string): void {
   const tree = statSync(rootfs);
   chmodSync(instance.upper, tree.mode & 0o7777);
   if (process.geteuid?.() === 0) chownSync(instance.upper, tree.uid, tree.gid);
+}
+
+const APP_FILE = 'app';
+
+/**
+ * Records whose data an instance holds, in `data/<instance>/app`. One that is named like its app needs no record, so that
+ * the common case costs nothing.
+ */
+export function recordApp(instance: InstancePaths, app: string): void {
+  const file = join(instance.directory, APP_FILE);
+  if ((readApp(file) ?? basename(instance.directory)) === app) return;
+  mkdirSync(instance.directory, { recursive: true, mode: 0o700 });
+  writeFileSync(`${file}.new`, `${app}\n`, { mode: 0o600 });
+  renameSync(`${file}.new`, file);
+}
+
+/** Names of the instances that hold data of an app. */
+export function instancesOf(paths: StorePaths, app: string): string[] {
+  let names: string[];
+  try {
+    names = readdirSync(paths.data);
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return [];
+    throw error;
+  }
+  return names.filter((name) => (readApp(join(paths.data, name, APP_FILE)) ?? name) === app).sort();
+}
+
+function readApp(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8').trim();
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ENOTDIR')) return undefined;
+    throw error;
+  }
 }
 
 export interface VolumeOwner {

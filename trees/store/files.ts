@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, constants, open, readdir, rename, rm, rmdir, symlink, unlink } from 'node:fs/promises';
+import { chmod, constants, open, readdir, rename, rm, rmdir, symlink, unlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { isErrno } from '../errors.js';
 
@@ -26,6 +26,19 @@ export async function replaceSymlink(path: string, target: string): Promise<void
     await rename(temporary, path);
   } catch (error) {
     await unlink(temporary);
+    throw error;
+  }
+  await syncDirectory(dirname(path));
+}
+
+/** Replaces a file's content by one rename, written to disk before. What a kill leaves, `cleanLeftovers` deletes. */
+export async function replaceFile(path: string, content: string): Promise<void> {
+  const temporary = temporaryName(path, 'new');
+  try {
+    await writeFile(temporary, content, { flush: true });
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
     throw error;
   }
   await syncDirectory(dirname(path));

@@ -1,6 +1,7 @@
 import { removeIfEmpty } from './files.js';
-import { appNames, currentNumber, findGeneration, listGenerations } from './generations.js';
+import { appNames, currentNumber, listGenerations } from './generations.js';
 import { cleanLeftovers } from './leftovers.js';
+import { deletePin, readPin } from './pins.js';
 import { keptGenerations, type Pruned, planPrune, pruneStore } from './prune.js';
 import { discardGenerations, findInUse } from './remove.js';
 import { openExistingStore, type Store, type StoreOptions } from './store.js';
@@ -38,6 +39,7 @@ export async function collectGarbage(options: GcOptions): Promise<GcResult> {
   for (const { name, number } of generations) await discardGenerations(store, name, [number]);
   for (const name of appNames(store.paths)) {
     await cleanLeftovers(store, name);
+    if (listGenerations(store.paths, name).length === 0) await deletePin(store.paths, name);
     await removeIfEmpty(store.paths.app(name));
   }
   return { generations, ...(await pruneStore(store)) };
@@ -49,7 +51,8 @@ function findRemovable(store: Store, keep: number): GenerationName[] {
     const older = listGenerations(store.paths, name).filter((number) => number !== current);
     // Without a current generation the app is not installed: what is there is left of a killed command.
     const candidates = current === undefined ? older : older.slice(0, Math.max(0, older.length - keep));
-    const unpinned = candidates.filter((number) => findGeneration(store.paths, name, number)?.pinned !== true);
+    const pinned = readPin(store.paths, name)?.generation;
+    const unpinned = candidates.filter((number) => number !== pinned || current === undefined);
     const inUse = new Set(findInUse(store.paths, name, unpinned));
     return unpinned.filter((number) => !inUse.has(number)).map((number) => ({ name, number }));
   });

@@ -31,8 +31,6 @@ export interface Generation {
   readonly files: number;
   /** ISO 8601, UTC. */
   readonly installed: string;
-  /** Never removed by gc. */
-  readonly pinned?: boolean | undefined;
   /** `RunSpec`, checked when it was installed and again by whoever runs it. */
   readonly run: unknown;
 }
@@ -124,8 +122,7 @@ function isGeneration(value: unknown): value is Generation {
     numbers.every((key) => Number.isSafeInteger(value[key])) &&
     [value['layer'], value['tree'], base['commit']].every((sum) => typeof sum === 'string' && CHECKSUM.test(sum)) &&
     typeof base['name'] === 'string' &&
-    typeof base['version'] === 'string' &&
-    (value['pinned'] === undefined || typeof value['pinned'] === 'boolean')
+    typeof base['version'] === 'string'
   );
 }
 

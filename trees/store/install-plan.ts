@@ -3,11 +3,12 @@ import { TreesError, usageError } from '../errors.js';
 import type { IndexedFeed } from '../feed/feeds.js';
 import { type PathPlan, planPaths } from '../feed/path.js';
 import type { BaseVersion, FeedIndex } from '../feed/schema.js';
-import { type Selection, selectApp } from '../feed/select.js';
+import { parseAppReference, type Selection, selectApp } from '../feed/select.js';
 import type { Checksum } from '../ostree/types.js';
 import { type InstalledApp, isAppName, listInstalled, readInstalled } from './generations.js';
 import { refName } from './metadata.js';
 import type { StorePaths } from './paths.js';
+import { readPin } from './pins.js';
 
 export interface InstallRequest {
   /** `NAME`, `NAME@RANGE` or `FEED/NAME@RANGE`. */
@@ -34,11 +35,21 @@ export interface InstallTarget {
 
 /**
  * Decides what a request means against what the feeds offer and what is installed. Reads only.
- * @throws TreesError as `selectApp`; USAGE for an impossible name; PATH_CONFLICT if another app has the name
+ * @throws TreesError as `selectApp`; VERSION_NOT_FOUND outside of the app's pin; USAGE for an impossible name; PATH_CONFLICT if another app has the name
  */
 export function chooseTarget(feeds: readonly IndexedFeed[], paths: StorePaths, request: InstallRequest): InstallTarget {
-  const found = selectApp(feeds, request);
+  const reference = parseAppReference(request.app);
+  const pin = readPin(paths, request.name ?? reference.name);
+  const app = pin === undefined || reference.range !== undefined ? request.app : `${request.app}@${pin.range}`;
+  const found = selectApp(feeds, { ...request, app });
   const name = request.name ?? found.name;
+  if (pin !== undefined && !satisfies(found.app.version, pin.range)) {
+    throw new TreesError(
+      'VERSION_NOT_FOUND',
+      `cannot install ${found.name} ${found.app.version} as "${name}": it is pinned to ${pin.range}`,
+      { hint: `trees unpin ${name} lets it go, trees pin ${name}@RANGE pins it elsewhere` },
+    );
+  }
   if (!isAppName(name)) {
     throw usageError(
       `Expected name to be lowercase letters, digits, ".", "_" and "-", starting with a letter or digit, got "${name}"`,

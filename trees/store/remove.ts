@@ -1,12 +1,14 @@
 import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno, TreesError } from '../errors.js';
+import { instancesOf } from '../run/instance.js';
 import { discardTree, removeIfEmpty, removeTree, syncDirectory } from './files.js';
-import { currentNumber, hasGeneration, IN_USE_FILE, isAppName, listGenerations } from './generations.js';
+import { appNames, currentNumber, hasGeneration, IN_USE_FILE, isAppName, listGenerations } from './generations.js';
 import { cleanLeftovers } from './leftovers.js';
 import { type Lock, tryLock } from './locks.js';
 import { refName } from './metadata.js';
 import type { StorePaths } from './paths.js';
+import { deletePin } from './pins.js';
 import { keptGenerations, type Pruned, planPrune, pruneStore } from './prune.js';
 import { openExistingStore, type Store, type StoreOptions } from './store.js';
 
@@ -21,9 +23,10 @@ export interface RemoveOptions extends StoreOptions {
 export interface RemoveResult {
   readonly name: string;
   readonly generations: readonly number[];
-  /** The data directory that was left, if there is one. */
-  readonly data: string | undefined;
-  readonly purged: boolean;
+  /** Data directories that were left: its own and those of its instances with other names. */
+  readonly data: readonly string[];
+  /** Data directories that were deleted. */
+  readonly purged: readonly string[];
   readonly pruned: Pruned;
 }
 
@@ -36,6 +39,8 @@ export async function removeApp(options: RemoveOptions): Promise<RemoveResult> {
   const { name } = options;
   using store = await openExistingStore(options);
   if (store === undefined || !isAppName(name)) throw notInstalled(name);
+  // Before the lock, which would leave a file for every mistyped name.
+  await findRemains(store, options);
   const lock = await store.lockApp(name);
   try {
     // Nothing is added to the repository meanwhile, so that deleting and pruning see the same state.
@@ -60,15 +65,16 @@ async function removeLocked(store: Store, options: RemoveOptions): Promise<Remov
     for (const number of generations) await discardGeneration(store, name, number);
   }
   await cleanLeftovers(store, name);
-  if (purge && data !== undefined) await removeTree(data);
+  await deletePin(paths, name);
+  if (purge) for (const directory of data) await removeTree(directory);
   const pruned = await pruneStore(store);
   // Last: as long as it is there, the same command again takes up what was left undone.
   await removeIfEmpty(paths.app(name));
   return {
     name,
     generations,
-    data: purge ? undefined : data,
-    purged: purge && data !== undefined,
+    data: purge ? [] : data,
+    purged: purge ? data : [],
     pruned,
   };
 }
@@ -87,8 +93,8 @@ export async function planRemove(options: RemoveOptions): Promise<RemoveResult> 
   return {
     name,
     generations,
-    data: purge ? undefined : data,
-    purged: purge && data !== undefined,
+    data: purge ? [] : data,
+    purged: purge ? data : [],
     pruned: await planPrune(store, kept),
   };
 }
@@ -97,14 +103,20 @@ export async function planRemove(options: RemoveOptions): Promise<RemoveResult> 
 async function findRemains(
   { paths }: Store,
   { name, purge, force }: RemoveOptions,
-): Promise<{ generations: number[]; data: string | undefined }> {
-  const data = (await exists(join(paths.data, name))) ? join(paths.data, name) : undefined;
+): Promise<{ generations: number[]; data: string[] }> {
+  const data = dataOf(paths, name).map((instance) => join(paths.data, instance));
   // Purging may come later than removing.
-  if (!(await exists(paths.app(name))) && !(purge && data !== undefined)) throw notInstalled(name);
+  if (!(await exists(paths.app(name))) && !(purge && data.length > 0)) throw notInstalled(name);
   const generations = listGenerations(paths, name);
   const inUse = findInUse(paths, name, generations);
   if (inUse.length > 0 && !force) throw inUseError(name, inUse);
   return { generations, data };
+}
+
+/** Instances that wrote data as this app: the one of its name, and others unless they are another app's own by now. */
+function dataOf(paths: StorePaths, name: string): string[] {
+  const apps = new Set(appNames(paths));
+  return instancesOf(paths, name).filter((instance) => instance === name || !apps.has(instance));
 }
 
 /**

@@ -3,6 +3,7 @@ import { type IndexedFeed, listFeeds, loadFeed } from '../../feed/feeds.js';
 import { parseAppReference } from '../../feed/select.js';
 import { type Generation, type InstalledApp, readGeneration, readInstalled } from '../../store/generations.js';
 import { type StorePaths, storePaths } from '../../store/paths.js';
+import { type Pin, readPin } from '../../store/pins.js';
 import { type Context, defineCommand } from '../command.js';
 import { formatBytes } from '../render/format.js';
 
@@ -29,7 +30,8 @@ export const command = defineCommand({
       });
     }
     const generations = installed === undefined ? [] : readAll(paths, installed);
-    return { json: toJson(name, installed, generations, offers), text: toText(name, installed, generations, offers) };
+    const known: Known = { name, installed, pin: readPin(paths, name), generations, offers };
+    return { json: toJson(known), text: toText(known) };
   },
 });
 
@@ -82,37 +84,37 @@ function readAll(paths: StorePaths, app: InstalledApp): Generation[] {
   return app.generations.flatMap((number) => readGeneration(paths, app.name, number) ?? []);
 }
 
-function toJson(
-  name: string,
-  installed: InstalledApp | undefined,
-  generations: readonly Generation[],
-  offers: readonly Offer[],
-) {
+interface Known {
+  readonly name: string;
+  readonly installed: InstalledApp | undefined;
+  readonly pin: Pin | undefined;
+  readonly generations: readonly Generation[];
+  readonly offers: readonly Offer[];
+}
+
+function toJson({ name, installed, pin, generations, offers }: Known) {
   return {
     name,
     installed: installed === undefined ? null : { ...installed.current, generation: installed.current.number },
-    generations: generations.map(({ number, version, base, installed: time, pinned }) => ({
+    pin: pin ?? null,
+    generations: generations.map(({ number, version, base, installed: time }) => ({
       generation: number,
       version,
       base: { name: base.name, version: base.version },
       installed: time,
-      pinned: pinned === true,
+      pinned: pin?.generation === number,
     })),
     offers,
   };
 }
 
-function toText(
-  name: string,
-  installed: InstalledApp | undefined,
-  generations: readonly Generation[],
-  offers: readonly Offer[],
-): string {
+function toText({ name, installed, pin, generations, offers }: Known): string {
   const lines: string[] = [];
   const summary = installed?.current.summary ?? offers[0]?.summary ?? '';
   lines.push(summary === '' ? name : `${name}: ${summary}`);
   if (installed === undefined) lines.push('  not installed');
   else lines.push(...describeInstalled(installed.current));
+  if (pin !== undefined) lines.push(`  pinned     ${pin.range} since ${pin.since}`);
   if (generations.length > 1) {
     lines.push('  generations');
     for (const { number, version, base, installed: time } of generations) {

@@ -1,5 +1,7 @@
+import { TreesError } from '../../errors.js';
 import { type InstalledApp, listInstalled } from '../../store/generations.js';
-import { storePaths } from '../../store/paths.js';
+import { type StorePaths, storePaths } from '../../store/paths.js';
+import { type Pin, readPin } from '../../store/pins.js';
 import { defineCommand } from '../command.js';
 import { type Column, formatBytes, formatTable } from '../render/format.js';
 
@@ -17,11 +19,13 @@ export const command = defineCommand({
     ['ls --json', 'the same for scripts'],
   ],
   async handler(context, args) {
+    const paths = storePaths(context.settings.root);
     let damaged = 0;
-    const apps = listInstalled(storePaths(context.settings.root), (error) => {
+    const onDamaged = (error: TreesError): undefined => {
       damaged += 1;
       context.reporter.warn(error.message);
-    });
+    };
+    const apps = listInstalled(paths, onDamaged).map((app) => ({ ...app, pin: findPin(paths, app.name, onDamaged) }));
     return {
       status: damaged === 0 ? 0 : 1,
       json: { apps: apps.map(toJson) },
@@ -30,7 +34,20 @@ export const command = defineCommand({
   },
 });
 
-function table(apps: readonly InstalledApp[], size: boolean): string {
+interface ListedApp extends InstalledApp {
+  readonly pin: Pin | undefined;
+}
+
+function findPin(paths: StorePaths, name: string, onDamaged: (error: TreesError) => undefined): Pin | undefined {
+  try {
+    return readPin(paths, name);
+  } catch (error) {
+    if (error instanceof TreesError) return onDamaged(error);
+    throw error;
+  }
+}
+
+function table(apps: readonly ListedApp[], size: boolean): string {
   const columns: Column[] = [
     { title: 'name' },
     { title: 'version' },
@@ -38,22 +55,25 @@ function table(apps: readonly InstalledApp[], size: boolean): string {
     { title: 'generation' },
     { title: 'feed' },
   ];
+  const pins = apps.some(({ pin }) => pin !== undefined);
+  if (pins) columns.push({ title: 'pin' });
   if (size) columns.push({ title: 'size', align: 'right' });
-  const rows = apps.map(({ name, current }) => {
+  const rows = apps.map(({ name, current, pin }) => {
     const row = [
       name === current.app ? name : `${name} (${current.app})`,
       current.version,
       `${current.base.name} ${current.base.version}`,
       String(current.number),
       current.feed,
+      ...(pins ? [pin?.range ?? ''] : []),
     ];
     return size ? [...row, formatBytes(current.size)] : row;
   });
   return formatTable(columns, rows);
 }
 
-function toJson({ name, current, generations }: InstalledApp) {
-  const { app, version, arch, feed, base, number, size, files, installed, pinned } = current;
+function toJson({ name, current, generations, pin }: ListedApp) {
+  const { app, version, arch, feed, base, number, size, files, installed } = current;
   return {
     name,
     app,
@@ -66,6 +86,7 @@ function toJson({ name, current, generations }: InstalledApp) {
     size,
     files,
     installed,
-    pinned: pinned === true,
+    pinned: pin !== undefined,
+    pin: pin?.range ?? null,
   };
 }

@@ -14,7 +14,7 @@ export const command = defineCommand({
     { name: 'app', describe: 'name it is installed under', required: true, variadic: true, complete: 'installed' },
   ],
   options: {
-    purge: { type: 'boolean', describe: 'delete its data, too' },
+    purge: { type: 'boolean', describe: 'delete its data, too, also that of its instances with other names' },
     force: { type: 'boolean', alias: 'f', describe: 'remove it even while it runs' },
   },
   examples: [
@@ -34,7 +34,7 @@ export const command = defineCommand({
       results.push(dryRun ? await planRemove(options) : await removeApp(options));
     }
     return {
-      json: { dryRun, apps: results.map((result) => ({ ...result, data: result.data ?? null })) },
+      json: { dryRun, apps: results },
       text: results.map((result) => describe(result, dryRun)).join(''),
     };
   },
@@ -44,8 +44,8 @@ function describe({ name, generations, data, purged, pruned }: RemoveResult, dry
   const count = generations.length === 1 ? '1 generation' : `${generations.length} generations`;
   const lines = [
     `${dryRun ? 'would remove' : 'removed'} ${name}: ${count}, ${formatBytes(pruned.freed)} of objects`,
-    ...(data === undefined ? [] : [`its data stays in ${data} (trees rm ${name} --purge deletes it)`]),
-    ...(purged ? [`its data ${dryRun ? 'would be' : 'was'} deleted`] : []),
+    ...(data.length === 0 ? [] : [`its data stays in ${data.join(', ')} (trees rm ${name} --purge deletes it)`]),
+    ...(purged.length === 0 ? [] : [`its data in ${purged.join(', ')} ${dryRun ? 'would be' : 'was'} deleted`]),
   ];
   return `${lines.join('\n')}\n`;
 }

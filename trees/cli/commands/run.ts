@@ -4,7 +4,7 @@ import * as z from 'zod/mini';
 import { isErrno, TreesError, usageError } from '../../errors.js';
 import { compilePlan } from '../../run/compile.js';
 import { allocateIds } from '../../run/ids.js';
-import { findOwner, instancePaths, prepareUpper, prepareVolume } from '../../run/instance.js';
+import { findOwner, instancePaths, prepareUpper, prepareVolume, recordApp } from '../../run/instance.js';
 import { execContainer } from '../../run/launcher.js';
 import { cachedPlan } from '../../run/plan-cache.js';
 import { declaredVolumes, type RunPlace, type RunRequest, resolveContainer } from '../../run/resolve.js';
@@ -75,6 +75,7 @@ async function run(context: Context, app: string, options: RunOptions): Promise<
   if (settings.dryRun) {
     return { json: { dryRun: true, container }, text: `would run ${container.argv.join(' ')} in ${instance}\n` };
   }
+  recordApp(own, generation.name);
   if (container.upper.kind === 'persistent') prepareUpper(own, place.rootfs);
   prepareVolumes(spec, options.request, place);
   checkSources(options.request);

@@ -1,0 +1,142 @@
+import { usageError } from '../../errors.js';
+import { isAppName } from '../../store/generations.js';
+import { planUpdate, type UpdateOptions, type UpdateOutcome, type UpdatePlan, updateApps } from '../../store/update.js';
+import { type Context, defineCommand } from '../command.js';
+import { reportError } from '../errors.js';
+import { formatBytes } from '../render/format.js';
+import { storeOptions } from '../store-options.js';
+
+export const command = defineCommand({
+  name: 'update',
+  summary: 'bring apps to their newest version',
+  description:
+    'Brings the named apps, or all of them, to the newest version that their pin (see trees pin) and the feed they came ' +
+    'from allow, and to the newest base that this version allows. Each gets a new generation; trees rollback goes back. ' +
+    'When a base moves, every app on it is composed with the new one, named or not; nothing of the app itself is ' +
+    'fetched again.\n\n' +
+    'An app that cannot be updated does not stop the others, but the exit status is 1 then.',
+  positionals: [{ name: 'app', describe: 'name it is installed under', variadic: true, complete: 'installed' }],
+  options: {
+    'allow-stale': { type: 'boolean', describe: 'accept indexes that have expired' },
+  },
+  examples: [
+    ['update', 'all installed apps'],
+    ['update etcd', 'one app, and others on its base if that moves'],
+    ['update --dry-run', 'what would change, and what would be fetched'],
+  ],
+  async handler(context, args) {
+    for (const name of args.app) checkName(name);
+    const options: UpdateOptions = {
+      ...storeOptions(context, ['update', ...args.app].join(' ')),
+      names: args.app,
+      allowStale: args['allow-stale'],
+      githubServer: context.env['GITHUB_SERVER_URL'],
+    };
+    const { dryRun } = context.settings;
+    const apps = dryRun ? await planUpdate(options) : await updateApps(options);
+    for (const app of apps) if (app.action === 'failed') warn(context, app.name, app.error);
+    const failed = apps.some(({ action }) => action === 'failed');
+    return {
+      status: failed ? 1 : 0,
+      json: { dryRun, apps: apps.map(toJson) },
+      text: toText(apps),
+    };
+  },
+});
+
+function checkName(name: string): void {
+  if (isAppName(name)) return;
+  throw usageError(
+    `Expected app to be the name of an installed app, got "${name}"`,
+    'a version: trees install NAME@RANGE; a range to stay in: trees pin NAME@RANGE',
+  );
+}
+
+function warn(context: Context, name: string, error: unknown): void {
+  const { message, hint } = reportError(error);
+  context.reporter.warn(`${name} was not updated: ${message}${hint === undefined ? '' : `\nhint: ${hint}`}`);
+}
+
+type App = UpdateOutcome | UpdatePlan;
+
+function toJson(app: App) {
+  const { name, action } = app;
+  if (action === 'failed') {
+    const { code, message, hint, details } = reportError(app.error);
+    return { name, action, error: { code, message, hint, details } };
+  }
+  if ('target' in app) {
+    const { target, path, space } = app;
+    const { selection, installed, pin } = target;
+    return {
+      name,
+      action,
+      version: action === 'unchanged' ? installed.current.version : selection.app.version,
+      base:
+        action === 'unchanged'
+          ? baseOf(installed.current)
+          : { name: selection.base.name, version: selection.base.version.version },
+      installed: { version: installed.current.version, generation: installed.current.number },
+      pin: pin?.range ?? null,
+      fetch: path.bytes,
+      write: path.writes,
+      bundles: path.edges.map(({ file }) => file),
+      fits: space === undefined || space.needed <= space.free,
+    };
+  }
+  const { generation, pin } = app;
+  const common = {
+    name,
+    action,
+    version: generation.version,
+    base: baseOf(generation),
+    generation: generation.number,
+    pin: pin?.range ?? null,
+  };
+  if (action === 'unchanged' || !('previous' in app)) return common;
+  const { previous, fetched, bundles } = app;
+  return { ...common, previous: { version: previous.version, generation: previous.number }, fetched, bundles };
+}
+
+function baseOf({ base }: { base: { name: string; version: string } }) {
+  return { name: base.name, version: base.version };
+}
+
+function toText(apps: readonly App[]): string {
+  if (apps.length === 0) return 'no app is installed\n';
+  if (apps.every(({ action }) => action === 'unchanged')) {
+    const held = apps.filter((app) => pinOf(app) !== undefined).map(({ name }) => name);
+    return `everything is up to date${held.length === 0 ? '' : ` (pinned: ${held.join(', ')})`}\n`;
+  }
+  return apps.map(line).join('');
+}
+
+function pinOf(app: App): string | undefined {
+  if (app.action === 'failed') return undefined;
+  return ('target' in app ? app.target.pin : app.pin)?.range;
+}
+
+function line(app: App): string {
+  const { name } = app;
+  if (app.action === 'failed') return '';
+  const held = pinOf(app) === undefined ? '' : `, pinned to ${pinOf(app)}`;
+  if ('target' in app) {
+    const { selection, installed } = app.target;
+    if (app.action === 'unchanged') return `${name} ${installed.current.version} would stay${held}\n`;
+    const { base } = selection;
+    const fits = app.space === undefined || app.space.needed <= app.space.free ? '' : ': this does not fit';
+    return (
+      `would ${app.action} ${name}: ${installed.current.version} on ${installed.current.base.name} ` +
+      `${installed.current.base.version} → ${selection.app.version} on ${base.name} ${base.version.version}, ` +
+      `fetch ${formatBytes(app.path.bytes)}${fits}${held}\n`
+    );
+  }
+  const { version, base, number } = app.generation;
+  if (!('previous' in app)) return `${name} ${version} is up to date${held}\n`;
+  const { previous, fetched } = app;
+  const from = `${previous.version} on ${previous.base.name} ${previous.base.version}`;
+  return (
+    `${app.action} ${name}: ${from} → ${version} on ${base.name} ${base.version} (generation ${number}), ` +
+    `fetched ${formatBytes(fetched)}${held}\n`
+  );
+}
