@@ -65,6 +65,24 @@ describe('wrong input is refused and changes nothing', {
     }));
   it('no argument where one is needed', () =>
     refused(rig, ['install'], { code: 'USAGE', status: 2, message: /app|non-option/i }));
+  it('an empty path, which would be the working directory', () =>
+    refused(rig, ['co', 'hello', '-t', ''], { code: 'USAGE', status: 2, message: /--target/ }));
+  it('an empty number, which would be 0', () =>
+    refused(rig, ['gc', '--keep', ''], { code: 'USAGE', status: 2, message: /--keep/ }));
+  it('removing from another base than it is on', () =>
+    refused(rig, ['hello', '-d', '-b', 'other'], { code: 'BASE_NOT_FOUND', message: /other.*mini/ }));
+  it('no command', () => refused(rig, [], { code: 'USAGE', status: 2, message: /command/ }));
+  it('a directory for a settings file', () =>
+    refused(rig, ['ls', '--config', sample.feed], { code: 'CONFIG_INVALID', message: /feed/ }));
+
+  it('help and version are one document, too, with --json', async () => {
+    for (const args of [['--help'], ['--version'], ['feed', '--help'], ['help', 'ls'], ['co', '--help']]) {
+      const result = await rig.trees([...args, '--json']);
+      assert.equal(result.status, 0, result.stderr);
+      assert.equal(typeof JSON.parse(result.stdout), 'object');
+    }
+  });
+
   it('an unknown setting in the environment', () =>
     refused(rig, ['ls'], { code: 'CONFIG_INVALID', message: /TREES_SCOPE/ }, { env: { TREES_SCOPE: 'galaxy' } }));
 

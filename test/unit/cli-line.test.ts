@@ -76,8 +76,14 @@ describe('parsing the words after the command', () => {
     [['app', '--mode', 'c'], /mode/],
     [['app', '--depth', 'deep'], /depth/],
     [['app', '-t', 'a', '-t', 'b'], /once/],
-    [['app', '-t'], /target|arguments/i],
-    [[], /app|non-option/i],
+    [['app', '-t'], /after --target, got nothing/],
+    [['app', '-t', '-f'], /after --target, got the option -f/],
+    [['app', '-t', ''], /--target .*empty string/],
+    [['app', '--target='], /--target .*empty string/],
+    [['app', '--depth', ''], /--depth to be a number, got ""/],
+    [['app', '--force=maybe'], /--force without a value, got "maybe"/],
+    [['app', '-fx'], /unknown option -x/],
+    [[], /Expected APP, got nothing/],
   ] as const) {
     it(`wrong usage is explained: ${line.join(' ')}`, async () => {
       await assert.rejects(yargsParse(sample, 'sample', line), (error: unknown) => {
@@ -87,6 +93,24 @@ describe('parsing the words after the command', () => {
         assert.match(error.message, message);
         return true;
       });
+    });
+  }
+});
+
+describe('options spelled in short', () => {
+  for (const [line, expected] of [
+    [['app', '-ft', 'x'], { force: true, target: 'x' }],
+    [['app', '-ftx'], { force: true, target: 'x' }],
+    [['app', '-tx=y'], { target: 'x=y' }],
+    [['app', '-eA=1', '-fe', 'B=2'], { env: ['A=1', 'B=2'], force: true }],
+    [['app', '--force=false'], { force: false }],
+    [['app', '--depth', '-3'], { depth: -3 }],
+  ] as const) {
+    it(line.join(' '), async () => {
+      const { app, rest, more, ...options } = (await yargsParse(sample, 'sample', line)).args;
+      assert.deepEqual({ app, rest }, { app: 'app', rest: [] });
+      assert.deepEqual(more ?? [], []);
+      assert.deepEqual(options, expected);
     });
   }
 });
@@ -116,6 +140,24 @@ describe('finding the command', () => {
     assert.deepEqual(line, { name: 'APP', args: { name: 'etcd', base: 'alp', app: undefined, rest: [] }, globals: {} });
   });
 
+  it('knows the value of an option in a cluster from the app', async () => {
+    const line = await kindOf(['-fn', 'check', 'etcd', '-bdeb']);
+    assert.deepEqual(line, {
+      name: 'APP',
+      args: { app: 'etcd', name: 'check', force: true, base: 'deb', rest: [] },
+      globals: {},
+    });
+  });
+
+  it('shows the help of a command that is asked for before it', async () => {
+    assert.deepEqual(await kindOf(['--help', 'gc']), { kind: 'help' });
+    assert.deepEqual(await kindOf(['help', '--json', 'feed', 'add']), { kind: 'help' });
+  });
+
+  it('refuses repeated global options before the command', async () => {
+    await assert.rejects(readLine(['--root', 'a', '--root', 'b', 'ls']), /--root once/);
+  });
+
   it('shows help with status 2 when nothing is asked, 0 when help is', async () => {
     const nothing = await readLine([]);
     const asked = await readLine(['--help']);
@@ -142,6 +184,7 @@ describe('every command', () => {
           assert.ok(line.startsWith(entry.name) || loaded.kind === 'command', line);
         const help = await commandHelp(command, command.name);
         assert.match(help, /Examples:/);
+        for (const [line] of command.examples) assert.ok(help.includes(`trees ${line}`), `"${line}" is in one piece`);
       }
       if (loaded.kind === 'group') assert.match(await groupHelp(loaded), /Commands:/);
     });

@@ -1,8 +1,8 @@
-import { isErrno, TreesError } from '../errors.js';
+import { type ErrorCode, isErrno, TreesError } from '../errors.js';
 
 /** An error as it is shown: text on stderr, and one document with `--json`. */
 export interface ErrorReport {
-  readonly code: string;
+  readonly code: ErrorCode;
   readonly message: string;
   readonly hint: string | undefined;
   readonly status: number;
@@ -37,7 +37,7 @@ export function reportError(error: unknown): ErrorReport {
   return { ...plain('INTERNAL', `internal error: ${message}`, 'this is a bug in trees: please report it'), stack };
 }
 
-function plain(code: string, message: string, hint: string | undefined, status = 1): ErrorReport {
+function plain(code: ErrorCode, message: string, hint: string | undefined, status = 1): ErrorReport {
   return { code, message: printable(message), hint, status, details: undefined, stack: undefined };
 }
 
@@ -46,8 +46,13 @@ function hasErrnoCode(error: unknown): error is NodeJS.ErrnoException {
 }
 
 function systemMessage(error: NodeJS.ErrnoException): string {
-  const reason = error.message.replace(/^[A-Z0-9]+: /, '').replace(/, \w+( '.*)?$/, '');
-  return `cannot ${error.syscall ?? 'continue'}${error.path === undefined ? '' : ` ${error.path}`}: ${reason}`;
+  const at = error.path === undefined ? '' : ` ${error.path}`;
+  return `cannot ${error.syscall ?? 'continue'}${at}: ${systemReason(error)}`;
+}
+
+/** `no such file or directory` of Node's `ENOENT: no such file or directory, open '/x'`. */
+export function systemReason(error: NodeJS.ErrnoException): string {
+  return error.message.replace(/^[A-Z0-9]+: /, '').replace(/, \w+( '.*)?$/, '');
 }
 
 /** Remote text must not drive the terminal: control characters other than newline and tab are shown as `?`. */

@@ -43,7 +43,7 @@ export function fastParse(command: Command, argv: readonly string[]): ParsedLine
       continue;
     }
     const value = equals > 0 ? token.slice(equals + 1) : argv[++i];
-    if (value === undefined || (equals < 0 && value.startsWith('-'))) return undefined;
+    if (value === undefined || value === '' || (equals < 0 && value.startsWith('-'))) return undefined;
     if (option.spec.choices !== undefined && !option.spec.choices.includes(value)) return undefined;
     if (option.spec.type === 'array') {
       const list = target[option.name];

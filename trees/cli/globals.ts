@@ -20,7 +20,7 @@ export const globalOptions = {
 export const legacyOptions = {
   base: { type: 'string', alias: 'b', value: 'BASE', complete: 'base', describe: 'base image (alp, trub, deb…)' },
   name: { type: 'string', alias: 'n', value: 'NAME', describe: 'install under NAME; alone: same as APP' },
-  force: { type: 'boolean', alias: 'f', describe: 'clear before install' },
+  force: { type: 'boolean', alias: 'f', describe: 'clear before install; with -d: even while it runs' },
   delete: { type: 'boolean', alias: 'd', describe: 'clear checkout and prune the repo' },
 } as const satisfies Record<string, OptionSpec>;
 

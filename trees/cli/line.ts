@@ -3,6 +3,7 @@ import type { Command, CommandGroup } from './command.js';
 import { fastParse, type ParsedLine } from './fast-parse.js';
 import { globalOptions, legacyOptions } from './globals.js';
 import { findCommand } from './registry.js';
+import { spellOutOptions } from './spell-out.js';
 import { firstWord, indexOptions } from './tokens.js';
 
 /** What the words on the command line ask for. */
@@ -24,12 +25,13 @@ export async function readLine(argv: readonly string[]): Promise<Request> {
   const before = argv.slice(0, at);
   const word = argv[at];
   if (before.some((token) => token === '--version' || token === '-V')) return { kind: 'version' };
-  if (word === 'help') return helpFor(argv.slice(at + 1));
+  if (word === 'help') return helpFor(argv.slice(at + 1).filter((token) => !token.startsWith('-')));
   const entry = word === undefined ? undefined : findCommand(word);
   if (entry === undefined) return legacyLine(argv, word);
 
-  const leading = readGlobals(before);
   const loaded = await entry.load();
+  if (wantsHelp(before)) return helpFor(argv.slice(at).filter((token) => !token.startsWith('-')));
+  const leading = readGlobals(before);
   const after = argv.slice(at + 1);
   const { command, title, words } =
     loaded.kind === 'group' ? pickMember(loaded, after) : { command: loaded, title: loaded.name, words: after };
@@ -74,13 +76,14 @@ async function helpText(command: Command, title: string): Promise<string> {
 
 async function helpFor(words: readonly string[]): Promise<Request> {
   const [word, member] = words;
-  if (word === undefined) return generalHelpRequest(0);
+  if (word === undefined || word === 'help') return generalHelpRequest(0);
   const entry = findCommand(word);
   if (entry === undefined) throw usageError(`no command is named "${word}"`, 'trees --help lists all commands');
   const loaded = await entry.load();
   if (loaded.kind === 'command') return { kind: 'help', text: () => helpText(loaded, loaded.name), status: 0 };
-  const command = loaded.commands.find((candidate) => candidate.name === member);
-  if (command === undefined) return groupRequest(loaded, ['--help']);
+  if (member === undefined) return groupRequest(loaded, ['--help']);
+  const { command } = pickMember(loaded, [member]);
+  if (command === undefined) return groupRequest(loaded, [member]);
   return { kind: 'help', text: () => helpText(command, `${loaded.name} ${command.name}`), status: 0 };
 }
 
@@ -89,13 +92,12 @@ function generalHelpRequest(status: number): Request {
 }
 
 async function legacyLine(argv: readonly string[], word: string | undefined): Promise<Request> {
-  const named = argv.some((token) => token === '-n' || token === '--name' || token.startsWith('--name='));
-  if (word === undefined && !named) {
-    const unknown = argv.find((token) => token.startsWith('-') && !anywhere.has(token.split('=')[0] ?? ''));
-    if (unknown !== undefined) throw usageError(`unknown option ${unknown}`, 'see: trees --help');
-    return generalHelpRequest(wantsHelp(argv) ? 0 : 2);
-  }
   if (wantsHelp(argv)) return generalHelpRequest(0);
+  if (word === undefined) {
+    const { options } = spellOutOptions(beforeDashes(argv), anywhere, 'see: trees --help');
+    const original = options.some((option) => (option.split('=')[0] ?? '').slice(2) in legacyOptions);
+    if (!original) return generalHelpRequest(2);
+  }
   const { command } = await import('./commands/app.js');
   const line = fastParse(command, argv) ?? (await slowParse(command, '', argv));
   if (line === 'help') return generalHelpRequest(0);
@@ -116,31 +118,29 @@ async function slowParse(command: Command, title: string, words: readonly string
 }
 
 function wantsHelp(words: readonly string[]): boolean {
+  return beforeDashes(words).some((token) => token === '--help' || token === '-h');
+}
+
+function beforeDashes(words: readonly string[]): readonly string[] {
   const end = words.indexOf('--');
-  return (end < 0 ? words : words.slice(0, end)).some((token) => token === '--help' || token === '-h');
+  return end < 0 ? words : words.slice(0, end);
 }
 
 /** Options before the command word: global ones only. */
 function readGlobals(tokens: readonly string[]): Readonly<Record<string, unknown>> {
+  const misplaced = tokens.find((token) => anywhere.has(token) && !globalsOnly.has(token));
+  if (misplaced !== undefined) {
+    throw usageError(
+      `option ${misplaced} belongs after the command`,
+      'only global options may stand before it: trees --help',
+    );
+  }
   const globals: Record<string, unknown> = {};
-  for (let i = 0; i < tokens.length; i++) {
-    const token = tokens[i] ?? '';
-    const equals = token.indexOf('=');
-    const spelled = equals > 0 ? token.slice(0, equals) : token;
-    if (spelled === '--no-color') {
-      globals['color'] = false;
-      continue;
-    }
-    const option = globalsOnly.get(spelled);
-    if (option === undefined) {
-      throw usageError(
-        `option ${spelled} belongs after the command`,
-        'only global options may stand before it: trees --help',
-      );
-    }
-    if (option.spec.type === 'boolean') globals[option.name] = true;
-    else if (equals > 0) globals[option.name] = token.slice(equals + 1);
-    else globals[option.name] = tokens[++i];
+  for (const option of spellOutOptions(tokens, globalsOnly, 'see: trees --help').options) {
+    const equals = option.indexOf('=');
+    if (equals > 0) globals[option.slice(2, equals)] = option.slice(equals + 1);
+    else if (globalsOnly.has(option)) globals[option.slice(2)] = true;
+    else globals[option.slice('--no-'.length)] = false;
   }
   return globals;
 }

@@ -1,7 +1,8 @@
 import { loadSettings } from '../config/load.js';
+import { TreesError, usageError } from '../errors.js';
 import type { CommandResult } from './command.js';
 import { processContext } from './context.js';
-import { type ErrorReport, reportError } from './errors.js';
+import { type ErrorReport, reportError, systemReason } from './errors.js';
 import { type Request, readLine } from './line.js';
 
 const SIGNAL_NUMBER = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
@@ -11,15 +12,15 @@ const SIGNAL_NUMBER = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
  * @param argv words after `trees`
  */
 export async function main(argv: readonly string[]): Promise<void> {
-  // A reader that goes away (`trees ls | head -1`) is no error.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-  });
+  process.stdout.on('error', outputFailed);
+  // Nobody is left to be told.
+  process.stderr.on('error', () => undefined);
   const interrupted = abortOnSignals();
   let request: Request | undefined;
   try {
     request = await readLine(argv);
-    process.exitCode = await perform(request, interrupted.signal);
+    const status = await perform(request, { json: asksForJson(argv, request), signal: interrupted.signal });
+    process.exitCode ??= status;
   } catch (error) {
     const report = reportError(error);
     const status = interrupted.status() ?? report.status;
@@ -30,26 +31,54 @@ export async function main(argv: readonly string[]): Promise<void> {
   }
 }
 
-async function perform(request: Request, signal: AbortSignal): Promise<number> {
+async function perform(
+  request: Request,
+  { json, signal }: { readonly json: boolean; readonly signal: AbortSignal },
+): Promise<number> {
   switch (request.kind) {
-    case 'version':
-      process.stdout.write(`trees ${(await import('./version.js')).version()}\n`);
+    case 'version': {
+      const version = (await import('./version.js')).version();
+      printResult({ json: { version }, text: `trees ${version}\n` }, json);
       return 0;
-    case 'help':
-      (request.status === 0 ? process.stdout : process.stderr).write(await request.text());
+    }
+    case 'help': {
+      const text = await request.text();
+      if (request.status === 0) printResult({ json: { help: text }, text }, json);
+      else if (json) throw usageError('Expected a command, got none', 'trees --help lists all commands');
+      else process.stderr.write(text);
       return request.status;
+    }
     case 'run': {
       const loaded = await loadSettings({
         flags: request.line.globals,
         env: process.env,
-        cwd: process.cwd(),
+        cwd: workingDirectory(),
         uid: process.geteuid?.() ?? 0,
-        tty: process.stderr.isTTY,
+        tty: process.stderr.isTTY === true,
       });
       const result = await request.command.run(processContext(loaded, signal), request.line.args);
       printResult(result, loaded.settings.json);
       return result.status ?? 0;
     }
+  }
+}
+
+/** A reader that goes away (`trees ls | head -1`) is no error; a full disk is. */
+function outputFailed(error: NodeJS.ErrnoException): void {
+  if (error.code === 'EPIPE') return;
+  process.stderr.write(`error: cannot write to standard output: ${systemReason(error)}\n`);
+  process.exitCode = 1;
+}
+
+/** @throws TreesError SYSTEM_ERROR if the shell's directory was deleted, as every relative path would be wrong */
+function workingDirectory(): string {
+  try {
+    return process.cwd();
+  } catch (error) {
+    throw new TreesError('SYSTEM_ERROR', 'cannot start: the working directory was deleted', {
+      hint: 'change to a directory that is there: cd /',
+      cause: error,
+    });
   }
 }
 

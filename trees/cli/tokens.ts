@@ -29,8 +29,24 @@ export function firstWord(argv: readonly string[], index: OptionIndex): number {
     const token = argv[i] ?? '';
     if (token === '--') return argv.length;
     if (!token.startsWith('-') || token === '-') return i;
-    const known = index.get(token);
+    const last = token.startsWith('--') ? { spelling: token, rest: '' } : lettersOf(token, index).at(-1);
+    const known = last?.rest === '' ? index.get(last.spelling) : undefined;
     if (known !== undefined && known.spec.type !== 'boolean') i++;
   }
   return argv.length;
+}
+
+/**
+ * The options in a word of short ones, `-abc`: each letter, up to the first that takes a value or is not known; what
+ * follows that one in the word is its `rest`.
+ */
+export function lettersOf(word: string, index: OptionIndex): Array<{ spelling: string; rest: string }> {
+  const letters: Array<{ spelling: string; rest: string }> = [];
+  for (let at = 1; at < word.length; at++) {
+    const spelling = `-${word[at]}`;
+    const simple = index.get(spelling)?.spec.type === 'boolean';
+    letters.push({ spelling, rest: simple ? '' : word.slice(at + 1) });
+    if (!simple) break;
+  }
+  return letters;
 }

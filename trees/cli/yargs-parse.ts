@@ -4,20 +4,21 @@ import type { Command, CommandGroup, OptionSpec } from './command.js';
 import type { ParsedLine } from './fast-parse.js';
 import { globalOptions } from './globals.js';
 import { registry } from './registry.js';
-import { aliasesOf, indexOptions, type OptionIndex } from './tokens.js';
+import { spellOut } from './spell-out.js';
+import { aliasesOf } from './tokens.js';
 
 const HELP_WIDTH = 100;
 
-/** Parses the words after the command word. @throws TreesError USAGE with yargs' explanation */
+/** Parses the words after the command word. @throws TreesError USAGE */
 export async function yargsParse(command: Command, title: string, argv: readonly string[]): Promise<ParsedLine> {
   const dashes = argv.indexOf('--');
   const before = dashes < 0 ? [...argv] : argv.slice(0, dashes);
   const rest = dashes < 0 ? [] : argv.slice(dashes + 1);
-  const hint = `see: trees ${title} --help`;
+  const hint = `see: ${['trees', title, '--help'].filter((word) => word !== '').join(' ')}`;
   if (rest.length > 0 && command.restName === undefined) {
     throw usageError(`unexpected words after "--": ${rest.join(' ')}`, hint);
   }
-  rejectUnknown(command, before, hint);
+  const words = spellOut(command, before, hint);
   const parser = describeCommand(command, title)
     .exitProcess(false)
     .strict()
@@ -26,56 +27,19 @@ export async function yargsParse(command: Command, title: string, argv: readonly
     .fail((message: string | undefined, error: Error | undefined) => {
       throw usageError(message ?? error?.message ?? 'cannot parse the command line', hint);
     });
-  const parsed = await parser.parseAsync(before);
+  const parsed = await parser.parseAsync(words);
 
   const args: Record<string, unknown> = { rest };
   const globals: Record<string, unknown> = {};
-  for (const [name, spec] of Object.entries(command.options)) {
-    rejectRepeated(name, spec, parsed[name], hint);
+  for (const name of Object.keys(command.options)) {
     if (parsed[name] !== undefined) args[name] = parsed[name];
   }
-  for (const [name, spec] of Object.entries(globalOptions)) {
+  for (const name of Object.keys(globalOptions)) {
     if (name in command.options) continue;
-    rejectRepeated(name, spec, parsed[name], hint);
     if (parsed[name] !== undefined) globals[name] = parsed[name];
   }
   for (const positional of command.positionals) args[positional.name] = parsed[positional.name];
   return { args, globals };
-}
-
-/** Yargs takes the word after an option it does not know for its value, and then complains about a missing word. */
-function rejectUnknown(command: Command, words: readonly string[], hint: string): void {
-  const index = indexOptions(globalOptions, command.options);
-  for (let i = 0; i < words.length; i++) {
-    const spellings = optionSpellings(words[i] ?? '', index);
-    for (const spelling of spellings) {
-      const known = index.get(spelling) ?? index.get(spelling.replace(/^--no-/, '--'));
-      if (known === undefined) throw usageError(`unknown option ${spelling}`, hint);
-      const inWord = (words[i] ?? '').length > spelling.length;
-      if (known.spec.type !== 'boolean' && !inWord) i++;
-    }
-  }
-}
-
-/** The options in one word: `--name=value` has one, `-abc` three unless `-a` takes the rest for its value. */
-function optionSpellings(word: string, index: OptionIndex): string[] {
-  if (!word.startsWith('-') || word === '-') return [];
-  if (word.startsWith('--')) return [word.split('=')[0] ?? ''];
-  const spellings: string[] = [];
-  for (const letter of word.slice(1)) {
-    spellings.push(`-${letter}`);
-    if (index.get(`-${letter}`)?.spec.type !== 'boolean') break;
-  }
-  return spellings;
-}
-
-function rejectRepeated(name: string, spec: OptionSpec, value: unknown, hint: string): void {
-  if (spec.type !== 'array' && Array.isArray(value)) {
-    throw usageError(`Expected --${name} once, got it ${value.length} times`, hint);
-  }
-  if (spec.type === 'number' && typeof value === 'number' && Number.isNaN(value)) {
-    throw usageError(`Expected --${name} to be a number`, hint);
-  }
 }
 
 /** Help text of one command. */
@@ -85,24 +49,39 @@ export async function commandHelp(command: Command, title: string): Promise<stri
 
 /** Help text of a group: its commands, then each one's usage. */
 export async function groupHelp(group: CommandGroup): Promise<string> {
-  const parser = yargs([])
+  const parser = yargs([], '/')
     .scriptName('trees')
     .usage(`trees ${group.name} COMMAND\n\n${capitalise(group.summary)}.`);
   for (const command of group.commands)
     parser.command(usageOf(command, `${group.name} ${command.name}`), command.summary);
-  for (const command of group.commands) {
-    for (const [line, what] of command.examples) parser.example(`trees ${line}`, what);
-  }
+  parser.epilogue(exampleList(group.commands.flatMap((command) => command.examples)));
   return `${await parser.help(false).version(false).wrap(HELP_WIDTH).getHelp()}\n`;
+}
+
+const generalExamples: Command['examples'] = [
+  ['feed add dir:/srv/feed --key trees.pub', 'trust a feed'],
+  ['etcd -b deb', 'install etcd over the Debian base'],
+  ['run etcd', 'launch it'],
+  ['etcd -d', 'remove it again'],
+];
+
+/** Yargs would break long lines, and then they can no longer be copied into a shell. */
+function exampleList(examples: Command['examples']): string {
+  const width = Math.max(...examples.map(([line]) => line.length));
+  const besides = examples.every(([, what]) => width + what.length + '  trees   '.length <= HELP_WIDTH);
+  const lines = examples.map(([line, what]) =>
+    besides ? `  trees ${line.padEnd(width)}  ${what}` : `  trees ${line}\n      ${what}`,
+  );
+  return `Examples:\n${lines.join('\n')}`;
 }
 
 /** `trees --help`. */
 export async function generalHelp(): Promise<string> {
-  const parser = yargs([])
+  const parser = yargs([], '/')
     .scriptName('trees')
     .usage(
       [
-        'trees APP [-b BASE] [-n NAME] [-f] [-d]    install APP from a feed (-d: remove it and prune the store)',
+        'trees APP [-b BASE] [-n NAME] [-f] [-d]    install APP from a feed; -d: remove it',
         'trees COMMAND [OPTIONS]',
         '',
         'Apps as OSTree deltas over a shared base, launched in small isolated containers.',
@@ -114,16 +93,13 @@ export async function generalHelp(): Promise<string> {
   }
   addOptions(parser, globalOptions);
   parser
-    .example('trees feed add dir:/srv/feed --key trees.pub', 'trust a feed')
-    .example('trees etcd -b deb', 'install etcd over the Debian base')
-    .example('trees run etcd', 'launch it')
-    .example('trees etcd -d', 'remove it again')
-    .epilogue('Help for one command: trees COMMAND --help. An app named like a command: trees install NAME.');
+    .epilogue(exampleList(generalExamples))
+    .epilogue('\nHelp for one command: trees COMMAND --help. An app named like a command: trees install NAME.');
   return `${await parser.help(false).version(false).wrap(HELP_WIDTH).getHelp()}\n`;
 }
 
 function describeCommand(command: Command, title: string): Argv {
-  const parser = yargs([])
+  const parser = yargs([], '/')
     .scriptName('')
     .parserConfiguration({
       'camel-case-expansion': false,
@@ -149,6 +125,12 @@ function describeCommand(command: Command, title: string): Argv {
       ? `${capitalise(command.summary)}.`
       : `${capitalise(command.summary)}.\n\n${command.description}`;
   parser.usage(`trees ${usageOf(command, title)}\n\n${about}`);
+  // Named before the global ones, so that help shows a command's own first.
+  parser.group(
+    command.positionals.map((positional) => positional.name),
+    'Positionals:',
+  );
+  parser.group(Object.keys(command.options), 'Options:');
   addOptions(parser, command.options);
   const globals = Object.entries(globalOptions).filter(([name]) => name !== 'help' && !(name in command.options));
   const own = new Set(Object.values(command.options).flatMap(aliasesOf));
@@ -160,7 +142,7 @@ function describeCommand(command: Command, title: string): Argv {
       group: 'Global options:',
     });
   }
-  for (const [line, what] of command.examples) parser.example(`trees ${line}`, what);
+  parser.epilogue(exampleList(command.examples));
   return parser;
 }
 

@@ -65,7 +65,7 @@ function readIfThere(path: string): string | undefined {
     return readFileSync(path, 'utf8');
   } catch (error) {
     if (isErrno(error, 'ENOENT', 'EACCES', 'ENOTDIR')) return undefined;
-    throw error;
+    throw unreadable(path, error);
   }
 }
 

@@ -1,5 +1,5 @@
-import { usageError } from '../../errors.js';
-import { defineCommand } from '../command.js';
+import { TreesError, usageError } from '../../errors.js';
+import { type Context, defineCommand } from '../command.js';
 import { legacyOptions } from '../globals.js';
 
 /** The original command line: `trees APP [-b BASE] [-n NAME] [-f] [-d]`. */
@@ -16,14 +16,30 @@ export const command = defineCommand({
     const app = args.app ?? args.name;
     if (app === undefined) throw usageError('Expected the name of an app', 'for example: trees etcd -b deb');
     if (args.delete === true) {
-      if (args.base !== undefined || args.force === true) {
-        throw usageError('Expected -d alone, got it together with -b or -f', 'remove first, then install');
-      }
+      const name = args.name ?? app;
+      if (args.base !== undefined) await requireBase(context, name, args.base);
       const { command: remove } = await import('./remove.js');
-      return remove.run(context, { app: [args.name ?? app], rest: [] });
+      return remove.run(context, { app: [name], force: args.force, rest: [] });
     }
     const { command: install } = await import('./install.js');
     const name = args.app === undefined ? undefined : args.name;
     return install.run(context, { app: [app], base: args.base, name, force: args.force, rest: [] });
   },
 });
+
+/** `-d -b BASE` removes an app only from that base: what was meant for another one stays. */
+async function requireBase(context: Context, name: string, base: string): Promise<void> {
+  const [{ readInstalled }, { storePaths }] = await Promise.all([
+    import('../../store/generations.js'),
+    import('../../store/paths.js'),
+  ]);
+  const installed = readInstalled(storePaths(context.settings.root), name)?.current;
+  if (installed === undefined || installed.base?.name === base) return;
+  throw new TreesError(
+    'BASE_NOT_FOUND',
+    `cannot remove ${name} from base "${base}": it is on ${installed.base?.name ?? 'none'}`,
+    {
+      hint: 'leave --base out to remove it all the same',
+    },
+  );
+}

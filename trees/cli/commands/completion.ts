@@ -66,7 +66,7 @@ export const command = defineCommand({
     const script = args.shell === undefined ? undefined : scripts[args.shell];
     if (script === undefined) {
       throw usageError(
-        `Expected the shell to be ${Object.keys(scripts).join(', ')}, got ${args.shell ?? 'nothing'}`,
+        `Expected SHELL to be ${Object.keys(scripts).join(' or ')}, got ${args.shell === undefined ? 'nothing' : `"${args.shell}"`}`,
         'for example: trees completion bash',
       );
     }
