@@ -34,6 +34,7 @@ export type PositionalSpec = {
   readonly describe: string;
   readonly required?: boolean;
   readonly variadic?: boolean;
+  readonly choices?: readonly string[];
   readonly complete?: CompletionSource;
 };
 

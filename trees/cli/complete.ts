@@ -19,19 +19,22 @@ export async function complete(words: readonly string[], settings: Settings): Pr
   const at = firstWord(before, indexOptions(globalOptions, legacyOptions));
   const word = before[at];
   const candidates =
-    word === undefined ? firstWords(before, settings) : await commandWords(word, before.slice(at + 1), typed, settings);
-  return candidates.filter((candidate) => candidate.startsWith(':') || candidate.startsWith(typed)).sort();
+    word === undefined
+      ? firstWords(before, typed, settings)
+      : await commandWords(word, before.slice(at + 1), typed, settings);
+  const fitting = candidates.filter((candidate) => candidate.startsWith(':') || candidate.startsWith(typed));
+  return [...new Set(fitting)].sort();
 }
 
-function firstWords(before: readonly string[], settings: Settings): string[] {
+function firstWords(before: readonly string[], typed: string, settings: Settings): string[] {
   const value = optionValue(before.at(-1), indexOptions(globalOptions, legacyOptions), settings);
   if (value !== undefined) return value;
-  return [
-    ...registry.flatMap((entry) => [entry.name, ...(entry.aliases ?? [])]),
-    ...installedApps(settings),
-    ...offered(settings, 'apps'),
-    ...optionNames(globalOptions),
-  ];
+  if (typed.startsWith('-')) return optionNames({ ...globalOptions, ...legacyOptions });
+  return ['help', ...commandNames(), ...installedApps(settings), ...offered(settings, 'apps')];
+}
+
+function commandNames(): string[] {
+  return registry.flatMap((entry) => [entry.name, ...(entry.aliases ?? [])]);
 }
 
 async function commandWords(
@@ -40,6 +43,7 @@ async function commandWords(
   typed: string,
   settings: Settings,
 ): Promise<string[]> {
+  if (word === 'help') return helpWords(after);
   const loaded: Command | CommandGroup =
     (await findCommand(word)?.load()) ?? (await import('./commands/app.js')).command;
   let command: Command;
@@ -61,7 +65,14 @@ async function commandWords(
   for (let rest = words; firstWord(rest, index) < rest.length; rest = rest.slice(firstWord(rest, index) + 1)) given++;
   const positional =
     command.positionals[given] ?? command.positionals.findLast((candidate) => candidate.variadic === true);
+  if (positional?.choices !== undefined) return [...positional.choices];
   return positional?.complete === undefined ? [] : fromSource(positional.complete, settings);
+}
+
+async function helpWords([word]: readonly string[]): Promise<string[]> {
+  if (word === undefined) return commandNames();
+  const loaded = await findCommand(word)?.load();
+  return loaded?.kind === 'group' ? loaded.commands.map((command) => command.name) : [];
 }
 
 /** Candidates for the value of the option just typed; undefined if the previous word takes none. */

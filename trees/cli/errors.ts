@@ -26,9 +26,13 @@ export function reportError(error: unknown): ErrorReport {
     return plain('OSTREE_FAILED', error.message, 'check the store: ostree fsck on the path shown by trees config');
   }
   if (isErrno(error, 'ENOSPC', 'EDQUOT')) {
-    return plain('NO_SPACE', systemMessage(error), 'free some space there, then run the command again');
+    const where = error.path === undefined ? 'in the store (trees config shows where it is)' : 'there';
+    return plain('NO_SPACE', systemMessage(error), `free some space ${where}, then run the command again`);
   }
-  if (isErrno(error, 'EACCES', 'EPERM', 'EROFS')) {
+  if (isErrno(error, 'EROFS')) {
+    return plain('SYSTEM_ERROR', systemMessage(error), 'make that file system writable, or choose another --root');
+  }
+  if (isErrno(error, 'EACCES', 'EPERM')) {
     return plain('SYSTEM_ERROR', systemMessage(error), 'run it as the owner of that path, or choose another --root');
   }
   if (hasErrnoCode(error)) return plain('SYSTEM_ERROR', systemMessage(error), undefined);

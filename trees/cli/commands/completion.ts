@@ -49,7 +49,7 @@ export const command = defineCommand({
   name: 'completion',
   summary: 'print a shell completion script',
   description: 'Completes commands, options, installed apps, apps and bases that the known feeds offer, and paths.',
-  positionals: [{ name: 'shell', describe: 'bash, zsh or fish' }],
+  positionals: [{ name: 'shell', describe: 'bash, zsh or fish', choices: Object.keys(scripts) }],
   options: {
     words: { type: 'boolean', describe: 'print what may follow the words after "--"; the scripts call this' },
   },
