@@ -143,6 +143,8 @@ async function assertLinked(repo: Repo, rootfs: string, tree: Checksum): Promise
     const object = join(repo.path, 'objects', entry.checksum.slice(0, 2), `${entry.checksum.slice(2)}.file`);
     // A bare-user repository keeps symlinks as files of its own.
     if (found.isSymbolicLink() && repo.mode === 'bare-user') continue;
+    // libostree makes empty files anew: there is nothing to share, and some are linked more often than file systems allow.
+    if (found.isFile() && found.size === 0 && lstatSync(object).size === 0) continue;
     assert.equal(found.ino, lstatSync(object).ino, `${path} is a hard link to ${object}`);
   }
   assert.deepEqual(new Set(Object.keys(readTree(rootfs))), wanted);

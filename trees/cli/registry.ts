@@ -86,6 +86,12 @@ export const registry: readonly RegistryEntry[] = [
     load: async () => (await import('./commands/gc.js')).command,
   },
   {
+    name: 'fsck',
+    summary: 'check the store, and repair it',
+    group: 'delivery',
+    load: async () => (await import('./commands/fsck.js')).command,
+  },
+  {
     name: 'feed',
     summary: 'add, list or remove feeds',
     group: 'delivery',

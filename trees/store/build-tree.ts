@@ -120,7 +120,8 @@ function checkIdentity(layer: Commit, { name, app }: Selection): void {
   }
 }
 
-function readRunSpec(layer: Commit): RunSpec {
+/** How an app runs, from its layer or its composed tree. @throws TreesError LAYER_INVALID */
+export function readRunSpec(layer: Commit): RunSpec {
   const json = text(layer, commitKey.run);
   if (json === undefined) return {};
   const invalid = (why: string, cause: unknown): TreesError =>

@@ -109,6 +109,13 @@ function isHeld(paths: StorePaths, name: string): boolean {
   }
 }
 
+/** Lets the pin of an app's generation follow it to another number. The caller holds the store's lock exclusively. */
+export async function movePin(paths: StorePaths, name: string, from: number, to: number): Promise<void> {
+  const pin = readPin(paths, name);
+  if (pin?.generation !== from) return;
+  await replaceFile(pinFile(paths, name), `${JSON.stringify({ ...pin, generation: to })}\n`);
+}
+
 /** Forgets the pin of an app that is removed. The caller holds the app's lock, or the store's exclusively. */
 export async function deletePin(paths: StorePaths, name: string): Promise<void> {
   await rm(pinFile(paths, name), { force: true });

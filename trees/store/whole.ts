@@ -70,7 +70,8 @@ export async function deleteStrayMarks(repo: Repo): Promise<void> {
   }
 }
 
-async function hasEverything(repo: Repo, commit: Checksum): Promise<boolean> {
+/** Whether a commit and all that it reaches are there; contents are not looked at. */
+export async function hasEverything(repo: Repo, commit: Checksum): Promise<boolean> {
   try {
     for await (const entry of repo.walk(commit)) {
       if (entry.kind === 'file' && !(await repo.hasObject('file', entry.checksum))) return false;

@@ -1,0 +1,183 @@
+import assert from 'node:assert/strict';
+import { appendFileSync, mkdirSync, readFileSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, afterEach, before, describe, it } from 'node:test';
+import { Repo } from '../../trees/ostree/index.js';
+import { assertSameTree, listTree, projectRoot, type RunResult, runProgram } from '../support/rig.js';
+import {
+  assertSound,
+  createStoreFixture,
+  currentTree,
+  publishTool,
+  type StoreFixture,
+} from '../support/store-fixture.js';
+
+/** A value inside a JSON document, by keys and indexes. */
+function at(document: unknown, ...path: ReadonlyArray<string | number>): unknown {
+  return path.reduce<unknown>((node, key) => Reflect.get(Object(node), key), document);
+}
+
+describe('fsck', () => {
+  let fixture: StoreFixture;
+  let checksums: { base: string; v1: string; v2: string };
+  let whole: { version: string; tree: Record<string, string> };
+
+  before(async () => {
+    fixture = await createStoreFixture();
+    checksums = await publishTool(fixture, { 'etc/empty': '' });
+    const { base, v1, v2 } = checksums;
+    await fixture.publish([
+      [null, base],
+      [base, v1],
+      [base, v2],
+    ]);
+    await fixture.install('tool@1');
+    await fixture.install('tool@2');
+    whole = currentTree(fixture.paths, 'tool');
+    mkdirSync(join(fixture.paths.data, 'tool'), { recursive: true });
+    writeFileSync(join(fixture.paths.data, 'tool', 'precious'), 'mine\n');
+  });
+  after(async () => await fixture[Symbol.asyncDispose]());
+  afterEach(() => assert.equal(readFileSync(join(fixture.paths.data, 'tool', 'precious'), 'utf8'), 'mine\n'));
+
+  const trees = async (...args: string[]): Promise<RunResult> =>
+    await runProgram(process.execPath, [join(projectRoot, 'dist/cli/bin.js'), '--root', fixture.root, ...args], {
+      cwd: fixture.feed.dir,
+      env: { NO_COLOR: '1' },
+    });
+  const json = async (...args: string[]): Promise<{ status: number | null; document: unknown; stderr: string }> => {
+    const { status, stdout, stderr } = await trees(...args, '--json');
+    return { status, document: JSON.parse(stdout), stderr };
+  };
+  const rootfs = (path: string): string => join(fixture.paths.current('tool'), 'rootfs', path);
+  const objectOf = async (rev: string, path: string): Promise<string> => {
+    using repo = await Repo.open(fixture.paths.repo);
+    const entry = await repo.lookupPath(rev, path);
+    assert.ok(entry !== undefined, path);
+    const suffix = entry.kind === 'directory' ? 'dirtree' : 'file';
+    return join(repo.path, 'objects', entry.checksum.slice(0, 2), `${entry.checksum.slice(2)}.${suffix}`);
+  };
+
+  /** Everything but the lock files, which say who held them last. */
+  const untouched = async (): Promise<string> => (await listTree(fixture.root)).replaceAll(/^.*locks.*\n/gm, '');
+
+  /** Damaged in a way, found, left alone without --repair, and repaired by it. */
+  const heals = async (kind: string, find = /./): Promise<void> => {
+    const before = await untouched();
+    const found = await trees('fsck');
+    assert.equal(found.status, 1, found.stdout + found.stderr);
+    assert.match(found.stdout, find);
+    const { status, document } = await json('fsck', '--repair', '--dry-run');
+    assert.equal(status, 1);
+    assert.ok(JSON.stringify(at(document, 'damage')).includes(`"kind":"${kind}"`), JSON.stringify(document));
+    assertSameTree(await untouched(), before);
+    const repaired = await json('fsck', '--repair');
+    assert.equal(repaired.status, 0, JSON.stringify(repaired));
+    assert.ok(JSON.stringify(at(repaired.document, 'repaired')).includes(`"kind":"${kind}"`));
+    await assertSound(fixture.paths);
+    assert.deepEqual(currentTree(fixture.paths, 'tool'), whole);
+    const again = await trees('fsck');
+    assert.deepEqual([again.status, again.stderr], [0, ''], again.stdout);
+  };
+
+  it('finds nothing wrong with a sound store', async () => {
+    const before = await untouched();
+    const { status, document } = await json('fsck');
+    assert.equal(status, 0, JSON.stringify(document));
+    assert.deepEqual([at(document, 'generations'), at(document, 'damage')], [2, []]);
+    const one = await trees('fsck', 'tool');
+    assert.match(one.stdout, /2 generations checked, everything is as it should be/);
+    assertSameTree(await untouched(), before);
+  });
+
+  it('repairs a file that was changed through a link', async () => {
+    appendFileSync(rootfs('usr/bin/tool'), 'broken\n');
+    await heals('object', /\.file is corrupt/);
+  });
+
+  it('repairs a file of the base that is missing', async () => {
+    unlinkSync(await objectOf(checksums.base, '/usr/bin/sh'));
+    await heals('object', /\.file is missing/);
+  });
+
+  it('repairs a missing and a damaged directory object', async () => {
+    unlinkSync(await objectOf(checksums.base, '/usr/share'));
+    const path = await objectOf(checksums.v2, '/usr');
+    writeFileSync(path, Buffer.concat([readFileSync(path), Buffer.from('x')]));
+    await heals('object', /\.dirtree is/);
+  });
+
+  it('composes a damaged tree again', async () => {
+    unlinkSync(await objectOf('tree/tool/1', '/etc'));
+    await heals('object', /\.dirtree is missing/);
+  });
+
+  it('repairs link trees: missing, changed and foreign files', async () => {
+    unlinkSync(rootfs('usr/bin/tool'));
+    unlinkSync(rootfs('usr/bin/sh'));
+    writeFileSync(rootfs('usr/bin/sh'), '#!another\n');
+    symlinkSync('/etc/passwd', rootfs('usr/bin/foreign'));
+    await heals('tree', /sh is changed.*foreign does not belong there/);
+    const older = fixture.paths.rootfs('tool', 1);
+    unlinkSync(join(older, 'usr/bin/tool'));
+    await heals('tree', /generation 1 of tool: \/usr\/bin\/tool is missing/);
+  });
+
+  it('sets lost and wrong refs again', async () => {
+    const heads = join(fixture.paths.repo, 'refs/heads');
+    unlinkSync(join(heads, 'layer/tool/x86_64/1.0.0'));
+    unlinkSync(join(heads, 'tree/tool/1'));
+    await heals('ref', /ref tree\/tool\/1 is missing/);
+    writeFileSync(join(heads, 'tree/tool/1'), `${checksums.base}\n`);
+    await heals('ref', /ref tree\/tool\/1 is /);
+  });
+
+  it('completes a commit that is marked unfinished, and takes stray marks away', async () => {
+    using repo = await Repo.open(fixture.paths.repo);
+    await repo.setCommitPartial(checksums.v1, true);
+    const stray = await json('fsck');
+    assert.deepEqual([stray.status, at(stray.document, 'unfinished')], [0, 1]);
+    await trees('fsck', '--repair');
+    assert.equal(await repo.isCommitPartial(checksums.v1), false);
+    await repo.setCommitPartial(checksums.v1, true);
+    unlinkSync(await objectOf(checksums.v1, '/usr/bin/tool'));
+    await heals('commit', /is incomplete/);
+  });
+
+  it('writes a damaged record again', async () => {
+    const { document } = await json('history', 'tool');
+    const current = Number(at(document, 'generations', 1, 'generation'));
+    const file = join(fixture.paths.generation('tool', current), 'generation.json');
+    const before: unknown = JSON.parse(readFileSync(file, 'utf8'));
+    writeFileSync(file, '{');
+    await heals('record', /its record is damaged/);
+    const now: unknown = JSON.parse(readFileSync(file, 'utf8'));
+    for (const key of ['name', 'app', 'version', 'feed', 'base', 'layer', 'tree', 'size', 'files', 'run', 'summary']) {
+      assert.deepEqual(at(now, key), at(before, key), key);
+    }
+  });
+
+  it('makes the newest generation current where that is gone', async () => {
+    unlinkSync(fixture.paths.current('tool'));
+    symlinkSync('99', fixture.paths.current('tool'));
+    await heals('current', /generation 99, which is current, is gone/);
+  });
+
+  it('says what stays damaged, deletes nothing, and fails', async () => {
+    appendFileSync(rootfs('usr/bin/tool'), 'broken\n');
+    rmSync(fixture.feed.feed, { recursive: true });
+    const { status, document, stderr } = await json('fsck', '--repair');
+    assert.equal(status, 1);
+    assert.ok(JSON.stringify(at(document, 'damage')).includes('"kind":"object"'));
+    assert.match(stderr, /warning: /);
+    assert.match(readFileSync(rootfs('usr/bin/tool'), 'utf8'), /broken/);
+    assert.deepEqual(at(document, 'repaired'), []);
+    const again = await trees('fsck');
+    assert.equal(again.status, 1, again.stdout);
+  });
+
+  it('knows only installed apps', async () => {
+    const { status, document } = await json('fsck', 'nosuch');
+    assert.deepEqual([status, at(document, 'error', 'code')], [1, 'APP_NOT_INSTALLED']);
+  });
+});
