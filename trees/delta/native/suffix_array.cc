@@ -32,7 +32,7 @@ size_t common_prefix(View a, View b) {
 SuffixArray::SuffixArray(View source) : source_(source), order_(source.size), buckets_(PAIRS + 1) {
   if (source.size > INT32_MAX)
     throw Failure("INTERNAL", "a source is too large for a suffix array");
-  if (divsufsort(source.data, order_.data(), static_cast<saidx_t>(source.size)) != 0)
+  if (source.size > 0 && divsufsort(source.data, order_.data(), static_cast<saidx_t>(source.size)) != 0)
     throw std::bad_alloc();
   std::vector<saidx_t> counts(PAIRS, 0);
   for (size_t i = 0; i + 1 < source.size; i++)

@@ -184,11 +184,11 @@ private:
       PartHeader header{Checksum::from_variant(checksum.get()), size, unpacked, {}};
       auto *data = static_cast<const uint8_t *>(g_variant_get_data(objects.get()));
       for (gsize at = 0; at < g_variant_get_size(objects.get()); at += OBJECT_SIZE) {
-        auto type = static_cast<OstreeObjectType>(data[at]);
+        uint8_t type = data[at];
         if (type != OSTREE_OBJECT_TYPE_FILE && type != OSTREE_OBJECT_TYPE_DIR_TREE &&
             type != OSTREE_OBJECT_TYPE_DIR_META && type != OSTREE_OBJECT_TYPE_COMMIT)
           corrupt("part " + std::to_string(i) + " has an object of unknown type");
-        header.objects.push_back({type, Checksum::from_bytes(data + at + 1)});
+        header.objects.push_back({static_cast<OstreeObjectType>(type), Checksum::from_bytes(data + at + 1)});
       }
       block.parts.push_back(std::move(header));
     }
