@@ -80,6 +80,64 @@ describe('update, rollback, history and pin', () => {
     rmSync(traced);
   });
 
+  it('shows what changed between two generations, from metadata', async () => {
+    const text = await ok('diff', 'tool');
+    assert.match(text, /^\+ \/etc\/hosts\/$/m);
+    assert.match(text, /^- \/etc\/motd {2}8 B$/m);
+    assert.match(text, /^~ \/usr\/bin\/tool {2}9 B → 9 B$/m);
+    assert.match(text, /generation 1 \(1\.0\.0 on deb 12\.0\.0\) → 2 .*added.*changed.*removed/);
+    const reverse = await json('diff', 'tool', '2', '1');
+    const changes = at(reverse, 'changes');
+    assert.ok(Array.isArray(changes));
+    assert.ok(
+      changes.some((change: unknown) => at(change, 'path') === '/etc/motd' && at(change, 'change') === 'added'),
+    );
+    // What ostree says of files is the oracle; it does not look into directories that are gone.
+    const oracle = await runProgram('ostree', [`--repo=${fixture.paths.repo}`, 'diff', 'tree/tool/2', 'tree/tool/1']);
+    for (const [, sign, path] of oracle.stdout.matchAll(/^([AMD]) {4}(\S+)$/gm)) {
+      const found = changes
+        .filter((change: unknown) => [path, `${path}/`].includes(String(at(change, 'path'))))
+        .map((change: unknown) => String(at(change, 'change')))
+        .join();
+      // A file in place of a directory is both.
+      assert.match(found, { A: /^added$/, M: /^changed$|,/, D: /^removed$/ }[sign ?? ''] ?? /./, `${sign} ${path}`);
+    }
+    assert.deepEqual(at(await json('diff', 'tool', '2', '2'), 'changes'), []);
+    const missing = await trees('diff', 'tool', '1', '9');
+    assert.match(missing.stderr, /no generation 9[\s\S]*hint: there are: 1, 2/);
+    const none = await trees('diff', 'other');
+    assert.match(none.stderr, /no generation before 1/);
+  });
+
+  it('adds up what apps take, counting shared objects once', async () => {
+    const document = await json('ls', '--size');
+    const disk = (app: number, key: string): number => Number(at(document, 'apps', app, 'disk', key));
+    for (const app of [0, 1]) assert.equal(disk(app, 'own') + disk(app, 'shared'), disk(app, 'total'));
+    assert.equal(disk(0, 'shared'), disk(1, 'shared'), 'two apps share the same with each other');
+    assert.equal(Number(at(document, 'disk', 'total')), disk(0, 'own') + disk(1, 'own') + disk(0, 'shared'));
+    const objects = await runProgram('find', [
+      join(fixture.paths.repo, 'objects'),
+      '-type',
+      'f',
+      '-not',
+      '-name',
+      '*.commitmeta',
+      '-printf',
+      '%s\\n',
+    ]);
+    const bytes = objects.stdout
+      .trim()
+      .split('\n')
+      .reduce((sum, size) => sum + Number(size), 0);
+    const links = await runProgram('find', [join(fixture.paths.repo, 'objects'), '-type', 'l', '-printf', '%s\\n']);
+    const linked = links.stdout
+      .trim()
+      .split('\n')
+      .reduce((sum, size) => sum + Number(size), 0);
+    assert.ok([bytes, bytes + linked].includes(Number(at(document, 'disk', 'total'))), `${bytes} ${linked}`);
+    assert.match(await ok('ls', '--size'), /OWN +SHARED +TOTAL[\s\S]*^total /m);
+  });
+
   it('rolls back by default to the generation before, and forward by number', async () => {
     const before = await listTree(fixture.root);
     assert.match(await ok('rollback', 'tool', '--dry-run'), /tool 1\.0\.0 .* would be current/);
@@ -172,6 +230,24 @@ describe('update, rollback, history and pin', () => {
     assert.match(await ok('update'), /everything is up to date/);
   });
 
+  it('can be done by several at once, with gc and rollback among them', async () => {
+    await ok('rollback', 'tool', '1');
+    const results = await Promise.all([
+      trees('update'),
+      trees('gc', '--keep', '5'),
+      trees('update', 'tool'),
+      trees('rollback', 'other', '1'),
+      trees('fsck'),
+    ]);
+    assert.deepEqual(
+      results.map(({ status }) => status),
+      [0, 0, 0, 0, 0],
+      results.map(({ stderr }) => stderr).join(''),
+    );
+    await ok('update');
+    assert.equal(currentTree(fixture.paths, 'tool').version, '2.0.0');
+  });
+
   it('shows what runs', async (t) => {
     const file = join(fixture.paths.generation('tool', 2), '.in-use');
     const held = await runProgram('flock', [
@@ -216,7 +292,7 @@ describe('update, rollback, history and pin', () => {
     assert.equal(at(JSON.parse(gone.stdout), 'apps', 0, 'error', 'code'), 'FEED_NOT_FOUND');
   });
 
-  for (const command of ['rollback', 'history', 'pin', 'unpin', 'rm']) {
+  for (const command of ['rollback', 'history', 'diff', 'pin', 'unpin', 'rm']) {
     it(`${command} of what is not installed fails and leaves no lock file`, async () => {
       const before = await listTree(fixture.root);
       const result = await trees(command, 'nosuch', '--json');

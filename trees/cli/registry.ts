@@ -35,6 +35,12 @@ export const registry: readonly RegistryEntry[] = [
     load: async () => (await import('./commands/history.js')).command,
   },
   {
+    name: 'diff',
+    summary: 'show what changed between two generations of an app',
+    group: 'delivery',
+    load: async () => (await import('./commands/diff.js')).command,
+  },
+  {
     name: 'pin',
     summary: 'hold an app at its version or within a range',
     group: 'delivery',

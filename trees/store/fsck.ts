@@ -30,7 +30,7 @@ export interface Inspection {
  * @param names apps to check; undefined: everything
  */
 export async function inspect(store: Store, names: readonly string[] | undefined): Promise<Inspection> {
-  const { paths, repo } = store;
+  const { paths } = store;
   const damage: Damage[] = [];
   const found: Generation[] = [];
   let count = 0;

@@ -2,20 +2,26 @@ import { TreesError } from '../../errors.js';
 import { type InstalledApp, listInstalled } from '../../store/generations.js';
 import { type StorePaths, storePaths } from '../../store/paths.js';
 import { type Pin, readPin } from '../../store/pins.js';
-import { defineCommand } from '../command.js';
+import type { StoreUsage } from '../../store/usage.js';
+import { type Context, defineCommand } from '../command.js';
 import { type Column, formatBytes, formatTable } from '../render/format.js';
+import { storeOptions } from '../store-options.js';
 
-// Reads links and JSON only; libostree is never loaded for this.
+// Reads links and JSON only; libostree is loaded for nothing but --size.
 export const command = defineCommand({
   name: 'list',
   aliases: ['ls'],
   summary: 'list installed apps',
+  description:
+    'With --size, OWN is what only this app needs in the store, all its generations together: what removing it gives back. ' +
+    'SHARED is what other apps need, too. The last line counts what is shared once. Data is not included.',
   positionals: [],
   options: {
-    size: { type: 'boolean', describe: 'show sizes; apps share what they have in common' },
+    size: { type: 'boolean', describe: 'show what each app takes on disk: own, shared with other apps, total' },
   },
   examples: [
     ['ls', 'installed apps'],
+    ['ls --size', 'and what they take on disk'],
     ['ls --json', 'the same for scripts'],
   ],
   async handler(context, args) {
@@ -26,10 +32,17 @@ export const command = defineCommand({
       context.reporter.warn(error.message);
     };
     const apps = listInstalled(paths, onDamaged).map((app) => ({ ...app, pin: findPin(paths, app.name, onDamaged) }));
+    const usage = args.size === true ? await measure(context, apps) : undefined;
     return {
       status: damaged === 0 ? 0 : 1,
-      json: { apps: apps.map(toJson) },
-      text: apps.length === 0 ? '' : table(apps, args.size === true),
+      json: {
+        apps: apps.map((app) => ({ ...toJson(app), ...(usage && { disk: usage.apps.get(app.name) }) })),
+        ...(usage && { disk: { total: usage.total } }),
+      },
+      text:
+        apps.length === 0
+          ? ''
+          : table(apps, usage) + (usage === undefined ? '' : `total ${formatBytes(usage.total)}\n`),
     };
   },
 });
@@ -47,7 +60,15 @@ function findPin(paths: StorePaths, name: string, onDamaged: (error: TreesError)
   }
 }
 
-function table(apps: readonly ListedApp[], size: boolean): string {
+async function measure(context: Context, apps: readonly ListedApp[]): Promise<StoreUsage> {
+  const { measureUsage } = await import('../../store/usage.js');
+  return await measureUsage(
+    storeOptions(context, 'ls --size'),
+    apps.map(({ name }) => name),
+  );
+}
+
+function table(apps: readonly ListedApp[], usage: StoreUsage | undefined): string {
   const columns: Column[] = [
     { title: 'name' },
     { title: 'version' },
@@ -57,7 +78,9 @@ function table(apps: readonly ListedApp[], size: boolean): string {
   ];
   const pins = apps.some(({ pin }) => pin !== undefined);
   if (pins) columns.push({ title: 'pin' });
-  if (size) columns.push({ title: 'size', align: 'right' });
+  if (usage !== undefined) {
+    for (const title of ['own', 'shared', 'total']) columns.push({ title, align: 'right' });
+  }
   const rows = apps.map(({ name, current, pin }) => {
     const row = [
       name === current.app ? name : `${name} (${current.app})`,
@@ -67,7 +90,8 @@ function table(apps: readonly ListedApp[], size: boolean): string {
       current.feed,
       ...(pins ? [pin?.range ?? ''] : []),
     ];
-    return size ? [...row, formatBytes(current.size)] : row;
+    const disk = usage?.apps.get(name);
+    return disk === undefined ? row : [...row, ...[disk.own, disk.shared, disk.total].map(formatBytes)];
   });
   return formatTable(columns, rows);
 }

@@ -1,6 +1,6 @@
-import { usageError } from '../../errors.js';
 import { rollbackApp } from '../../store/rollback.js';
 import { defineCommand } from '../command.js';
+import { readGenerationNumber } from '../generation-number.js';
 import { storeOptions } from '../store-options.js';
 
 export const command = defineCommand({
@@ -25,7 +25,7 @@ export const command = defineCommand({
     const { generation, previous } = await rollbackApp({
       ...storeOptions(context, `rollback ${args.app}`),
       name: args.app,
-      to: args.generation === undefined ? undefined : readNumber(args.generation),
+      to: readGenerationNumber(args.generation),
       dryRun,
     });
     const { name, number, version, base } = generation;
@@ -47,8 +47,3 @@ export const command = defineCommand({
     };
   },
 });
-
-function readNumber(text: string): number {
-  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
-  throw usageError(`Expected generation to be a number as in trees history, got "${text}"`);
-}
