@@ -36,7 +36,7 @@ chmodSync(join(out, 'cli', 'bin.js'), 0o755);
 if (process.argv.includes('--types')) {
   execFileSync(
     join(root, 'node_modules', '.bin', 'tsc'),
-    ['--project', join(root, 'scripts', 'types.tsconfig.json'), '--outDir', join(out, 'types')],
+    ['--project', join(root, 'scripts', 'tsconfig.types.json'), '--outDir', join(out, 'types')],
     { cwd: root, stdio: 'inherit' },
   );
 }

@@ -54,7 +54,8 @@ async function perform(
         env: process.env,
         cwd: workingDirectory(),
         uid: process.geteuid?.() ?? 0,
-        tty: process.stderr.isTTY === true,
+        // Absent, not false, where it is none.
+        tty: Boolean(process.stderr.isTTY),
       });
       const result = await request.command.run(processContext(loaded, signal), request.line.args);
       printResult(result, loaded.settings.json);
