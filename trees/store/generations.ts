@@ -94,7 +94,7 @@ export function readGeneration(paths: StorePaths, name: string, number: number):
   const record = parseGeneration(content);
   if (record !== undefined) return record;
   throw new TreesError('STORE_CORRUPT', `cannot read generation ${number} of ${name}: ${file} is damaged`, {
-    hint: `install it again: trees install ${name} --force`,
+    hint: `trees fsck ${name} --repair writes it again`,
     details: { path: file },
   });
 }
