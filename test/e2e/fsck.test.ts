@@ -1,5 +1,15 @@
 import assert from 'node:assert/strict';
-import { appendFileSync, mkdirSync, readFileSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import {
+  appendFileSync,
+  mkdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { Repo } from '../../trees/ostree/index.js';
@@ -161,6 +171,27 @@ describe('fsck', () => {
     unlinkSync(fixture.paths.current('tool'));
     symlinkSync('99', fixture.paths.current('tool'));
     await heals('current', /generation 99, which is current, is gone/);
+  });
+
+  it('replaces a damaged generation that runs, and leaves it to what runs from it', async (t) => {
+    const current = readlinkSync(fixture.paths.current('tool'));
+    unlinkSync(rootfs('usr/bin/tool'));
+    const held = spawnSync('flock', [
+      '-s',
+      join(fixture.paths.app('tool'), current, '.in-use'),
+      process.execPath,
+      join(projectRoot, 'dist/cli/bin.js'),
+      '--root',
+      fixture.root,
+      'fsck',
+      '--repair',
+    ]);
+    if (held.error !== undefined) return t.skip('needs flock');
+    assert.equal(held.status, 1, held.stdout.toString());
+    assert.match(held.stderr.toString(), /is running/);
+    assert.notEqual(readlinkSync(fixture.paths.current('tool')), current);
+    assert.deepEqual(currentTree(fixture.paths, 'tool'), whole);
+    await heals('tree', /usr\/bin\/tool is missing/);
   });
 
   it('says what stays damaged, deletes nothing, and fails', async () => {

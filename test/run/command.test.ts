@@ -143,6 +143,8 @@ test('what is written is kept by name, and forgotten with --rm, --ephemeral and 
     trees(['run', ...options, 'tool', '--', 'sh', '-c', script]).stdout;
   assert.equal(sh(['--name', 'other'], 'cat /mine 2>/dev/null; echo other > /mine'), '');
   assert.equal(sh(['--name', 'other'], 'cat /mine'), 'other\n');
+  // So that removing the app with --purge finds it.
+  assert.equal(readFileSync(join(root, 'data/other/app'), 'utf8'), 'tool\n');
   assert.equal(sh([], 'cat /mine 2>/dev/null; echo none'), 'none\n');
   for (const option of ['--rm', '--ephemeral']) {
     assert.equal(sh([option], 'echo x > /forgotten; cat /forgotten'), 'x\n');
