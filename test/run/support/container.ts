@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { compilePlan } from '../../../trees/run/compile.js';
 import type { ContainerSpec } from '../../../trees/run/container.js';
@@ -73,7 +73,7 @@ export function bench(): Bench {
     return path;
   };
   const start: Bench['start'] = (container, options = {}) => {
-    const words = [...(options.wrapper ?? []), launcherPath(), planFile(container)];
+    const words = [...(options.wrapper ?? []), launcherFor(options, directory), planFile(container)];
     const child = spawn(words[0] ?? '', words.slice(1), {
       stdio: 'pipe',
       env: options.env ?? { PATH: process.env['PATH'] ?? '' },
@@ -107,6 +107,19 @@ export function bench(): Bench {
       rmSync(directory, { recursive: true, force: true });
     },
   };
+}
+
+/** With a wrapper the caller may be another user, who need not be able to reach the checkout: a copy. */
+function launcherFor(options: RunOptions, directory: string): string {
+  if (options.wrapper === undefined) return launcherPath();
+  const copy = join(directory, 'bin', 'trees-launch');
+  if (!existsSync(copy)) {
+    mkdirSync(dirname(copy), { recursive: true });
+    for (const name of ['trees-launch', 'trees-init']) {
+      copyFileSync(join(dirname(launcherPath()), name), join(dirname(copy), name));
+    }
+  }
+  return copy;
 }
 
 function watch(child: ChildProcess): Running {
