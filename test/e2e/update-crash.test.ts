@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { readdirSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { reasonToSkip, sweep, trees } from '../support/kill-sweep.js';
 import { assertSound, createStoreFixture, currentTree, publishTool } from '../support/store-fixture.js';
@@ -69,5 +70,30 @@ describe('killed at each system call that changes something', { skip: reasonToSk
     });
     t.diagnostic(`killed ${rounds} times`);
     assert.ok(rounds >= 3, `only ${rounds} rounds`);
+  });
+
+  it('a repair can be finished by the next one, and data stays', async (t) => {
+    await using fixture = await createStoreFixture();
+    const { base, v1 } = await publishTool(fixture);
+    await fixture.publish([
+      [null, base],
+      [base, v1],
+    ]);
+    await fixture.install('tool@1');
+    const whole = currentTree(fixture.paths, 'tool');
+    mkdirSync(join(fixture.paths.data, 'tool'));
+    writeFileSync(join(fixture.paths.data, 'tool', 'precious'), 'mine\n');
+    appendFileSync(join(fixture.paths.rootfs('tool', 1), 'usr/bin/sh'), 'damaged\n');
+    const rounds = await sweep(fixture, ['fsck', '--repair'], async (paths, { killed }) => {
+      assert.equal(readFileSync(join(paths.data, 'tool', 'precious'), 'utf8'), 'mine\n');
+      const found = currentTree(paths, 'tool');
+      const damaged = found.tree['usr/bin/sh']?.endsWith('damaged\n') === true;
+      assert.deepEqual({ ...found.tree, 'usr/bin/sh': '' }, { ...whole.tree, 'usr/bin/sh': '' });
+      if (killed && damaged) return;
+      assert.deepEqual(found, whole);
+      if (!killed) await assertSound(paths);
+    });
+    t.diagnostic(`killed ${rounds} times`);
+    assert.ok(rounds >= 15, `only ${rounds} rounds`);
   });
 });

@@ -2,6 +2,7 @@ import { TreesError } from '../errors.js';
 import { type FeedsOptions, listFeeds } from '../feed/feeds.js';
 import { type GatheredFeeds, gatherFeeds } from '../feed/gather.js';
 import type { PathPlan } from '../feed/path.js';
+import type { FailedBundle } from './fetch-commits.js';
 import { appNames, currentNumber, type Generation, type InstalledApp, readInstalled } from './generations.js';
 import { installTarget, spaceFor } from './install.js';
 import { planBundles } from './install-plan.js';
@@ -30,6 +31,8 @@ export type UpdateOutcome = {
       /** Bytes. */
       readonly fetched: number;
       readonly bundles: readonly string[];
+      /** Bundles that failed, so that another way was taken. */
+      readonly fallback: readonly FailedBundle[];
     }
   | { readonly action: 'unchanged'; readonly generation: Generation; readonly pin: Pin | undefined }
   | { readonly action: 'failed'; readonly error: unknown }
@@ -191,9 +194,10 @@ async function updateOne(store: Store, job: Job, options: UpdateOptions): Promis
   // Whoever held the lock before us may have done the work, or removed the app.
   const target = job.choose();
   if (target === undefined || target.done) return unchanged(name, target ?? job.target);
-  const { generation, fetched, bundles } = await installTarget(store, target, options);
+  const { generation, fetched, bundles, fallback } = await installTarget(store, target, options);
   const action = isSameLayer(target) ? 'recomposed' : 'updated';
-  return { name, action, generation, previous: target.installed.current, pin: target.pin, fetched, bundles };
+  const previous = target.installed.current;
+  return { name, action, generation, previous, pin: target.pin, fetched, bundles, fallback };
 }
 
 function isSameLayer({ selection, installed }: UpdateTarget): boolean {

@@ -94,8 +94,14 @@ function toJson(app: App) {
     pin: pin?.range ?? null,
   };
   if (action === 'unchanged' || !('previous' in app)) return common;
-  const { previous, fetched, bundles } = app;
-  return { ...common, previous: { version: previous.version, generation: previous.number }, fetched, bundles };
+  const { previous, fetched, bundles, fallback } = app;
+  return {
+    ...common,
+    previous: { version: previous.version, generation: previous.number },
+    fetched,
+    bundles,
+    fallback,
+  };
 }
 
 function baseOf({ base }: { base: { name: string; version: string } }) {
