@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { removeFeed } from '../../trees/feed/feeds.js';
@@ -283,6 +283,34 @@ describe('update, rollback, history and pin', () => {
     const wrong = await trees('update', 'tool@2');
     assert.equal(wrong.status, 2);
     assert.match(wrong.stderr, /trees pin NAME@RANGE/);
+  });
+
+  it('updates the others when one app’s bundle is damaged, and tells of bundles it gave up', async () => {
+    const { publisher, feed } = fixture;
+    const on = { base: 'deb', tested: '12.1.0', range: '^12' };
+    const v3 = await publisher.layer('tool', '3.0.0', { 'usr/bin/tool': 'tool three\n' }, on);
+    const next = await publisher.layer('other', '2.0.0', { 'usr/bin/other': 'other two\n' }, on);
+    await fixture.publish([
+      [checksums.v2, v3],
+      [null, next],
+      [other, next],
+    ]);
+    // Of the two ways for the one app the cheaper one, of the other app the only one.
+    const plan = await json('update', '--dry-run');
+    for (const app of [0, 1]) {
+      const file = join(feed.feed, String(at(plan, 'apps', app, 'bundles', 0)));
+      writeFileSync(file, Buffer.alloc(statSync(file).size));
+    }
+    const result = await trees('update', '--json');
+    assert.equal(result.status, 1);
+    const document: unknown = JSON.parse(result.stdout);
+    assert.deepEqual([at(document, 'apps', 0, 'action'), at(document, 'apps', 0, 'version')], ['updated', '2.0.0']);
+    assert.equal(at(document, 'apps', 0, 'fallback', 0, 'code'), 'BUNDLE_CORRUPT');
+    assert.deepEqual(
+      [at(document, 'apps', 1, 'action'), at(document, 'apps', 1, 'error', 'code')],
+      ['failed', 'BUNDLE_CORRUPT'],
+    );
+    assert.equal(currentTree(fixture.paths, 'tool').version, '2.0.0');
   });
 
   it('fails each app of a feed that is gone, by name', async () => {
