@@ -64,7 +64,7 @@ test('what is wrong is said, with the right exit status', async (t) => {
   const directory = temporaryDirectory(t);
   const repo = initRepo(join(directory, 'repo'));
   const cases: ReadonlyArray<readonly [number, RegExp, readonly string[]]> = [
-    [2, /argument: to/, ['create', '--repo', repo, '-o', 'x']],
+    [2, /^error: .*\bto\b/, ['create', '--repo', repo, '-o', 'x']],
     [2, /Expected --ref to be a ref/, ['apply', '--repo', repo, 'x', '--ref', '../up']],
     [1, /cannot find the commit nope/, ['create', '--repo', repo, '--to', 'nope', '-o', join(directory, 'x')]],
     [1, /cannot read the bundle .*absent: /, ['info', join(directory, 'absent')]],
