@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, extname, join, resolve } from 'node:path';
-import { TreesError } from '../trees/errors.js';
+import { reasonOf, TreesError } from '../trees/errors.js';
 import { packageRoot } from '../trees/native-loader.js';
 import type { Definition } from './schema.js';
 import { nearest } from './suggest.js';
@@ -69,8 +69,10 @@ export async function readDefinition(file: string): Promise<LoadedDefinition> {
   try {
     text = readFileSync(file, 'utf8');
   } catch (cause) {
-    const why = cause instanceof Error && 'code' in cause && cause.code === 'ENOENT' ? 'no such file' : String(cause);
-    throw new TreesError('DEFINITION_NOT_FOUND', `cannot read the definition ${file}: ${why}`, { cause });
+    throw new TreesError('DEFINITION_NOT_FOUND', `cannot read the definition ${file}: ${reasonOf(cause)}`, {
+      hint: 'name the YAML file itself, or a definition that trees build --list shows',
+      cause,
+    });
   }
   return { definition: validateDefinition(await parse(text, file), file), file, directory: dirname(file) };
 }

@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { access, readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { type Context, defineCommand, defineGroup } from '../trees/cli/command.js';
-import { isErrno, TreesError, usageError } from '../trees/errors.js';
+import { isErrno, reasonOf, TreesError, usageError } from '../trees/errors.js';
 import { encodePublicKey, fingerprint, type PublicKey, parsePublicKey } from '../trees/feed/minisign.js';
 import { generateKeyPair, readSecretKey } from './key-file.js';
 
@@ -21,7 +21,7 @@ export async function readPassword(context: Context, file: string | undefined): 
   try {
     return (await readFile(path, 'utf8')).split(/\r?\n/)[0];
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = reasonOf(error);
     throw new TreesError('KEY_INVALID', `cannot read the password file ${path}: ${why}`, {
       hint: 'its first line is the password',
       cause: error,
@@ -98,7 +98,7 @@ async function readAnyKey(context: Context, file: string, password: string | und
   try {
     text = await readFile(path, 'utf8');
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = reasonOf(error);
     throw new TreesError('KEY_INVALID', `cannot read the key ${path}: ${why}`, {
       hint: '`trees key generate` makes a key pair',
       cause: error,
@@ -107,6 +107,11 @@ async function readAnyKey(context: Context, file: string, password: string | und
   try {
     return parsePublicKey(text, path);
   } catch {
+    if (!text.startsWith('untrusted comment:')) {
+      throw new TreesError('KEY_INVALID', `cannot read the key ${path}: it is neither a public nor a secret key`, {
+        hint: 'name a .pub or .key file; `trees key generate` makes both',
+      });
+    }
     return (await readSecretKey(path, { passphrase: password })).public;
   }
 }

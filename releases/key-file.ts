@@ -9,7 +9,7 @@ import {
 import { open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { blake2b } from '@noble/hashes/blake2.js';
-import { isErrno, TreesError } from '../trees/errors.js';
+import { isErrno, reasonOf, TreesError } from '../trees/errors.js';
 import { temporaryName } from '../trees/feed/files.js';
 import { formatKeyId, formatPublicKey, type PublicKey } from '../trees/feed/minisign.js';
 import { syncDirectory } from '../trees/store/files.js';
@@ -110,7 +110,7 @@ export async function readSecretKey(
   try {
     text = await readFile(path, 'utf8');
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = reasonOf(error);
     throw invalid(path, why, '`trees key generate` makes a key pair');
   }
   const line = text.split(/\r?\n/).find((candidate) => candidate !== '' && !candidate.startsWith('untrusted comment:'));
@@ -147,8 +147,10 @@ function formatSecretKey(id: Uint8Array, privateKey: KeyObject, comment: string)
 
 async function writeKeyFile(path: string, text: string, options: { mode: number; force: boolean }): Promise<void> {
   const target = options.force ? temporaryName(path) : path;
+  let made = false;
   try {
     const handle = await open(target, 'wx', options.mode);
+    made = true;
     try {
       await handle.chmod(options.mode);
       await handle.writeFile(text);
@@ -158,13 +160,14 @@ async function writeKeyFile(path: string, text: string, options: { mode: number;
     }
     if (options.force) await rename(target, path);
   } catch (error) {
+    // Half a key would be taken for one, and be in the way of the next try.
+    if (made) await rm(target, { force: true });
     if (isErrno(error, 'EEXIST')) {
       throw new TreesError('PATH_CONFLICT', `cannot write the key: ${path} exists`, {
         hint: 'a lost secret key cannot be replaced: choose another name with -o, or --force if it is not needed',
         details: { path },
       });
     }
-    if (options.force) await rm(target, { force: true });
     throw error;
   }
   await syncDirectory(dirname(path));

@@ -1,7 +1,7 @@
 import { copyFile, link, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { applyBundle } from '../trees/delta/index.js';
-import { isErrno, TreesError } from '../trees/errors.js';
+import { isErrno, reasonOf, TreesError } from '../trees/errors.js';
 import { verifyCommitSignature } from '../trees/feed/commit-signature.js';
 import type { PublicKey } from '../trees/feed/minisign.js';
 import type { BundleEntry } from '../trees/feed/schema.js';
@@ -66,7 +66,7 @@ export async function proveBundle(path: string, entry: BundleEntry, options: Pro
     throw new Error(problems[0]?.message ?? 'it gives another commit');
   } catch (error) {
     signal?.throwIfAborted();
-    const why = error instanceof Error ? error.message : String(error);
+    const why = reasonOf(error);
     throw new TreesError('RELEASE_FAILED', `cannot publish bundle ${entry.file}: it does not apply: ${why}`, {
       hint: 'nothing was published; is the build repository sound? (ostree fsck)',
       cause: error,

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { TreesError } from './errors.js';
+import { reasonOf, TreesError } from './errors.js';
 
 export type NativeName = 'ostree' | 'delta' | 'system';
 
@@ -68,7 +68,7 @@ function load(name: NativeName): unknown {
   try {
     return createRequire(import.meta.url)(path);
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = reasonOf(error);
     throw new TreesError('NATIVE_MISSING', `cannot load the native part "${name}": ${why} (${path})`, {
       hint: `build it again in ${packageRoot()}: ${build}`,
       cause: error,

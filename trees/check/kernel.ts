@@ -2,8 +2,9 @@ import { execFile } from 'node:child_process';
 import { readFileSync, statfsSync } from 'node:fs';
 import { release } from 'node:os';
 import { promisify } from 'node:util';
+import { reasonOf } from '../errors.js';
 import { builtProgram } from './program.js';
-import { type CheckResult, missing, ok, reason, warn } from './result.js';
+import { type CheckResult, missing, ok, warn } from './result.js';
 
 interface Feature {
   readonly title: string;
@@ -52,7 +53,7 @@ export async function checkKernel(directory: string, asRoot: boolean): Promise<C
   try {
     ({ stdout: output } = await promisify(execFile)(builtProgram('trees-probe'), [directory], { timeout: 60_000 }));
   } catch (error) {
-    return [missing('kernel', 'probe', reason(error), 'build it: node scripts/build-native.mjs trees-probe')];
+    return [missing('kernel', 'probe', reasonOf(error), 'build it: node scripts/build-native.mjs trees-probe')];
   }
   return [ok('kernel', 'kernel', `Linux ${release()}`), ...interpret(output, asRoot), checkCgroups()];
 }
@@ -84,7 +85,7 @@ function checkCgroups(): CheckResult {
     const mode = type === TMPFS_MAGIC && isHybrid() ? 'hybrid (v1 with a unified hierarchy)' : 'v1';
     return warn('kernel', 'cgroup', `cgroup ${mode}`, 'limits need v2: boot with systemd.unified_cgroup_hierarchy=1');
   } catch (error) {
-    return warn('kernel', 'cgroup', reason(error), 'mount cgroup2 at /sys/fs/cgroup to be able to set limits');
+    return warn('kernel', 'cgroup', reasonOf(error), 'mount cgroup2 at /sys/fs/cgroup to be able to set limits');
   }
 }
 

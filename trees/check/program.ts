@@ -3,9 +3,9 @@ import { accessSync, constants } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import satisfies from 'semver/functions/satisfies.js';
-import { TreesError } from '../errors.js';
+import { reasonOf, TreesError } from '../errors.js';
 import { loadNative, type NativeName, packageRoot } from '../native-loader.js';
-import { type CheckResult, missing, ok, reason, warn } from './result.js';
+import { type CheckResult, missing, ok, warn } from './result.js';
 
 const NODE_RANGE = '>=20.19.0';
 const addons: ReadonlyArray<readonly [NativeName, string]> = [
@@ -43,7 +43,7 @@ function checkAddon([name, title]: readonly [NativeName, string]): CheckResult {
     return ok('program', id, `${title}: loaded`);
   } catch (error) {
     const hint = error instanceof TreesError ? error.hint : undefined;
-    return missing('program', id, reason(error), hint ?? 'build the native parts: node scripts/build-native.mjs');
+    return missing('program', id, reasonOf(error), hint ?? 'build the native parts: node scripts/build-native.mjs');
   }
 }
 
@@ -69,6 +69,6 @@ function checkExecutable(name: (typeof programs)[number]): CheckResult {
     accessSync(path, constants.X_OK);
     return ok('program', name, path);
   } catch (error) {
-    return missing('program', name, reason(error), `build it: node scripts/build-native.mjs ${name}`);
+    return missing('program', name, reasonOf(error), `build it: node scripts/build-native.mjs ${name}`);
   }
 }

@@ -23,7 +23,3 @@ export function warn(group: Group, id: string, why: string, hint: string): Check
 export function missing(group: Group, id: string, why: string, hint: string): CheckResult {
   return { id, group, status: 'missing', why, hint };
 }
-
-export function reason(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}

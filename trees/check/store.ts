@@ -1,10 +1,10 @@
 import { linkSync, lstatSync, mkdtempSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { isErrno, TreesError } from '../errors.js';
+import { isErrno, reasonOf, TreesError } from '../errors.js';
 import { freeBytes } from '../store/space.js';
 import { checkUsable } from '../store/usable.js';
 import { getXattr, setXattr } from '../system/index.js';
-import { type CheckResult, missing, ok, reason, warn } from './result.js';
+import { type CheckResult, missing, ok, warn } from './result.js';
 
 const LOW_BYTES = 500_000_000;
 
@@ -45,7 +45,7 @@ function checkHardLinks(directory: string): CheckResult {
     return missing(
       'store',
       'hard-links',
-      reason(error),
+      reasonOf(error),
       'keep the store on a file system with hard links (ext4, xfs, btrfs)',
     );
   }
@@ -61,7 +61,7 @@ function checkAttributes(directory: string, asRoot: boolean): CheckResult {
     return ok('store', 'attributes', 'the file system has extended attributes');
   } catch (error) {
     const hint = 'keep the store on a file system with user extended attributes';
-    return (asRoot ? warn : missing)('store', 'attributes', reason(error), hint);
+    return (asRoot ? warn : missing)('store', 'attributes', reasonOf(error), hint);
   }
 }
 

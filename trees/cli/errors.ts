@@ -1,4 +1,4 @@
-import { type ErrorCode, isErrno, TreesError } from '../errors.js';
+import { type ErrorCode, isErrno, reasonOf, TreesError } from '../errors.js';
 
 /** An error as it is shown: text on stderr, and one document with `--json`. */
 export interface ErrorReport {
@@ -26,7 +26,7 @@ export function reportError(error: unknown): ErrorReport {
     return plain('OSTREE_FAILED', error.message, 'check the store: ostree fsck on the path shown by trees config');
   }
   if (isErrno(error, 'ENOSPC', 'EDQUOT')) {
-    const where = error.path === undefined ? 'in the store (trees config shows where it is)' : 'there';
+    const where = error.path === undefined ? '(trees config shows where the store is)' : 'there';
     return plain('NO_SPACE', systemMessage(error), `free some space ${where}, then run the command again`);
   }
   if (isErrno(error, 'EROFS')) {
@@ -34,6 +34,10 @@ export function reportError(error: unknown): ErrorReport {
   }
   if (isErrno(error, 'EACCES', 'EPERM')) {
     return plain('SYSTEM_ERROR', systemMessage(error), 'run it as the owner of that path, or choose another --root');
+  }
+  if (isErrno(error, 'EEXIST') && error.syscall === 'mkdir') {
+    const message = `cannot make the directory ${error.path ?? ''}: something else is in its place`;
+    return plain('SYSTEM_ERROR', message, 'choose another path, or move what is there out of the way');
   }
   if (hasErrnoCode(error)) return plain('SYSTEM_ERROR', systemMessage(error), undefined);
   const message = error instanceof Error ? error.message : String(error);
@@ -51,12 +55,7 @@ function hasErrnoCode(error: unknown): error is NodeJS.ErrnoException {
 
 function systemMessage(error: NodeJS.ErrnoException): string {
   const at = error.path === undefined ? '' : ` ${error.path}`;
-  return `cannot ${error.syscall ?? 'continue'}${at}: ${systemReason(error)}`;
-}
-
-/** `no such file or directory` of Node's `ENOENT: no such file or directory, open '/x'`. */
-export function systemReason(error: NodeJS.ErrnoException): string {
-  return error.message.replace(/^[A-Z0-9]+: /, '').replace(/, \w+( '.*)?$/, '');
+  return `cannot ${error.syscall ?? 'continue'}${at}: ${reasonOf(error)}`;
 }
 
 /** Remote text must not drive the terminal: control characters other than newline and tab are shown as `?`. */

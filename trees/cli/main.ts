@@ -1,8 +1,8 @@
 import { loadSettings } from '../config/load.js';
-import { TreesError, usageError } from '../errors.js';
+import { reasonOf, TreesError, usageError } from '../errors.js';
 import type { CommandResult } from './command.js';
 import { processContext } from './context.js';
-import { type ErrorReport, reportError, systemReason } from './errors.js';
+import { type ErrorReport, reportError } from './errors.js';
 import { type Request, readLine } from './line.js';
 
 const SIGNAL_NUMBER = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
@@ -54,8 +54,7 @@ async function perform(
         env: process.env,
         cwd: workingDirectory(),
         uid: process.geteuid?.() ?? 0,
-        // Absent, not false, where it is none.
-        tty: Boolean(process.stderr.isTTY),
+        tty: process.stderr.isTTY,
       });
       const result = await request.command.run(processContext(loaded, signal), request.line.args);
       printResult(result, loaded.settings.json);
@@ -67,7 +66,7 @@ async function perform(
 /** A reader that goes away (`trees ls | head -1`) is no error; a full disk is. */
 function outputFailed(error: NodeJS.ErrnoException): void {
   if (error.code === 'EPIPE') return;
-  process.stderr.write(`error: cannot write to standard output: ${systemReason(error)}\n`);
+  process.stderr.write(`error: cannot write to standard output: ${reasonOf(error)}\n`);
   process.exitCode = 1;
 }
 

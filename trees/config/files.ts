@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { extname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { isErrno, TreesError } from '../errors.js';
+import { isErrno, reasonOf, TreesError } from '../errors.js';
 
 const FILE_NAMES = ['trees.yaml', 'trees.yml', 'trees.json'];
 const EXECUTABLE = new Set(['.ts', '.mts', '.js', '.mjs', '.cjs']);
@@ -99,7 +99,7 @@ async function loadExecutable(path: string): Promise<unknown> {
 }
 
 function unreadable(path: string, error: unknown): TreesError {
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = reasonOf(error);
   return new TreesError('CONFIG_INVALID', `cannot read settings in ${path}: ${reason}`, {
     hint: 'correct the file; `trees config --help` names all settings',
     cause: error,

@@ -17,8 +17,8 @@ export interface LoadInput {
   readonly cwd: string;
   /** Effective user id. */
   readonly uid: number;
-  /** Whether standard error is a terminal. */
-  readonly tty: boolean;
+  /** Whether standard error is a terminal; Node leaves it undefined where it is none. */
+  readonly tty: boolean | undefined;
   /** Directory of the system settings; tests replace it. */
   readonly systemDirectory?: string;
 }
@@ -140,7 +140,7 @@ function resolveSettings(input: LoadInput, found: Map<string, { value: unknown; 
     scope,
     feed: take<string | undefined>('feed', undefined),
     arch: take('arch', machineArch()),
-    color: take('color', input.tty),
+    color: take('color', input.tty === true),
     verbosity: take<Settings['verbosity']>('verbosity', 'normal'),
     lockTimeout: take('lockTimeout', DEFAULT_LOCK_TIMEOUT_SECONDS),
     build: {

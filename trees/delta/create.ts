@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { open, rename, unlink } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { TreesError } from '../errors.js';
+import { reasonOf, TreesError } from '../errors.js';
 import { runJob } from './addon.js';
 import { checkChecksum, checkInteger } from './arguments.js';
 import type { CreateBundleOptions, CreatedBundle } from './types.js';
@@ -24,7 +24,7 @@ export async function createBundle(options: CreateBundleOptions): Promise<Create
   const what = `cannot create the bundle ${options.output}`;
   const temporary = `${output}.${randomBytes(6).toString('hex')}.tmp`;
   const file = await open(temporary, 'wx', 0o644).catch((error: unknown) => {
-    throw new TreesError('STORE_UNUSABLE', `${what}: ${error instanceof Error ? error.message : String(error)}`);
+    throw new TreesError('STORE_UNUSABLE', `${what}: ${reasonOf(error)}`);
   });
   let renamed = false;
   try {

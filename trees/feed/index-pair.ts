@@ -1,7 +1,7 @@
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { TreesError } from '../errors.js';
+import { reasonOf, TreesError } from '../errors.js';
 import { syncDirectory } from '../store/files.js';
 import { type Feed, feedFile } from './feed.js';
 import { removeTemporaries, writeFileAtomic } from './files.js';
@@ -54,7 +54,7 @@ export async function readFeedFile(
   } catch (error) {
     options.signal?.throwIfAborted();
     if (error instanceof TreesError) throw error;
-    const why = error instanceof Error ? error.message : String(error);
+    const why = reasonOf(error);
     throw new TreesError('FEED_UNREACHABLE', `cannot read ${file} of ${feed.url}: ${why}`, {
       hint: 'try again; what is installed keeps working',
       cause: error,

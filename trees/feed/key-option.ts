@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { TreesError } from '../errors.js';
+import { reasonOf, TreesError } from '../errors.js';
 import { type PublicKey, parsePublicKey } from './minisign.js';
 
 /** A base64 public key line is this long and, as every one begins with the bytes "Ed", starts with "RW". */
@@ -17,7 +17,7 @@ export async function readKeyOption(value: string, cwd: string): Promise<PublicK
     return parsePublicKey(await readFile(path, 'utf8'), path);
   } catch (error) {
     if (error instanceof TreesError) throw error;
-    const why = error instanceof Error ? error.message : String(error);
+    const why = reasonOf(error);
     throw new TreesError('KEY_INVALID', `cannot read the key ${value}: ${why}`, {
       hint: '--key takes a public key ("RW…") or the file it is in',
       cause: error,

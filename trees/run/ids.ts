@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as z from 'zod/mini';
-import { isErrno, TreesError } from '../errors.js';
+import { isErrno, reasonOf, TreesError } from '../errors.js';
 import { acquireLock } from '../store/locks.js';
 import type { StorePaths } from '../store/paths.js';
 
@@ -83,7 +83,7 @@ function readRange(paths: StorePaths, instance: string): IdRange | undefined {
     return z.parse(rangeSchema, JSON.parse(readFileSync(file, 'utf8')));
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return undefined;
-    const why = error instanceof Error ? error.message : String(error);
+    const why = reasonOf(error);
     throw new TreesError('STORE_CORRUPT', `cannot read the user ids of ${instance}: ${why} (${file})`, {
       hint: 'remove that file: the instance then gets a new range; its files keep their owners',
       cause: error,

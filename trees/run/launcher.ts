@@ -3,7 +3,7 @@ import { closeSync, existsSync } from 'node:fs';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
-import { TreesError } from '../errors.js';
+import { reasonOf, TreesError } from '../errors.js';
 import { nativePath } from '../native-loader.js';
 import { execve, memfd } from '../system/index.js';
 import { compilePlan } from './compile.js';
@@ -109,6 +109,6 @@ function exec(launcher: string, args: readonly string[], keep: readonly number[]
 }
 
 function launchFailed(error: unknown): TreesError {
-  const why = error instanceof Error ? error.message : String(error);
+  const why = reasonOf(error);
   return new TreesError('LAUNCH_FAILED', `cannot execute the launcher: ${why}`, { cause: error, status: 125 });
 }

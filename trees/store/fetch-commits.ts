@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { applyBundle } from '../delta/index.js';
-import { TreesError } from '../errors.js';
+import { reasonOf, TreesError } from '../errors.js';
 import { verifyCommitSignature } from '../feed/commit-signature.js';
 import { fetchBundle } from '../feed/download.js';
 import type { Feed } from '../feed/feed.js';
@@ -57,7 +57,7 @@ export async function fetchCommits(store: Store, feed: Feed, selection: Selectio
       first ??= error;
       failed.add(bundle.sha256);
       fallback.push(describe(bundle, error));
-      store.reporter.warn(`bundle ${bundle.file} did not work, looking for another way: ${message(error)}`);
+      store.reporter.warn(`bundle ${bundle.file} did not work, looking for another way: ${reasonOf(error)}`);
     }
   }
 }
@@ -79,7 +79,7 @@ function nextPlan(
         details: { ...state.first.details, fallback: state.fallback },
       });
     }
-    throw new TreesError('BUNDLE_CORRUPT', `cannot install ${selection.name}: ${message(state.first)}`, {
+    throw new TreesError('BUNDLE_CORRUPT', `cannot install ${selection.name}: ${reasonOf(state.first)}`, {
       hint: 'there is no other bundle to try; tell the publisher',
       cause: state.first,
       details: { fallback: state.fallback },
@@ -139,9 +139,5 @@ async function apply(
 
 function describe(bundle: BundleEntry, error: unknown): FailedBundle {
   const code = error instanceof TreesError ? error.code : 'INTERNAL';
-  return { file: bundle.file, code, reason: message(error) };
-}
-
-function message(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return { file: bundle.file, code, reason: reasonOf(error) };
 }

@@ -1,6 +1,6 @@
 import { chmod, mkdir, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isErrno, TreesError } from '../errors.js';
+import { isErrno, reasonOf, TreesError } from '../errors.js';
 import { Repo, type RepoMode } from '../ostree/index.js';
 import { type Reporter, silentReporter } from '../reporter.js';
 import { acquireLock, type Lock, type LockKind } from './locks.js';
@@ -58,7 +58,7 @@ export async function openExistingStore(options: StoreOptions): Promise<Store | 
     await stat(join(paths.repo, 'config'));
   } catch (error) {
     if (isErrno(error, 'ENOENT', 'ENOTDIR')) return undefined;
-    throw unusable(paths.root, error instanceof Error ? error.message : String(error));
+    throw unusable(paths.root, reasonOf(error));
   }
   return storeOf(await Repo.open(paths.repo), paths, options);
 }
@@ -68,7 +68,7 @@ async function createDirectories(paths: StorePaths): Promise<void> {
     try {
       await mkdir(directory, { recursive: true });
     } catch (error) {
-      throw unusable(paths.root, error instanceof Error ? error.message : String(error));
+      throw unusable(paths.root, reasonOf(error));
     }
   }
 }
@@ -81,10 +81,7 @@ async function openRepo(paths: StorePaths, options: StoreOptions): Promise<Repo>
   try {
     repo = await Repo.create(paths.repo, { mode });
   } catch (error) {
-    throw unusable(
-      paths.root,
-      `cannot create the repository (${error instanceof Error ? error.message : String(error)})`,
-    );
+    throw unusable(paths.root, `cannot create the repository (${reasonOf(error)})`);
   }
   await repo.setMinFreeSpace(MIN_FREE);
   return repo;

@@ -1,6 +1,6 @@
 import { access, constants, mkdir, readdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { isErrno, TreesError } from '../errors.js';
+import { isErrno, reasonOf, TreesError } from '../errors.js';
 
 /** What may lie in a store's root. Anything else means that the directory is somebody else's. */
 const KNOWN = new Set(['repo', 'apps', 'data', 'feeds', 'downloads', 'locks', 'run', 'build', 'lost+found']);
@@ -40,7 +40,7 @@ export async function createRoot(root: string): Promise<void> {
   try {
     await mkdir(root, { mode: 0o700 });
   } catch (error) {
-    if (!isErrno(error, 'EEXIST')) throw unusable(root, reason(error));
+    if (!isErrno(error, 'EEXIST')) throw unusable(root, reasonOf(error));
   }
 }
 
@@ -63,7 +63,7 @@ async function checkWritable(root: string, directory: string): Promise<void> {
     if (isErrno(error, 'EACCES', 'EPERM')) {
       throw unusable(root, `${directory} is not writable`, 'run as root, or use --user for your own store');
     }
-    throw unusable(root, reason(error));
+    throw unusable(root, reasonOf(error));
   }
 }
 
@@ -72,7 +72,7 @@ async function statOrUndefined(path: string) {
     return await stat(path);
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return undefined;
-    throw unusable(path, isErrno(error, 'EACCES') ? 'no permission to look at it' : reason(error));
+    throw unusable(path, isErrno(error, 'EACCES') ? 'no permission to look at it' : reasonOf(error));
   }
 }
 
@@ -81,8 +81,4 @@ export function unusable(path: string, why: string, hint?: string): TreesError {
     hint: hint ?? 'trees check looks at everything a store needs',
     details: { path },
   });
-}
-
-function reason(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
