@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { cp, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { assertSameTree, createRig, listTree, type Rig, type RunOptions } from '../support/rig.js';
 import { createSample, type Sample } from '../support/sample.js';
@@ -81,6 +83,16 @@ describe('wrong input is refused and changes nothing', {
       assert.equal(result.status, 0, result.stderr);
       assert.equal(typeof JSON.parse(result.stdout), 'object');
     }
+  });
+
+  it('no room for a key leaves none, and nothing in the way of the next try', async () => {
+    const secret = rig.path('big.key');
+    const bin = join(import.meta.dirname, '../../dist/cli/bin.js');
+    const limited = ['--fsize=10', process.execPath, bin, 'key', 'generate', '-o', secret];
+    const result = spawnSync('prlimit', limited, { encoding: 'utf8' });
+    assert.equal(result.status, 1, result.stderr);
+    assert.match(result.stderr, /^error: cannot write: file too large/m);
+    assert.equal((await rig.trees(['key', 'generate', '-o', secret])).status, 0);
   });
 
   it('an unknown setting in the environment', () =>
