@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { after, test } from 'node:test';
 import { launcherPath } from '../../trees/run/launcher.js';
 import { missingForContainers } from '../support/rootfs.js';
-import { bench } from './support/container.js';
+import { bench, descendants } from './support/container.js';
 
 const skip = missingForContainers();
 const box = bench();
@@ -116,4 +117,13 @@ test('the second instance of a persistent upper is refused while the first runs'
   first.child.kill('SIGKILL');
   await first.done;
   assert.equal((await box.run(box.spec({ upper, ownLock }))).status, 0);
+});
+
+test('PID 1 killed from outside is 128+n too', { skip }, async () => {
+  const running = box.start(box.spec({ argv: ['sh', '-c', 'echo up; sleep 60'] }));
+  await running.waitFor('up');
+  const [init = 0] = descendants(running.pid);
+  assert.match(readFileSync(`/proc/${init}/comm`, 'utf8'), /^trees-init$/m);
+  process.kill(init, 'SIGKILL');
+  assert.equal((await running.done).status, 137);
 });
