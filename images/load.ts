@@ -19,9 +19,21 @@ const EXTENSIONS = new Set(['.yaml', '.yml', '.json']);
 /**
  * Directories that are searched for definitions, first match wins: those asked for, those of the settings,
  * `images/definitions` in the working directory, and the ones that come with this package.
+ *
+ * @throws TreesError `DEFINITION_NOT_FOUND` when one that was asked for is missing
  */
 export function definitionDirectories(asked: readonly string[], settings: readonly string[], cwd: string): string[] {
   const packaged = join(packageRoot(), 'images', 'definitions');
+  const missing = asked.find((directory) => !existsSync(resolve(cwd, directory)));
+  if (missing !== undefined) {
+    throw new TreesError(
+      'DEFINITION_NOT_FOUND',
+      `cannot look for definitions in ${missing}: there is no such directory`,
+      {
+        hint: 'check the path given with --definitions',
+      },
+    );
+  }
   const all = [...asked, ...settings].map((directory) => resolve(cwd, directory));
   return [...new Set([...all, join(cwd, 'images', 'definitions'), packaged])];
 }

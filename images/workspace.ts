@@ -1,9 +1,10 @@
 import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { TreesError } from '../trees/errors.js';
 import type { Reporter } from '../trees/reporter.js';
 import { acquireLock, type Lock } from '../trees/store/locks.js';
+import { checkUsable } from '../trees/store/usable.js';
 import { hostEnvironment } from './process.js';
 
 /** Where builds keep what they need below the state directory. */
@@ -46,9 +47,11 @@ export interface WorkspaceOptions {
  * Creates the build directories, takes the build lock (one build at a time below a root) and removes what killed builds
  * left in the work directory.
  *
- * @throws TreesError `LOCKED` when another build goes on for longer than `timeout`
+ * @throws TreesError `STORE_UNUSABLE` when the state directory is not ours to write, `LOCKED` when another build goes
+ *   on for longer than `timeout`
  */
 export async function openWorkspace(paths: BuildPaths, options: WorkspaceOptions): Promise<Lock> {
+  await checkUsable(dirname(paths.dir));
   for (const directory of [paths.dir, paths.cache, paths.work, paths.state, paths.logs]) {
     mkdirSync(directory, { recursive: true });
   }

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { isErrno, TreesError } from '../errors.js';
+import { isErrno, reasonOf, TreesError } from '../errors.js';
 import type { Checksum } from '../ostree/types.js';
 import type { StorePaths } from './paths.js';
 
@@ -56,7 +56,7 @@ export function isAppName(name: string): boolean {
 
 /** Numbers of an app's generations, oldest first; none if it was never installed. */
 export function listGenerations(paths: StorePaths, name: string): number[] {
-  return readNames(paths.app(name))
+  return readNames(paths.app(name), 'ENOENT', 'ENOTDIR')
     .filter((entry) => NUMBER.test(entry))
     .map(Number)
     .filter((number) => hasGeneration(paths, name, number))
@@ -181,22 +181,21 @@ export function listInstalled(paths: StorePaths, onDamaged?: (error: TreesError)
 
 /** Names of all app directories, installed or left over, sorted. */
 export function appNames(paths: StorePaths): string[] {
-  return readNames(paths.apps).filter(isAppName).sort();
+  return readNames(paths.apps, 'ENOENT').filter(isAppName).sort();
 }
 
-function readNames(directory: string): string[] {
+function readNames(directory: string, ...absent: readonly string[]): string[] {
   try {
     return readdirSync(directory);
   } catch (error) {
-    if (isErrno(error, 'ENOENT', 'ENOTDIR')) return [];
+    if (isErrno(error, ...absent)) return [];
     throw unreadable(directory, error);
   }
 }
 
 function unreadable(path: string, cause: unknown): TreesError {
-  const why = cause instanceof Error ? cause.message : String(cause);
-  return new TreesError('STORE_UNUSABLE', `cannot read the store: ${why}`, {
-    hint: 'a machine-wide store is readable for root only; --user has your own',
+  return new TreesError('STORE_UNUSABLE', `cannot read ${path} of the store: ${reasonOf(cause)}`, {
+    hint: 'a machine-wide store is readable for root only, --user has your own; --root names a directory',
     cause,
     details: { path },
   });
