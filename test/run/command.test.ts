@@ -230,7 +230,7 @@ test('wrong usage and everything that fails before the command is 125 with nothi
   install('services', { services: { web: { exec: ['web'] }, db: { exec: ['db'] } } });
   const cases: [string[], RegExp][] = [
     [['tool', '--bogus'], /bogus/],
-    [[], /at least 1/],
+    [[], /Expected APP/],
     [['--net', 'bridge', 'tool'], /bridge|net/],
     [['-v', '/nowhere', 'tool'], /SOURCE:TARGET/],
     [['-v', '/no/such/path:/data', 'tool'], /\/no\/such\/path.*does not exist/],
