@@ -28,7 +28,8 @@ await build({
   // typescript: cosmiconfig's TypeScript loader would drag in the compiler; we have our own through jiti.
   external: ['*.node', 'typescript', 'jiti'],
   banner: {
-    js: "import{createRequire as __treesRequire}from'node:module';const require=__treesRequire(import.meta.url);",
+    // For bundled CommonJS. Created when it is called: most chunks never do, and making one costs as much as loading them.
+    js: "import{createRequire as __treesRequire}from'node:module';const require=(id)=>__treesRequire(import.meta.url)(id);",
   },
 });
 chmodSync(join(out, 'cli', 'bin.js'), 0o755);

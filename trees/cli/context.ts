@@ -1,4 +1,3 @@
-import { createInterface } from 'node:readline/promises';
 import type { LoadedSettings } from '../config/load.js';
 import { TreesError } from '../errors.js';
 import type { Context } from './command.js';
@@ -28,6 +27,8 @@ async function ask(question: string, signal: AbortSignal): Promise<boolean> {
       hint: 'answer yes beforehand with --yes, or run it on a terminal',
     });
   }
+  // Loaded only when something is asked: it costs every command milliseconds otherwise.
+  const { createInterface } = await import('node:readline/promises');
   const prompt = createInterface({ input: process.stdin, output: process.stderr });
   try {
     const answer = await prompt.question(`${question} [y/N] `, { signal });

@@ -1,7 +1,8 @@
 import { removeIfEmpty } from './files.js';
 import { appNames, currentNumber, listGenerations } from './generations.js';
+import { deletePin } from './hold.js';
 import { cleanLeftovers } from './leftovers.js';
-import { deletePin, readPin } from './pins.js';
+import { readPin } from './pins.js';
 import { keptGenerations, type Pruned, planPrune, pruneStore } from './prune.js';
 import { discardGenerations, findInUse } from './remove.js';
 import { openExistingStore, type Store, type StoreOptions } from './store.js';

@@ -4,11 +4,11 @@ import { isErrno, TreesError } from '../errors.js';
 import { instancesOf } from '../run/instance.js';
 import { discardTree, removeIfEmpty, removeTree, syncDirectory } from './files.js';
 import { appNames, currentNumber, hasGeneration, IN_USE_FILE, isAppName, listGenerations } from './generations.js';
+import { deletePin } from './hold.js';
 import { cleanLeftovers } from './leftovers.js';
 import { type Lock, tryLock } from './locks.js';
 import { refName } from './metadata.js';
 import type { StorePaths } from './paths.js';
-import { deletePin } from './pins.js';
 import { keptGenerations, type Pruned, planPrune, pruneStore } from './prune.js';
 import { openExistingStore, type Store, type StoreOptions } from './store.js';
 

@@ -1,6 +1,6 @@
 import { usageError } from '../../errors.js';
 import { parseAppReference } from '../../feed/select.js';
-import { pinApp, unpinApp } from '../../store/pins.js';
+import { pinApp, unpinApp } from '../../store/hold.js';
 import { defineCommand } from '../command.js';
 import { storeOptions } from '../store-options.js';
 
