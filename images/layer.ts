@@ -165,7 +165,8 @@ function unfit(path: string, why: string): TreesError {
   return new TreesError('BUILD_FAILED', `${path} cannot be part of a layer: ${why}`, { details: { path } });
 }
 
-function tryLstat(path: string): Stats | undefined {
+/** What is at a path, links not followed; undefined if nothing is. */
+export function tryLstat(path: string): Stats | undefined {
   try {
     return lstatSync(path);
   } catch (error) {

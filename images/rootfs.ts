@@ -9,11 +9,9 @@ import {
   renameSync,
   rmdirSync,
   rmSync,
-  type Stats,
   writeFileSync,
 } from 'node:fs';
-import { isErrno } from '../trees/errors.js';
-import { OPAQUE, WHITEOUT } from './layer.js';
+import { OPAQUE, tryLstat, WHITEOUT } from './layer.js';
 import { normaliseFile } from './normalise.js';
 import type { Rules } from './rules.js';
 import { copyImageXattrs } from './xattrs.js';
@@ -102,13 +100,4 @@ export function applyLayer(layer: string, root: string, path = ''): void {
 
 function remove(path: string): void {
   rmSync(path, { recursive: true, force: true });
-}
-
-function tryLstat(path: string): Stats | undefined {
-  try {
-    return lstatSync(path);
-  } catch (error) {
-    if (isErrno(error, 'ENOENT', 'ENOTDIR')) return undefined;
-    throw error;
-  }
 }
