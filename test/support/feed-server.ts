@@ -54,16 +54,19 @@ export async function serveDirectory(directory: string): Promise<FeedServer> {
       response.writeHead(404).end();
       return;
     }
-    const start = state.ranges ? Number(/^bytes=(\d+)-$/.exec(range ?? '')?.[1] ?? 0) : 0;
+    const [, first = '0', last = ''] = (state.ranges ? /^bytes=(\d+)-(\d*)$/.exec(range ?? '') : undefined) ?? [];
+    const start = Number(first);
     if (start > 0 && start >= size) {
       response.writeHead(416, { 'content-range': `bytes */${size}` }).end();
       return;
     }
-    const headers = { 'content-length': size - start };
-    if (start > 0) response.writeHead(206, { ...headers, 'content-range': `bytes ${start}-${size - 1}/${size}` });
+    const end = last === '' ? size - 1 : Math.min(Number(last), size - 1);
+    const headers = { 'content-length': end - start + 1 };
+    if (start > 0 || last !== '')
+      response.writeHead(206, { ...headers, 'content-range': `bytes ${start}-${end}/${size}` });
     else response.writeHead(200, headers);
     if (fault === undefined) {
-      createReadStream(path, { start }).pipe(response);
+      createReadStream(path, { start, end: Math.max(end, 0) }).pipe(response);
       return;
     }
     if (fault.after === 0) {

@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { fetchBundle } from '../../trees/feed/download.js';
 import type { Feed } from '../../trees/feed/feed.js';
 import { openFeed } from '../../trees/feed/open.js';
+import { readRange } from '../../trees/feed/range.js';
 import type { BundleEntry } from '../../trees/feed/schema.js';
 import { bundle, checksum, failsWith } from '../support/feed-fixture.js';
 import { type FeedServer, serveDirectory } from '../support/feed-server.js';
@@ -181,5 +183,122 @@ describe('http feeds', () => {
       ['/owner/repo/releases/latest/download/one.zst', '/owner/repo/releases/download/v7/one.zst'],
     );
     assert.equal(await github.open('no-such-file'), undefined);
+  });
+});
+
+describe('fetchBundle tells what has arrived', () => {
+  it('as it grows, from what was there on', async () => {
+    await using here = await place();
+    await mkdir(here.downloads);
+    await writeFile(join(here.downloads, `${sha256}.partial`), content.subarray(0, 1000));
+    const seen: number[] = [];
+    const path = await fetchBundle(here.http, entry, here.downloads, {
+      onAvailable(download) {
+        assert.equal(download.path, join(here.downloads, `${sha256}.partial`));
+        assert.deepEqual(readFileSync(download.path), content.subarray(0, download.bytes));
+        seen.push(download.bytes);
+      },
+      onRestart: () => assert.fail('nothing was wrong'),
+    });
+    assert.equal(seen[0], 1000);
+    assert.equal(seen.at(-1), SIZE);
+    assert.deepEqual(
+      seen,
+      seen.toSorted((a, b) => a - b),
+    );
+    const again: unknown[] = [];
+    await fetchBundle(here.http, entry, here.downloads, { onAvailable: (download) => again.push(download) });
+    assert.deepEqual(again, [{ path, bytes: SIZE }]);
+  });
+
+  it('and when all of it has to come again', async () => {
+    await using here = await place();
+    await mkdir(here.downloads);
+    await writeFile(join(here.downloads, `${sha256}.partial`), Buffer.alloc(1000, 'x'));
+    const seen: (number | 'restart')[] = [];
+    await fetchBundle(here.http, entry, here.downloads, {
+      onAvailable: ({ bytes }) => seen.push(bytes),
+      onRestart: () => seen.push('restart'),
+    });
+    assert.equal(seen.filter((event) => event === 'restart').length, 1);
+    assert.equal(seen.at(-1), SIZE);
+  });
+});
+
+describe('a bundle in pieces', () => {
+  const cuts = [0, 100_000, 100_001, SIZE];
+  const pieces = cuts.slice(1).map((end, index) => {
+    const bytes = content.subarray(cuts[index], end);
+    return { file: `one.zst.${index}`, size: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') };
+  });
+  const inPieces: BundleEntry = { ...entry, file: 'whole.zst', pieces };
+
+  async function pieced(): Promise<Place> {
+    const here = await place();
+    for (const [index, { file }] of pieces.entries()) {
+      await writeFile(join(here.source, file), content.subarray(cuts[index], cuts[index + 1]));
+    }
+    return here;
+  }
+
+  for (const kind of ['directory', 'http'] as const) {
+    it(`is fetched as one from ${kind}`, async () => {
+      await using here = await pieced();
+      assert.deepEqual(await readFile(await fetchBundle(here[kind], inPieces, here.downloads)), content);
+      await rm(join(here.downloads, sha256));
+      await writeFile(join(here.downloads, `${sha256}.partial`), content.subarray(0, 100_000));
+      assert.deepEqual(await readFile(await fetchBundle(here[kind], inPieces, here.downloads)), content);
+    });
+
+    it(`gives ranges across pieces from ${kind}`, async () => {
+      await using here = await pieced();
+      for (const which of [entry, inPieces]) {
+        for (const [offset, length] of [
+          [0, 1],
+          [99_999, 3],
+          [100_000, 1],
+          [0, SIZE],
+          [SIZE - 1, 1],
+          [5, 0],
+        ] as const) {
+          const bytes = await readRange(here[kind], which, { offset, length });
+          assert.deepEqual(bytes, content.subarray(offset, offset + length), `${length} from ${offset}`);
+        }
+      }
+    });
+  }
+
+  it('goes on in the middle of a piece where the connection broke', async () => {
+    await using here = await pieced();
+    here.server.fail('one.zst.2', { kind: 'cut', after: 70_000 });
+    assert.deepEqual(await readFile(await fetchBundle(here.http, inPieces, here.downloads)), content);
+    assert.ok(here.server.seen.filter(({ url }) => url.endsWith('.0')).length === 1);
+  });
+});
+
+describe('readRange', () => {
+  it('asks for just the bytes', async () => {
+    await using here = await place();
+    await readRange(here.http, entry, { offset: 1000, length: 500 });
+    assert.deepEqual(
+      here.server.seen.map(({ range }) => range),
+      ['bytes=1000-1499'],
+    );
+  });
+
+  it('gets them from a server that sends everything, and from one that breaks off', async () => {
+    await using here = await place();
+    here.server.ranges = false;
+    const want = content.subarray(1000, 250_000);
+    assert.deepEqual(await readRange(here.http, entry, { offset: 1000, length: want.length }), want);
+    here.server.ranges = true;
+    here.server.fail('one.zst', { kind: 'cut', after: 70_000 }, { kind: 'cut', after: 70_000 });
+    assert.deepEqual(await readRange(here.http, entry, { offset: 1000, length: want.length }), want);
+  });
+
+  it('refuses a shorter file', async () => {
+    await using here = await place(content.subarray(0, 1000));
+    const read = readRange(here.directory, entry, { offset: 999, length: 2 });
+    await assert.rejects(read, failsWith('BUNDLE_CORRUPT', /ends after 1000 bytes/));
   });
 });

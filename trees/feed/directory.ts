@@ -22,15 +22,14 @@ async function isDirectory(path: string): Promise<boolean> {
 
 /** A feed in a directory: a disk, a share, a memory stick. */
 export function directoryFeed(path: string, url = `dir:${path}`): Feed {
-  async function open(file: string, { offset = 0, signal }: OpenOptions = {}): Promise<FeedFile | undefined> {
+  async function open(file: string, { offset = 0, length, signal }: OpenOptions = {}): Promise<FeedFile | undefined> {
     signal?.throwIfAborted();
     const name = join(path, file);
     try {
       const handle = await openFile(name, 'r');
-      return {
-        stream: handle.createReadStream({ start: offset, ...(signal === undefined ? {} : { signal }) }),
-        offset,
-      };
+      const end = length === undefined ? {} : { end: offset + length - 1 };
+      const abort = signal === undefined ? {} : { signal };
+      return { stream: handle.createReadStream({ start: offset, ...end, ...abort }), offset };
     } catch (error) {
       if (!isErrno(error, 'ENOENT')) throw unreachable(name, error);
       if (await isDirectory(path)) return undefined;

@@ -6,25 +6,26 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isErrno, TreesError } from '../errors.js';
 import { type Reporter, silentReporter, type Task } from '../reporter.js';
 import { syncDirectory } from '../store/files.js';
+import { BrokenTransfer, bundleBytes, ChangedFile, corruptBundle } from './bundle-bytes.js';
 import type { Feed } from './feed.js';
 import type { BundleEntry } from './schema.js';
 
 export interface FetchOptions {
   signal?: AbortSignal | undefined;
   reporter?: Reporter | undefined;
+  /**
+   * Called whenever the first `bytes` bytes of the file at `path` are on disk, unverified. The file is renamed when it
+   * is whole and verified; a descriptor opened before stays valid.
+   */
+  onAvailable?: ((download: { readonly path: string; readonly bytes: number }) => void) | undefined;
+  /** Called before the download starts again at byte 0: nothing that was available is any more. */
+  onRestart?: (() => void) | undefined;
 }
 
 /** Failures in a row, without a byte in between, after which a broken connection is given up. */
 const ATTEMPTS = 4;
 /** Milliseconds before the second attempt; doubled for each further one. */
 const FIRST_PAUSE = 250;
-
-function corrupt(feed: Feed, entry: BundleEntry, why: string): TreesError {
-  return new TreesError('BUNDLE_CORRUPT', `cannot use bundle ${entry.file} of ${feed.url}: ${why}`, {
-    hint: 'nothing of it was kept; run the command again, and tell the publisher if it stays',
-    details: { file: entry.file, feed: feed.url, sha256: entry.sha256 },
-  });
-}
 
 async function sizeOf(path: string): Promise<number | undefined> {
   try {
@@ -53,73 +54,73 @@ interface Partial {
   length: number;
 }
 
+interface Transfer {
+  readonly partial: Partial;
+  readonly task: Task;
+  readonly options: FetchOptions;
+  /** Path of the partial file. */
+  readonly path: string;
+  /** See `BundleBytesOptions`; undefined once the feed's names for versions turned out not to be reliable. */
+  validators: Map<string, string> | undefined;
+}
+
 async function restart(partial: Partial): Promise<void> {
   await partial.handle.truncate(0);
   partial.hash = createHash('sha256');
   partial.length = 0;
 }
 
-interface Transfer {
-  readonly partial: Partial;
-  readonly task: Task;
-  readonly signal: AbortSignal | undefined;
+async function startAgain({ partial, options }: Transfer): Promise<void> {
+  options.onRestart?.();
+  await restart(partial);
 }
 
-/** How a transfer ended: all there, the feed had no more, or the connection broke. */
-type Outcome =
-  | { readonly end: 'complete' }
-  | { readonly end: 'short' }
-  | { readonly end: 'broken'; readonly error: unknown };
+/** How a transfer ended: all there, the feed had no more, the connection broke, or the file has been replaced. */
+type Outcome = 'complete' | 'short' | 'changed' | BrokenTransfer;
 
 /** Appends what the feed sends. */
-async function appendStream(feed: Feed, entry: BundleEntry, { partial, task, signal }: Transfer): Promise<Outcome> {
-  const opened = await feed.open(entry.file, { signal, offset: partial.length, release: entry.release });
-  if (opened === undefined) {
-    throw new TreesError('FEED_UNREACHABLE', `cannot fetch bundle ${entry.file}: ${feed.url} has no such file`, {
-      hint: 'the feed may just be switching to a new release; run the command again',
-    });
-  }
-  if (opened.offset !== partial.length) {
-    if (opened.offset !== 0) throw corrupt(feed, entry, `the feed sent it from byte ${opened.offset}`);
-    await restart(partial);
-  }
-  let receiving = true;
+async function appendStream(feed: Feed, entry: BundleEntry, transfer: Transfer): Promise<Outcome> {
+  const { partial, task, options, path, validators } = transfer;
+  const request = { offset: partial.length, signal: options.signal, ...(validators && { validators }) };
   try {
-    for await (const chunk of opened.stream) {
-      const bytes: Buffer = chunk;
-      if (partial.length + bytes.length > entry.size)
-        throw corrupt(feed, entry, `it is longer than ${entry.size} bytes`);
-      receiving = false;
+    for await (const bytes of bundleBytes(feed, entry, request)) {
       await partial.handle.appendFile(bytes);
-      receiving = true;
       partial.hash.update(bytes);
       partial.length += bytes.length;
       task.update(partial.length);
+      options.onAvailable?.({ path, bytes: partial.length });
     }
   } catch (error) {
-    signal?.throwIfAborted();
-    if (error instanceof TreesError || !receiving) throw error;
-    return { end: 'broken', error };
+    options.signal?.throwIfAborted();
+    if (error instanceof ChangedFile) return 'changed';
+    if (error instanceof BrokenTransfer) return error;
+    throw error;
   }
-  return { end: partial.length === entry.size ? 'complete' : 'short' };
+  return partial.length === entry.size ? 'complete' : 'short';
 }
 
 async function fill(feed: Feed, entry: BundleEntry, transfer: Transfer): Promise<void> {
-  const { partial, signal } = transfer;
+  const { partial } = transfer;
+  const { signal } = transfer.options;
   for (let failures = 0; ; ) {
     const before = partial.length;
     const outcome = await appendStream(feed, entry, transfer);
-    if (outcome.end === 'complete') return;
+    if (outcome === 'complete') return;
+    if (outcome === 'changed') {
+      // Once is a replaced file. Servers that name the same file differently each time must not keep us here for ever.
+      transfer.validators = undefined;
+      await startAgain(transfer);
+      continue;
+    }
     // As long as something arrives the link works, however badly.
     if (partial.length > before) failures = 0;
-    else if (outcome.end === 'short') throw corrupt(feed, entry, `it ends after ${before} of ${entry.size} bytes`);
-    if (outcome.end === 'short') continue;
+    else if (outcome === 'short') throw corruptBundle(feed, entry, `it ends after ${before} of ${entry.size} bytes`);
+    if (outcome === 'short') continue;
     failures += 1;
     if (failures === ATTEMPTS) {
-      const why = outcome.error instanceof Error ? outcome.error.message : String(outcome.error);
-      throw new TreesError('FEED_UNREACHABLE', `cannot fetch bundle ${entry.file} of ${feed.url}: ${why}`, {
+      throw new TreesError('FEED_UNREACHABLE', `cannot fetch bundle ${entry.file} of ${feed.url}: ${outcome.message}`, {
         hint: `${before} of ${entry.size} bytes are kept; running the command again goes on from there`,
-        cause: outcome.error,
+        cause: outcome,
       });
     }
     await sleep(FIRST_PAUSE * 2 ** (failures - 1), undefined, signal === undefined ? {} : { signal });
@@ -133,20 +134,26 @@ async function complete(feed: Feed, entry: BundleEntry, transfer: Transfer): Pro
   if (partial.length < entry.size) await fill(feed, entry, transfer);
   let digest = partial.hash.digest('hex');
   if (digest !== entry.sha256 && resumed) {
-    await restart(partial);
+    await startAgain(transfer);
     await fill(feed, entry, transfer);
     digest = partial.hash.digest('hex');
   }
-  if (digest !== entry.sha256) throw corrupt(feed, entry, `its SHA-256 is ${digest}, the index says ${entry.sha256}`);
+  if (digest !== entry.sha256)
+    throw corruptBundle(feed, entry, `its SHA-256 is ${digest}, the index says ${entry.sha256}`);
   await partial.handle.sync();
 }
 
 async function openPartial(path: string, entry: BundleEntry, signal: AbortSignal | undefined): Promise<Partial> {
   const handle = await open(path, 'a', 0o600);
-  const partial: Partial = { handle, hash: createHash('sha256'), length: (await handle.stat()).size };
-  if (partial.length > entry.size) await restart(partial);
-  else await hashFile(path, partial.hash, signal);
-  return partial;
+  try {
+    const partial: Partial = { handle, hash: createHash('sha256'), length: (await handle.stat()).size };
+    if (partial.length > entry.size) await restart(partial);
+    else await hashFile(path, partial.hash, signal);
+    return partial;
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
 }
 
 function noSpace(path: string, entry: BundleEntry, cause: unknown): TreesError {
@@ -177,6 +184,7 @@ export async function fetchBundle(
   const partialPath = `${path}.partial`;
   if (await isVerified(path, entry, signal)) {
     reporter.debug(`using ${entry.file}, which was downloaded before`);
+    options.onAvailable?.({ path, bytes: entry.size });
     return path;
   }
   await mkdir(downloadsDir, { recursive: true, mode: 0o700 });
@@ -184,7 +192,9 @@ export async function fetchBundle(
   try {
     const partial = await openPartial(partialPath, entry, signal);
     try {
-      await complete(feed, entry, { partial, task, signal });
+      if (partial.length > 0) options.onAvailable?.({ path: partialPath, bytes: partial.length });
+      const transfer = { partial, task, options, path: partialPath, validators: new Map<string, string>() };
+      await complete(feed, entry, transfer);
     } finally {
       await partial.handle.close();
     }

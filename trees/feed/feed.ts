@@ -13,6 +13,10 @@ export interface OpenOptions {
   signal?: AbortSignal | undefined;
   /** Start at this byte. A feed may ignore it: look at `FeedFile.offset`. */
   offset?: number | undefined;
+  /** Bytes to read from there; default: to the end. A feed may send more. */
+  length?: number | undefined;
+  /** `FeedFile.validator` of what is continued: if the file has changed since, the answer starts at byte 0. */
+  validator?: string | undefined;
   /** Release (tag) that holds the file, for feeds that keep files per release. Others ignore it. */
   release?: string | undefined;
 }
@@ -21,6 +25,8 @@ export interface FeedFile {
   readonly stream: Readable;
   /** Byte of the file that `stream` starts with: what was asked for, or 0 where the feed cannot seek. */
   readonly offset: number;
+  /** Names this version of the file, where the feed has such names (HTTP's strong entity tag). */
+  readonly validator?: string | undefined;
 }
 
 /**

@@ -72,17 +72,27 @@ function rangeStart(response: Response): number | undefined {
 function fileOf(url: URL, response: Response): FeedFile {
   const offset = response.status === 206 ? rangeStart(response) : 0;
   if (offset === undefined) throw unreachable(url.href, 'the server sent a part of the file without saying which');
-  if (response.body === null) return { stream: Readable.from([]), offset };
-  return { stream: Readable.fromWeb(response.body), offset };
+  const etag = response.headers.get('etag');
+  // If-Range takes strong tags only (RFC 9110, 13.1.5).
+  const validator = etag === null || etag.startsWith('W/') ? undefined : etag;
+  if (response.body === null) return { stream: Readable.from([]), offset, validator };
+  return { stream: Readable.fromWeb(response.body), offset, validator };
+}
+
+function rangeHeaders({ offset = 0, length, validator }: OpenOptions): Record<string, string> {
+  if (offset === 0 && length === undefined) return {};
+  const range = `bytes=${offset}-${length === undefined ? '' : offset + length - 1}`;
+  return validator === undefined ? { range } : { range, 'if-range': validator };
 }
 
 /** A feed whose files are fetched by GET. Streams; resumes by Range; follows at most five redirects. */
 export function httpFeed(options: HttpFeedOptions): Feed {
-  async function open(file: string, { offset = 0, release, signal }: OpenOptions = {}): Promise<FeedFile | undefined> {
+  async function open(file: string, openOptions: OpenOptions = {}): Promise<FeedFile | undefined> {
+    const { offset = 0, release, signal } = openOptions;
     const url = options.locate(file, release);
     // identity: a transport encoding would make byte offsets meaningless.
     const headers: Record<string, string> = { 'accept-encoding': 'identity', 'user-agent': 'trees' };
-    const response = await answer(url, offset > 0 ? { ...headers, range: `bytes=${offset}-` } : headers, signal);
+    const response = await answer(url, { ...headers, ...rangeHeaders(openOptions) }, signal);
     if (response.status === 200 || response.status === 206) return fileOf(url, response);
     await response.body?.cancel();
     if (response.status === 404 || response.status === 410) return undefined;

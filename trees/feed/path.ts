@@ -1,4 +1,5 @@
 import type { BundleEntry } from './schema.js';
+import { pickEncodings } from './transfer.js';
 
 /** Which bundles to fetch, in the order in which they have to be applied. */
 export interface PathPlan<E extends BundleEntry = BundleEntry> {
@@ -13,9 +14,13 @@ export interface PathPlan<E extends BundleEntry = BundleEntry> {
 
 export interface PathOptions<E extends BundleEntry> {
   /** What a bundle costs; default its bytes. Must not be negative. */
-  cost?: (bundle: E) => number;
+  cost?: ((bundle: E) => number) | undefined;
   /** Bundles (by sha256) that are known not to work, e.g. because one has just failed. */
-  exclude?: ReadonlySet<string>;
+  exclude?: ReadonlySet<string> | undefined;
+  /** Speed of the link, if known: of two encodings of one bundle the one that is done sooner is taken. */
+  bytesPerSecond?: number | undefined;
+  /** What a commit is called in reasons; default the start of its checksum. */
+  nameOf?: ((commit: string) => string) | undefined;
 }
 
 interface Reached<E> {
@@ -43,8 +48,8 @@ const NOTHING = '';
 
 function groupByOrigin<E extends BundleEntry>(bundles: readonly E[], options: PathOptions<E>): Map<string, E[]> {
   const byOrigin = new Map<string, E[]>();
-  for (const bundle of bundles) {
-    if (options.exclude?.has(bundle.sha256) === true) continue;
+  const usable = bundles.filter(({ sha256 }) => options.exclude?.has(sha256) !== true);
+  for (const bundle of pickEncodings(usable, options.bytesPerSecond)) {
     const origin = bundle.from ?? NOTHING;
     const list = byOrigin.get(origin);
     if (list === undefined) byOrigin.set(origin, [bundle]);
@@ -81,13 +86,21 @@ function shortest<E extends BundleEntry>(
   return edges;
 }
 
-function explain(edges: readonly BundleEntry[], want: string): string {
-  const first = edges[0];
-  if (first === undefined) return `${short(want)} is here already`;
-  const steps = edges.map((edge) => short(edge.to)).join(' → ');
-  const origin = first.from === null ? 'nothing' : short(first.from);
+/** `nothing → deb 12.1.0 → etcd 3.5.1`: chains in one piece, as far as they go. */
+function explain(edges: readonly BundleEntry[], nameOf: (commit: string) => string): string {
+  if (edges.length === 0) return 'everything is here already';
+  const chains: Array<{ names: string[]; end: string }> = [];
+  for (const { from, to } of edges) {
+    const last = chains.at(-1);
+    if (last !== undefined && last.end === from) {
+      last.names.push(nameOf(to));
+      last.end = to;
+    } else {
+      chains.push({ names: [from === null ? 'nothing' : nameOf(from), nameOf(to)], end: to });
+    }
+  }
   const count = edges.length === 1 ? '1 bundle' : `${edges.length} bundles`;
-  return `${count}: ${origin} → ${steps}, the fewest bytes of all published ways`;
+  return `${count}: ${chains.map(({ names }) => names.join(' → ')).join('; ')}`;
 }
 
 function summarise<E extends BundleEntry>(edges: readonly E[], reason: string): PathPlan<E> {
@@ -111,7 +124,7 @@ export function planPath<E extends BundleEntry>(
   options: PathOptions<E> = {},
 ): PathPlan<E> | undefined {
   const edges = shortest(groupByOrigin(bundles, options), have, want, options.cost ?? ((bundle) => bundle.size));
-  return edges === undefined ? undefined : summarise(edges, explain(edges, want));
+  return edges === undefined ? undefined : summarise(edges, explain(edges, options.nameOf ?? short));
 }
 
 function* permutations<T>(items: readonly T[]): Generator<readonly T[]> {
@@ -142,20 +155,19 @@ export function planPaths<E extends BundleEntry>(
   const cost = options.cost ?? ((bundle: E) => bundle.size);
   const distinct = [...new Set(wants)];
   const orders = distinct.length > MAX_PERMUTED ? [distinct] : permutations(distinct);
-  let best: { edges: readonly E[]; cost: number; reason: string } | undefined;
+  let best: { edges: readonly E[]; cost: number } | undefined;
   for (const order of orders) {
     const reachable = new Set(have);
     const edges: E[] = [];
-    const reasons: string[] = [];
     for (const want of order) {
       const path = shortest(byOrigin, reachable, want, cost);
       if (path === undefined) return undefined;
       for (const edge of path) reachable.add(edge.to);
       edges.push(...path);
-      reasons.push(explain(path, want));
     }
     const total = edges.reduce((sum, edge) => sum + cost(edge), 0);
-    if (best === undefined || total < best.cost) best = { edges, cost: total, reason: reasons.join('; ') };
+    if (best === undefined || total < best.cost) best = { edges, cost: total };
   }
-  return best === undefined ? summarise([], 'nothing is wanted') : summarise(best.edges, best.reason);
+  const edges = best?.edges ?? [];
+  return summarise(edges, explain(edges, options.nameOf ?? short));
 }

@@ -15,6 +15,8 @@ export const indexLimits = {
   names: 10_000,
   versions: 1000,
   bundles: 50_000,
+  /** Of one bundle. */
+  pieces: 1000,
 } as const;
 
 const checksum = z.string().check(z.regex(/^[0-9a-f]{64}$/, 'expected 64 lowercase hexadecimal digits'));
@@ -56,11 +58,16 @@ const appVersionSchema = z.strictObject({
   }),
 });
 
+const file = z.string().check(z.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/, 'expected a plain file name'));
+
+/** A bundle that no single release asset can hold is stored in pieces: files whose concatenation is the bundle. */
+const pieceSchema = z.strictObject({ file, size: z.int().check(z.positive()), sha256: checksum });
+
 /** One downloadable delta. Applying it to a store that has `from` (or to any store if null) gives `to`. */
 const bundleSchema = z.strictObject({
   from: z.nullable(checksum),
   to: checksum,
-  file: z.string().check(z.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/, 'expected a plain file name')),
+  file,
   encoding: z.enum(['fast', 'small']),
   /** Release (tag) that holds the file, for feeds that keep files per release (`github:`). */
   release: z.optional(z.string().check(z.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, 'expected a tag name'))),
@@ -71,6 +78,13 @@ const bundleSchema = z.strictObject({
   rawSize: bytes,
   /** Bytes of object content that applying writes. */
   writes: bytes,
+  /**
+   * Bytes at the end of the file that hold the last frame (end of the superblock: part headers, commit) and the seek
+   * table: one request for them tells all about the bundle.
+   */
+  tail: z.optional(z.int().check(z.positive())),
+  /** Where one file cannot hold the bundle; `size` and `sha256` above are those of the whole, `file` is its name. */
+  pieces: z.optional(z.array(pieceSchema).check(z.minLength(2), z.maxLength(indexLimits.pieces))),
 });
 
 export const indexSchema = z.strictObject({

@@ -120,11 +120,16 @@ function checkMeaning(index: FeedIndex, fail: Fail): void {
     const path = `bundles[${position}]`;
     if (!commits.has(bundle.to)) throw fail(`${path}.to`, `no version in the index is commit ${bundle.to}`);
     if (bundle.from === bundle.to) throw fail(`${path}.from`, 'a bundle cannot lead from a commit to itself');
-    const file = `${bundle.release ?? ''}/${bundle.file}`;
-    if ((files.get(file) ?? bundle.sha256) !== bundle.sha256) {
-      throw fail(`${path}.file`, `"${bundle.file}" is listed with two digests`);
+    for (const { file, sha256 } of [bundle, ...(bundle.pieces ?? [])]) {
+      const name = `${bundle.release ?? ''}/${file}`;
+      if ((files.get(name) ?? sha256) !== sha256) throw fail(`${path}.file`, `"${file}" is listed with two digests`);
+      files.set(name, sha256);
     }
-    files.set(file, bundle.sha256);
+    const whole = bundle.pieces?.reduce((sum, { size }) => sum + size, 0) ?? bundle.size;
+    if (whole !== bundle.size) throw fail(`${path}.pieces`, `Expected ${bundle.size} bytes in all, got ${whole}`);
+    if ((bundle.tail ?? 0) > bundle.size) {
+      throw fail(`${path}.tail`, `Expected at most the bundle's ${bundle.size} bytes, got ${bundle.tail}`);
+    }
   }
   if (Date.parse(index.expires) <= Date.parse(index.created)) throw fail('expires', 'Expected a time after "created"');
 }
