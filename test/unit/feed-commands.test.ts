@@ -44,6 +44,7 @@ function runner(fixture: FeedFixture): Run {
     color: false,
     verbosity: 'normal',
     lockTimeout: 10,
+    network: {},
     build: { definitions: [], mirror: undefined },
     release: { to: undefined, key: undefined, expiresDays: 90 },
     json: false,

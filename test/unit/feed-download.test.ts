@@ -174,7 +174,7 @@ describe('http feeds', () => {
 
   it('find files of a GitHub release without the API', async () => {
     await using here = await place();
-    const github = openFeed('github:owner/repo', { githubServer: here.server.origin });
+    const github = openFeed('github:owner/repo', { github: { server: here.server.origin } });
     const file = await github.open('one.zst');
     file?.stream.destroy();
     await fetchBundle(github, { ...entry, release: 'v7' }, here.downloads);

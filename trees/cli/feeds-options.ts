@@ -8,6 +8,6 @@ export function feedsOptions(context: Context, allowStale = false): FeedsOptions
     signal: context.signal,
     reporter: context.reporter,
     lockTimeout: context.settings.lockTimeout,
-    githubServer: context.env['GITHUB_SERVER_URL'],
+    network: context.settings.network,
   };
 }

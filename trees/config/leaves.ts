@@ -8,6 +8,10 @@ export interface Leaf {
   readonly path: string;
   readonly kind: LeafKind;
   readonly choices?: readonly string[];
+  /** Variables of other programs that mean the same, strongest first; all weaker than ours. */
+  readonly aliases?: readonly string[];
+  /** Never shown, only whether it is there. */
+  readonly secret?: true;
 }
 
 /** Every setting. `schema.test.ts` checks that this list and the schema agree. */
@@ -19,6 +23,10 @@ export const leaves: readonly Leaf[] = [
   { path: 'color', kind: 'boolean' },
   { path: 'verbosity', kind: 'string', choices: ['quiet', 'normal', 'verbose'] },
   { path: 'lockTimeout', kind: 'number' },
+  { path: 'network.ca', kind: 'string' },
+  { path: 'github.server', kind: 'string', aliases: ['GITHUB_SERVER_URL'] },
+  { path: 'github.api', kind: 'string', aliases: ['GITHUB_API_URL'] },
+  { path: 'github.token', kind: 'string', aliases: ['GH_TOKEN', 'GITHUB_TOKEN'], secret: true },
   { path: 'build.definitions', kind: 'list' },
   { path: 'build.mirror', kind: 'string' },
   { path: 'release.to', kind: 'string' },

@@ -1,8 +1,10 @@
 import { homedir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
 import { TreesError, usageError } from '../errors.js';
+import type { NetworkOptions } from '../feed/network.js';
 import { readSettingsFiles, type SettingsSource } from './files.js';
 import { environmentName, type Leaf, leaves, machineArch } from './leaves.js';
+import { proxySettings } from './proxy.js';
 import type { Settings } from './schema.js';
 
 const DEFAULT_LOCK_TIMEOUT_SECONDS = 60;
@@ -77,9 +79,9 @@ function member(node: unknown, key: string): unknown {
 function applyEnvironment(env: Environment, found: Map<string, { value: unknown; from: string }>): void {
   if (env['NO_COLOR']) found.set('color', { value: false, from: 'environment NO_COLOR' });
   for (const leaf of leaves) {
-    const name = environmentName(leaf.path);
-    const text = env[name];
-    if (text === undefined || text === '') continue;
+    const name = [environmentName(leaf.path), ...(leaf.aliases ?? [])].find((candidate) => env[candidate]);
+    const text = name === undefined ? undefined : env[name];
+    if (name === undefined || text === undefined) continue;
     found.set(leaf.path, { value: parseEnvironment(leaf, name, text), from: `environment ${name}` });
   }
 }
@@ -129,9 +131,11 @@ function resolveSettings(input: LoadInput, found: Map<string, { value: unknown; 
     const hit = found.get(path);
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- files were validated by the schema, variables when parsed, so a found value has its setting's type
     const value = hit === undefined ? fallback : (hit.value as T);
-    origins.push({ path, value: value ?? null, from: hit?.from ?? 'default' });
+    const isSecret = hit !== undefined && leaves.some((leaf) => leaf.path === path && leaf.secret === true);
+    origins.push({ path, value: isSecret ? '(set)' : (value ?? null), from: hit?.from ?? 'default' });
     return value;
   };
+  const optional = (path: string): string | undefined => take<string | undefined>(path, undefined);
   const prefix = take<string | undefined>('root', undefined);
   const scope = take<'system' | 'user'>('scope', input.uid === 0 ? 'system' : 'user');
   const directories = stateDirectories(prefix === undefined ? undefined : resolve(input.cwd, prefix), scope, input.env);
@@ -143,6 +147,7 @@ function resolveSettings(input: LoadInput, found: Map<string, { value: unknown; 
     color: take('color', input.tty === true),
     verbosity: take<Settings['verbosity']>('verbosity', 'normal'),
     lockTimeout: take('lockTimeout', DEFAULT_LOCK_TIMEOUT_SECONDS),
+    network: networkSettings(input, optional),
     build: {
       definitions: take<readonly string[]>('build.definitions', []).map((path) => resolve(input.cwd, path)),
       mirror: take<string | undefined>('build.mirror', undefined),
@@ -157,6 +162,17 @@ function resolveSettings(input: LoadInput, found: Map<string, { value: unknown; 
     dryRun: input.flags['dry-run'] === true,
   };
   return { settings, origins };
+}
+
+function networkSettings({ env, cwd }: LoadInput, take: (path: string) => string | undefined): NetworkOptions {
+  const ca = take('network.ca');
+  const github = { server: take('github.server'), api: take('github.api') };
+  const token = take('github.token');
+  return {
+    ca: ca === undefined ? undefined : resolve(cwd, ca),
+    github: { ...github, token: token === undefined ? undefined : () => token },
+    proxy: proxySettings(env),
+  };
 }
 
 /** State directories of DESIGN section 5; an explicit root is a prefix, as in rpm and dpkg. */

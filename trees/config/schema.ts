@@ -1,4 +1,7 @@
 import * as z from 'zod/mini';
+import type { NetworkOptions } from '../feed/network.js';
+
+const httpUrl = z.string().check(z.regex(/^https?:\/\/[^/]/, 'expected an http or https URL'));
 
 /**
  * The settings file (`trees.yaml`). One schema gives the TypeScript type, the error messages and the published JSON
@@ -18,6 +21,26 @@ export const settingsFileSchema = z.strictObject({
   lockTimeout: z
     .optional(z.number().check(z.minimum(0)))
     .check(z.describe('seconds to wait for another trees that holds the store; default 60')),
+  network: z
+    .optional(
+      z.strictObject({
+        ca: z
+          .optional(z.string().check(z.minLength(1)))
+          .check(z.describe('PEM file with certificates of authorities to trust besides the built-in ones')),
+      }),
+    )
+    .check(z.describe('how the network is reached; proxies come from HTTPS_PROXY, HTTP_PROXY and NO_PROXY')),
+  github: z
+    .optional(
+      z.strictObject({
+        server: z.optional(httpUrl).check(z.describe('web address of GitHub Enterprise; default https://github.com')),
+        api: z.optional(httpUrl).check(z.describe('address of its REST API; default: the one that belongs to server')),
+        token: z
+          .optional(z.string().check(z.minLength(1)))
+          .check(z.describe('token for private repositories and for publishing; better in GITHUB_TOKEN')),
+      }),
+    )
+    .check(z.describe('GitHub, for github: feeds')),
   build: z
     .optional(
       z.strictObject({
@@ -54,6 +77,7 @@ export interface Settings {
   readonly verbosity: 'quiet' | 'normal' | 'verbose';
   /** Seconds. */
   readonly lockTimeout: number;
+  readonly network: NetworkOptions;
   readonly build: { readonly definitions: readonly string[]; readonly mirror: string | undefined };
   readonly release: {
     readonly to: string | undefined;

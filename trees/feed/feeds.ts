@@ -10,6 +10,7 @@ import { type Feed, feedFile } from './feed.js';
 import { writeFileAtomic } from './files.js';
 import { readFeedFile, readIndexPair, writeIndexPair } from './index-pair.js';
 import { fingerprint, type PublicKey, parsePublicKey } from './minisign.js';
+import type { NetworkOptions } from './network.js';
 import { openFeed } from './open.js';
 import {
   type FeedState,
@@ -47,8 +48,7 @@ export interface FeedsOptions {
   reporter?: Reporter | undefined;
   /** Seconds to wait for another trees that writes to the feeds; default 60. */
   lockTimeout?: number | undefined;
-  /** Web server of `github:` feeds; default https://github.com. */
-  githubServer?: string | undefined;
+  network?: NetworkOptions | undefined;
 }
 
 export interface AddFeedOptions extends FeedsOptions {
@@ -176,7 +176,7 @@ function sameTrust(a: KnownFeed | undefined, b: KnownFeed): boolean {
  */
 export async function refreshFeed(root: string, feed: KnownFeed, options: FeedsOptions = {}): Promise<IndexedFeed> {
   const now = options.now ?? new Date();
-  const source = openFeed(feed.url, { githubServer: options.githubServer });
+  const source = openFeed(feed, options.network);
   const seen = await readFeedState(root, feed.name);
   const fetched = await fetchIndex(source, feed.keys, { ...options, seen });
   const indexed: IndexedFeed = { feed, index: fetched.index, stale: fetched.stale };
@@ -244,7 +244,7 @@ export async function addFeed(root: string, url: string, options: AddFeedOptions
   await checkUsable(root);
   const name = checkFeedName(options.name ?? deriveFeedName(parsed));
   checkUnknown(await listFeeds(root), { name, url: parsed.href, isNamed: options.name !== undefined });
-  const source = openFeed(parsed.href, { githubServer: options.githubServer });
+  const source = openFeed(parsed.href, options.network);
   const keys = options.keys.length > 0 ? options.keys : [await confirmPublishedKey(source, options)];
   const fetched = await fetchIndex(source, keys, { ...options, seen: undefined });
   const added = (options.now ?? new Date()).toISOString();

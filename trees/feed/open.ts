@@ -2,21 +2,21 @@ import { unreachable } from '../errors.js';
 import { directoryFeed } from './directory.js';
 import type { Feed } from './feed.js';
 import { httpFeed } from './http.js';
+import { githubUrls, type NetworkOptions } from './network.js';
 import { parseFeedUrl } from './url.js';
 
-const GITHUB_SERVER = 'https://github.com';
-
-export interface OpenFeedOptions {
-  /** Web server of `github:` feeds (GitHub Enterprise: `GITHUB_SERVER_URL`). */
-  readonly githubServer?: string | undefined;
+/** What is needed to open a feed: a `KnownFeed`, or less. */
+export interface FeedAddress {
+  readonly url: string;
 }
 
 /**
- * Opens a feed by URL: `dir:/absolute/path`, `https://…/`, `http://…/`, `github:owner/repo`. Nothing is read yet.
+ * Opens a feed: `dir:/absolute/path`, `https://…/`, `http://…/`, `github:owner/repo`. Nothing is read yet.
+ * @param feed its URL, or what a store knows of it
  * @throws TreesError USAGE for a malformed or unknown URL
  */
-export function openFeed(url: string, options: OpenFeedOptions = {}): Feed {
-  const parsed = parseFeedUrl(url);
+export function openFeed(feed: string | FeedAddress, network: NetworkOptions = {}): Feed {
+  const parsed = parseFeedUrl(typeof feed === 'string' ? feed : feed.url);
   switch (parsed.scheme) {
     case 'dir':
       return directoryFeed(parsed.path, parsed.href);
@@ -24,8 +24,7 @@ export function openFeed(url: string, options: OpenFeedOptions = {}): Feed {
       return httpFeed({ url: parsed.href, locate: (file) => new URL(encodeURIComponent(file), parsed.base) });
     case 'github': {
       // The web addresses of release files are served without counting against the API's rate limit.
-      const server = (options.githubServer ?? GITHUB_SERVER).replace(/\/+$/, '');
-      const releases = `${server}/${parsed.owner}/${parsed.repo}/releases`;
+      const releases = `${githubUrls(network.github).server}/${parsed.owner}/${parsed.repo}/releases`;
       return httpFeed({
         url: parsed.href,
         locate: (file, release) =>

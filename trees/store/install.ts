@@ -1,4 +1,5 @@
 import { gatherFor } from '../feed/gather.js';
+import type { NetworkOptions } from '../feed/network.js';
 import { openFeed } from '../feed/open.js';
 import type { PathPlan } from '../feed/path.js';
 import type { Checksum } from '../ostree/types.js';
@@ -16,8 +17,7 @@ import { clearMarks, wholeCommits } from './whole.js';
 export interface InstallOptions extends StoreOptions, InstallRequest {
   /** Accept an expired index. */
   readonly allowStale?: boolean | undefined;
-  /** Base URL of GitHub, for `github:` feeds. */
-  readonly githubServer?: string | undefined;
+  readonly network?: NetworkOptions | undefined;
 }
 
 export interface InstallResult {
@@ -68,14 +68,14 @@ export async function installApp(options: InstallOptions): Promise<InstallResult
 export async function installTarget(
   store: Store,
   target: InstallTarget,
-  options: Pick<InstallOptions, 'force' | 'githubServer'>,
+  options: Pick<InstallOptions, 'force' | 'network'>,
 ): Promise<InstallResult> {
   await cleanLeftovers(store, target.name);
   await clearMarks(store.repo);
   const path = planBundles(target.selection, await wholeCommits(store.repo));
   requireSpace(store.paths.root, await spaceFor(store.paths.root, target, path));
   const { selection, installed } = target;
-  const feed = openFeed(selection.feed.feed.url, { githubServer: options.githubServer });
+  const feed = openFeed(selection.feed.feed, options.network);
   const fetched = await fetchCommits(store, feed, selection);
   const generation = await buildGeneration(store, target, { fresh: options.force === true });
   if (options.force === true) {

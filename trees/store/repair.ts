@@ -18,7 +18,7 @@ import { findInUse } from './remove.js';
 import { openExistingStore, type Store, type StoreOptions } from './store.js';
 import { clearMarks, deleteStrayMarks, hasEverything, whileArriving } from './whole.js';
 
-export interface FsckOptions extends StoreOptions, Pick<GatherOptions, 'allowStale' | 'githubServer'> {
+export interface FsckOptions extends StoreOptions, Pick<GatherOptions, 'allowStale' | 'network'> {
   /** Apps to check; undefined: the whole store. */
   readonly names: readonly string[] | undefined;
   readonly repair: boolean;
@@ -42,7 +42,7 @@ export async function checkStore(options: FsckOptions): Promise<FsckResult> {
   using store = await openExistingStore(options);
   if (store === undefined) return nothing;
   if (!options.repair) {
-    using _lock = await store.lockStore('shared');
+    using _lock = await store.lockForReading();
     return { ...(await inspect(store, options.names)), repaired: [] };
   }
   // The network is asked before anybody has to wait for us.
@@ -161,7 +161,7 @@ async function restoreCommits(
     );
   }
   for (const commit of broken) await repo.setCommitPartial(commit, true);
-  await fetchCommits(store, openFeed(selection.feed.feed.url, { githubServer: options.githubServer }), selection);
+  await fetchCommits(store, openFeed(selection.feed.feed, options.network), selection);
 }
 
 async function isWhole({ repo }: Store, commit: string): Promise<boolean> {

@@ -13,7 +13,7 @@ import { openExistingStore, openStore, type Store, type StoreOptions, throwIfCan
 import { chooseFollower, chooseUpdate, type UpdateTarget } from './update-plan.js';
 import { wholeCommits } from './whole.js';
 
-export interface UpdateOptions extends StoreOptions, Pick<FeedsOptions, 'allowStale' | 'githubServer'> {
+export interface UpdateOptions extends StoreOptions, Pick<FeedsOptions, 'allowStale' | 'network'> {
   /** Apps to update; none means all. */
   readonly names: readonly string[];
 }

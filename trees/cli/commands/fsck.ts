@@ -33,7 +33,7 @@ export const command = defineCommand({
       names: args.app.length === 0 ? undefined : [...new Set(args.app)],
       repair,
       allowStale: args['allow-stale'],
-      githubServer: context.env['GITHUB_SERVER_URL'],
+      network: settings.network,
     });
     const count = generations === 1 ? '1 generation' : `${generations} generations`;
     const verdict =

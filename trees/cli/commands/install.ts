@@ -84,7 +84,7 @@ function request(
     allowStale: args['allow-stale'],
     arch: context.settings.arch,
     feed: context.settings.feed,
-    githubServer: context.env['GITHUB_SERVER_URL'],
+    network: context.settings.network,
   };
 }
 

@@ -30,7 +30,7 @@ export const command = defineCommand({
       ...storeOptions(context, ['update', ...args.app].join(' ')),
       names: args.app,
       allowStale: args['allow-stale'],
-      githubServer: context.env['GITHUB_SERVER_URL'],
+      network: context.settings.network,
     };
     const { dryRun } = context.settings;
     const apps = dryRun ? await planUpdate(options) : await updateApps(options);
