@@ -1,101 +1,95 @@
-// Bundles against stock static deltas: sizes, and times to make and to apply them.
-//   node --import tsx test/perf/delta.ts TREE             from nothing
-//   node --import tsx test/perf/delta.ts OLDTREE NEWTREE  an update
-// Trees are directories, for example from mmdebstrap or two unpacked npm packages. Works on tmpfs, so that CPU time
-// is measured and not the disk; interleave with nothing else, the times are wall-clock times.
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
-import { join, resolve } from 'node:path';
-import { applyBundle, createBundle } from '../../trees/delta/index.js';
-import { assertSameCommit, initRepo, ostree, stockApply } from '../support/delta-fixture.js';
+// The bars of bundles and the store: bytes, times and memory against the stock tools, in one table.
+//   ./scripts/bench delta [ROW…]                measures; all rows, or those named
+//   ./scripts/bench delta TREE | OLDTREE NEWTREE  compares bundles of your own trees (directories; write ./x, not x)
+//   --list          the rows and how long each takes on an idle machine with two cores
+//   --quick-rows    only rows that take less than 3 minutes
+//   --fresh         prepare the trees anew; they are kept in $TMPDIR/trees-bench or /var/tmp/trees-bench
+//   --update        also write the measured rows to the table in test/perf/README.md
+// Needs root, tmpfs on /dev/shm with 3 GB, a Debian mirror and an npm registry for preparing (10 minutes, 4 GB), and the
+// programs of scripts/setup-debian. All rows take about 40 minutes. The exit status is 0 even if a bar was missed.
+import { loadavg } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { projectRoot } from '../support/rig.js';
+import { bundleFamilies } from './delta/bundles.js';
+import { openCache } from './delta/cache.js';
+import { compareTrees } from './delta/compare.js';
+import { downloadFamilies } from './delta/download.js';
+import { editFamilies } from './delta/edits.js';
+import { prepareTrees } from './delta/fixtures.js';
+import { installFamilies } from './delta/install.js';
+import { installedFamilies } from './delta/installed.js';
+import { memoryFamilies } from './delta/memory.js';
+import { scalingFamilies } from './delta/scaling.js';
+import { type Family, formatRow, head, meets, type Row, updateReadme } from './delta/table.js';
 
-interface Row {
-  name: string;
-  size: number;
-  make: number;
-  apply: number;
-  stockApply: number | undefined;
+const QUICK_MINUTES = 3;
+
+const { values: flags, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    list: { type: 'boolean', default: false },
+    'quick-rows': { type: 'boolean', default: false },
+    fresh: { type: 'boolean', default: false },
+    update: { type: 'boolean', default: false },
+  },
+});
+
+const cache = openCache({ fresh: flags.fresh });
+const repo = cache.path('repo');
+const families: readonly Family[] = [
+  ...bundleFamilies(repo),
+  ...editFamilies(repo),
+  ...scalingFamilies(repo),
+  ...installFamilies(cache, repo),
+  ...downloadFamilies(cache),
+  ...installedFamilies(cache),
+  ...memoryFamilies(cache),
+];
+
+const [first, second] = positionals;
+if (flags.list) {
+  for (const { name, summary, minutes } of families)
+    console.log(`${name.padEnd(14)} ${`${minutes}`.padStart(2)} min  ${summary}`);
+} else if (first?.includes('/') === true) {
+  await compareTrees(first, second);
+} else {
+  await measureAll(choose(positionals));
 }
 
-function commit(repo: string, branch: string, tree: string): string {
-  const options = ['--timestamp=2025-01-01T00:00:00Z', '--owner-uid=0', '--owner-gid=0'];
-  return ostree('commit', `--repo=${repo}`, `--branch=${branch}`, `--tree=dir=${resolve(tree)}`, ...options).trim();
+function choose(names: readonly string[]): readonly Family[] {
+  for (const name of names) {
+    if (families.some((family) => family.name === name)) continue;
+    throw new Error(`Expected a row or a directory with a slash in it, got ${name}; --list shows the rows`);
+  }
+  const named = names.length === 0 ? families : families.filter(({ name }) => names.includes(name));
+  return flags['quick-rows'] ? named.filter(({ minutes }) => minutes < QUICK_MINUTES) : named;
 }
 
-async function seconds(work: () => unknown): Promise<number> {
-  const start = performance.now();
-  await work();
-  return (performance.now() - start) / 1000;
-}
-
-async function main(trees: readonly string[]): Promise<void> {
-  const [first, second] = trees;
-  if (first === undefined || trees.length > 2) throw new Error('usage: delta.ts [OLDTREE] TREE');
-  const work = mkdtempSync('/dev/shm/trees-perf-');
-  try {
-    const repo = initRepo(join(work, 'repo'));
-    const from = second === undefined ? undefined : commit(repo, 'old', first);
-    const to = commit(repo, 'new', second ?? first);
-    let fresh = 0;
-    const receiver = (): string => {
-      const path = initRepo(join(work, `receiver${fresh++}`));
-      if (from !== undefined) {
-        ostree('pull-local', `--repo=${path}`, repo, from);
-        ostree('refs', `--repo=${path}`, '--create=old', from);
-      }
-      return path;
-    };
-
-    const rows: Row[] = [];
-    const variants = [
-      { name: 'fast', encoding: 'fast', quick: false },
-      { name: 'fast --quick', encoding: 'fast', quick: true },
-      { name: 'small', encoding: 'small', quick: false },
-    ] as const;
-    for (const { name, encoding, quick } of variants) {
-      const output = join(work, `${encoding}${quick ? '-quick' : ''}.zst`);
-      const make = await seconds(() => createBundle({ repoPath: repo, from, to, output, encoding, quick }));
-      const mine = receiver();
-      const apply = await seconds(() => applyBundle({ repoPath: mine, path: output, ref: 'new' }));
-      assertSameCommit(mine, repo, to);
-      const theirs = receiver();
-      const stock = await seconds(() => stockApply(output, theirs));
-      assertSameCommit(theirs, repo, to);
-      rows.push({ name, size: statSync(output).size, make, apply, stockApply: stock });
-      for (const path of [mine, theirs]) rmSync(path, { recursive: true });
+async function measureAll(chosen: readonly Family[]): Promise<void> {
+  await prepareTrees(cache);
+  const minutes = chosen.reduce((sum, family) => sum + family.minutes, 0);
+  process.stderr.write(`about ${minutes} minutes on an idle machine; load now ${loadavg()[0]?.toFixed(1) ?? '?'}\n`);
+  console.log(head);
+  const rows: Row[] = [];
+  const failures: string[] = [];
+  for (const family of chosen) {
+    process.stderr.write(`measuring ${family.name}\n`);
+    try {
+      await family.measure((row) => {
+        rows.push(row);
+        console.log(formatRow(row));
+      });
+    } catch (error) {
+      failures.push(`${family.name}: ${error instanceof Error ? error.message : String(error)}`);
     }
-
-    const delta = join(work, 'stock.delta');
-    const source = from === undefined ? ['--empty'] : [`--from=${from}`];
-    const make = await seconds(() =>
-      execFileSync('ostree', [
-        'static-delta',
-        'generate',
-        `--repo=${repo}`,
-        ...source,
-        `--to=${to}`,
-        '--min-fallback-size=0',
-        '--inline',
-        `--filename=${delta}`,
-      ]),
-    );
-    const [mine, theirs] = [receiver(), receiver()];
-    const apply = await seconds(() => applyBundle({ repoPath: mine, path: delta, ref: 'new' }));
-    const stock = await seconds(() => ostree('static-delta', 'apply-offline', `--repo=${theirs}`, delta));
-    const reference = { name: 'stock ostree', size: statSync(delta).size, make, apply, stockApply: stock };
-    print([...rows, reference], reference);
-  } finally {
-    rmSync(work, { recursive: true, force: true });
   }
+  const missed = rows.filter((row) => !meets(row));
+  const bars = rows.filter(({ bar }) => bar !== undefined).length;
+  console.log(`\n${bars - missed.length} of ${bars} bars met; load at the end ${loadavg()[0]?.toFixed(1) ?? '?'}`);
+  for (const { what } of missed) console.log(`missed: ${what}`);
+  for (const failure of failures) console.log(`could not be measured: ${failure}`);
+  if (flags.update) updateReadme(join(projectRoot, 'test/perf/README.md'), rows);
+  // A miss is a result; a row that could not be measured is an error.
+  if (failures.length > 0) process.exitCode = 1;
 }
-
-function print(rows: readonly Row[], reference: Row): void {
-  const columns = ['', 'bytes', 'of stock', 'make s', 'apply s', 'apply by stock ostree s'];
-  console.log(columns.join('\t'));
-  for (const { name, size, make, apply, stockApply } of rows) {
-    const share = `${((100 * size) / reference.size).toFixed(1)} %`;
-    console.log([name, size, share, make.toFixed(1), apply.toFixed(2), stockApply?.toFixed(2) ?? ''].join('\t'));
-  }
-}
-
-await main(process.argv.slice(2));

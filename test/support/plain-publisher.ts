@@ -20,11 +20,15 @@ export type Files = Readonly<Record<string, string | { readonly link: string }>>
  */
 export interface Publisher extends AsyncDisposable {
   readonly repo: string;
-  base(name: string, version: string, files: Files): Promise<Checksum>;
-  layer(name: string, version: string, files: Files, on: LayerOptions): Promise<Checksum>;
+  /** @param files what to commit, or a directory that holds it */
+  base(name: string, version: string, files: Files | string): Promise<Checksum>;
+  layer(name: string, version: string, files: Files | string, on: LayerOptions): Promise<Checksum>;
   /** Makes the bundles and writes the signed index. */
-  publish(edges: ReadonlyArray<readonly [Checksum | null, Checksum]>): Promise<FeedIndex>;
+  publish(edges: readonly Edge[]): Promise<FeedIndex>;
 }
+
+/** From what to what, and in which encoding; default `fast`. */
+export type Edge = readonly [from: Checksum | null, to: Checksum, encoding?: 'fast' | 'small'];
 
 interface LayerOptions {
   readonly base: string;
@@ -35,7 +39,7 @@ interface LayerOptions {
   readonly tree?: Checksum;
 }
 
-export async function createPublisher(fixture: FeedFixture): Promise<Publisher> {
+export async function createPublisher(fixture: Pick<FeedFixture, 'dir' | 'feed' | 'key'>): Promise<Publisher> {
   const path = join(fixture.dir, 'publisher');
   const repo = await Repo.create(path, { mode: process.geteuid?.() === 0 ? 'bare' : 'bare-user' });
   const bases: Record<string, { summary: string; versions: BaseVersion[] }> = {};
@@ -43,10 +47,16 @@ export async function createPublisher(fixture: FeedFixture): Promise<Publisher> 
   const bundles = new Map<string, BundleEntry>();
   let sequence = 0;
 
-  const commit = async (ref: string, files: Files, metadata: Readonly<Record<string, string>>): Promise<Checksum> => {
-    const tree = join(fixture.dir, 'tree');
-    await rm(tree, { recursive: true, force: true });
-    await writeFiles(tree, files);
+  const commit = async (
+    ref: string,
+    files: Files | string,
+    metadata: Readonly<Record<string, string>>,
+  ): Promise<Checksum> => {
+    const tree = typeof files === 'string' ? files : join(fixture.dir, 'tree');
+    if (typeof files !== 'string') {
+      await rm(tree, { recursive: true, force: true });
+      await writeFiles(tree, files);
+    }
     const result = await runProgram('ostree', [
       `--repo=${path}`,
       'commit',
@@ -97,14 +107,15 @@ export async function createPublisher(fixture: FeedFixture): Promise<Publisher> 
       return checksum;
     },
     async publish(edges) {
-      for (const [from, to] of edges) {
-        const id = `${from ?? 'nothing'}-${to}`;
+      for (const [from, to, encoding = 'fast'] of edges) {
+        const id = `${from ?? 'nothing'}-${to}-${encoding}`;
         if (bundles.has(id)) continue;
-        const file = `${(from ?? 'nothing').slice(0, 12)}-${to.slice(0, 12)}.delta.zst`;
+        const suffix = encoding === 'fast' ? '' : `.${encoding}`;
+        const file = `${(from ?? 'nothing').slice(0, 12)}-${to.slice(0, 12)}${suffix}.delta.zst`;
         const output = join(fixture.feed, file);
-        const made = await createBundle({ repoPath: path, from: from ?? undefined, to, output, quick: true });
+        const made = await createBundle({ repoPath: path, from: from ?? undefined, to, output, encoding, quick: true });
         const { size, sha256, rawSize, writes } = made;
-        bundles.set(id, { from, to, file, encoding: 'fast', size, sha256, rawSize, writes });
+        bundles.set(id, { from, to, file, encoding, size, sha256, rawSize, writes });
       }
       sequence += 1;
       const index: FeedIndex = {

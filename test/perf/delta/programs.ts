@@ -19,7 +19,7 @@ export interface Cost {
 }
 
 // NODE_EXTRA_CA_CERTS makes every Node start 33 ms slower and would hide the program.
-const environment = { ...process.env, NODE_EXTRA_CA_CERTS: undefined, NO_COLOR: '1', LC_ALL: 'C.UTF-8' };
+export const environment = { ...process.env, NODE_EXTRA_CA_CERTS: undefined, NO_COLOR: '1', LC_ALL: 'C.UTF-8' };
 
 /** Runs a command to its end and returns what it printed. @throws Error when it fails */
 export function run([program, ...args]: Command, options: SpawnSyncOptions = {}): string {

@@ -8,23 +8,26 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
 }
 
-/**
- * Takes turns: every subject once, `rounds` times, and `warm` times before that without counting.
- * @returns the samples of each subject
- */
-export async function takeTurns<Name extends string, Sample>(
-  subjects: Readonly<Record<Name, () => Sample | Promise<Sample>>>,
+/** One of those that take turns. */
+export interface Turn<Sample> {
+  readonly measure: () => Sample | Promise<Sample>;
+  /** In the order in which they were taken. */
+  readonly samples: Sample[];
+}
+
+export function turn<Sample>(measure: () => Sample | Promise<Sample>): Turn<Sample> {
+  return { measure, samples: [] };
+}
+
+/** Measures each once, `rounds` times over, and `warm` times before that without keeping the samples. */
+export async function takeTurns<Sample>(
+  turns: readonly Turn<Sample>[],
   { rounds, warm = 1 }: { readonly rounds: number; readonly warm?: number },
-): Promise<Record<Name, Sample[]>> {
-  const samples = Object.fromEntries(Object.keys(subjects).map((name) => [name, []])) as unknown as Record<
-    Name,
-    Sample[]
-  >;
+): Promise<void> {
   for (let round = -warm; round < rounds; round++) {
-    for (const name of Object.keys(subjects) as Name[]) {
-      const sample = await subjects[name]();
-      if (round >= 0) samples[name].push(sample);
+    for (const { measure, samples } of turns) {
+      const sample = await measure();
+      if (round >= 0) samples.push(sample);
     }
   }
-  return samples;
 }

@@ -1,0 +1,84 @@
+/** What is done with an installed app: checking it out, and finding that it is up to date. */
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Cache } from './cache.js';
+import { prepareFeed, rootfsOf } from './feeds.js';
+import { installedPlace, installFeed } from './install.js';
+import { type Command, type Cost, measure, run, trees } from './programs.js';
+import { median, type Turn, takeTurns, turn } from './rounds.js';
+import { atMost, type Family, seconds } from './table.js';
+
+export function installedFamilies(cache: Cache): Family[] {
+  return [
+    {
+      name: 'checkout',
+      summary: 'trees checkout -t against cp -al, on tmpfs',
+      minutes: 1,
+      measure: async (tell) => {
+        using place = installedPlace(await prepareFeed(cache, 'feed-web', ['plain-web']), 'plain-web');
+        const rootfs = rootfsOf(place.store, 'plain-web');
+        const files = run(['find', rootfs, '!', '-type', 'd', '-printf', '.']).length;
+        const target = place.path('target');
+        const into = (command: Command): Turn<Cost> =>
+          turn(() => {
+            rmSync(target, { recursive: true, force: true });
+            return measure(command);
+          });
+        const whole = into(trees(place.store, 'checkout', 'plain-web', `--target=${target}`));
+        const copying = into(['cp', '-al', rootfs, target]);
+        const starting = turn(() => measure([process.execPath, '-e', '0']));
+        await takeTurns([whole, copying, starting], { rounds: 15 });
+        const [ours, copy, node] = [wall(whole), wall(copying), wall(starting)];
+        const common = { unit: ' ×', bar: atMost(1.2), peer: `${seconds(copy)} cp -al` };
+        const what = `checkout of ${files} files, to cp -al`;
+        tell({ ...common, what: `${what}: whole command`, ours: seconds(ours), value: ours / copy });
+        const net = ours - node;
+        tell({ ...common, what: `${what}: without starting Node`, ours: seconds(net), value: net / copy });
+      },
+    },
+    {
+      name: 'update',
+      summary: 'trees update when nothing changed, against trees ls',
+      minutes: 1,
+      measure: async (tell) => {
+        using place = installedPlace(await installFeed(cache), 'plain-etcd');
+        const update = trees(place.store, 'update');
+        const updating = turn(() => measure(update));
+        const listing = turn(() => measure(trees(place.store, 'ls')));
+        await takeTurns([updating, listing], { rounds: 31, warm: 3 });
+        const [ours, list] = [wall(updating), wall(listing)];
+        tell({
+          what: 'update, nothing changed: beyond trees ls',
+          ours: seconds(ours),
+          peer: `${seconds(list)} trees ls`,
+          value: (ours - list) * 1000,
+          unit: ' ms',
+          bar: atMost(5),
+        });
+        tell({
+          what: 'update, nothing changed: objects opened',
+          ours: '',
+          peer: 'counted by strace',
+          value: objectsOpened(update, place.path('trace')),
+          unit: '',
+          bar: atMost(0),
+        });
+      },
+    },
+  ];
+}
+
+const wall = ({ samples }: Turn<Cost>): number => median(samples.map((cost) => cost.seconds));
+
+/** Number of system calls of a command and its children that name something below `repo/objects`. */
+function objectsOpened(command: Command, output: string): number {
+  run(['strace', '-qq', '--follow-forks', '--output-separately', '--trace=%file', `--output=${output}`, ...command]);
+  const directory = join(output, '..');
+  const traces = readdirSync(directory).filter((name) => name.startsWith('trace.'));
+  const lines = traces.flatMap((name) => readFileSync(join(directory, name), 'utf8').split('\n'));
+  if (!lines.some((line) => line.includes('generation.json'))) {
+    throw new Error('Expected the trace to show how the generation is read');
+  }
+  // Objects are opened below a descriptor of the repository: objects/ab/….file, or ab/….file below that of objects.
+  return lines.filter((line) => /\brepo\/objects\b|"objects\/|"[0-9a-f]{2}\/[0-9a-f]{62}\./.test(line)).length;
+}

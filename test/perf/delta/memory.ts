@@ -1,0 +1,146 @@
+/** Memory of installing much. */
+import { spawn } from 'node:child_process';
+import { createCipheriv, createHash } from 'node:crypto';
+import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { generateKeyPair, readSecretKey } from '../../../releases/key-file.js';
+import { createPublisher } from '../../support/plain-publisher.js';
+import type { Cache } from './cache.js';
+import { encoderDigest, openPlace } from './feeds.js';
+import { type Command, environment, trees } from './programs.js';
+import { atMost, bytes, type Family } from './table.js';
+
+const TOTAL = 2e9;
+
+export function memoryFamilies(cache: Cache): Family[] {
+  return [
+    {
+      name: 'memory',
+      summary: 'peak memory of installing a tree of 2 GB',
+      minutes: 3,
+      measure: async (tell) => {
+        using place = openPlace(cache.dir, await bigFeed(cache));
+        const { sum, processes } = await peakOf(trees(place.newStore(), 'install', 'big'));
+        tell({
+          what: 'install 2 GB: peak memory of all processes',
+          ours: bytes(sum),
+          peer: `${processes} process${processes === 1 ? '' : 'es'}`,
+          value: sum / 1e6,
+          unit: ' MB',
+          bar: atMost(200),
+        });
+      },
+    },
+  ];
+}
+
+/** A feed with one app of 2 GB: few large files, many small ones, half of it incompressible. */
+async function bigFeed(cache: Cache): Promise<string> {
+  return await cache.once('feed-big', encoderDigest(), async (feed) => {
+    const dir = mkdtempSync(join(cache.dir, 'big-'));
+    try {
+      mkdirSync(feed);
+      const secret = join(dir, 'feed.key');
+      await generateKeyPair({ secret, public: join(dir, 'feed.pub') }, { force: false });
+      await using publisher = await createPublisher({ dir, feed, key: await readSecretKey(secret) });
+      const base = await publisher.base('tiny', '1.0.0', { 'etc/tiny': 'tiny\n' });
+      writeBigTree(join(dir, 'big'));
+      const layer = await publisher.layer('big', '1.0.0', join(dir, 'big'), { base: 'tiny', tested: '1.0.0' });
+      await publisher.publish([
+        [null, base],
+        [null, layer],
+      ]);
+    } finally {
+      rmSync(dir, { recursive: true, force: true });
+    }
+  });
+}
+
+function writeBigTree(root: string): void {
+  const write = (name: string, size: number): void => {
+    const path = join(root, name);
+    mkdirSync(join(path, '..'), { recursive: true });
+    const fd = openSync(path, 'wx');
+    try {
+      const random = randomStream(name);
+      for (let left = size; left > 0; ) {
+        // Hexadecimal digits compress to half; every other file is such text.
+        const block = random(Math.min(1 << 20, left));
+        const text = name.endsWith('.txt') ? Buffer.from(block.toString('hex').slice(0, block.length)) : block;
+        left -= writeSync(fd, text);
+      }
+    } finally {
+      closeSync(fd);
+    }
+  };
+  write('opt/huge.bin', 0.4 * TOTAL);
+  const LARGE = 40;
+  for (let index = 0; index < LARGE; index++) write(`opt/large/${index}${kind(index)}`, (0.45 * TOTAL) / LARGE);
+  const SMALL = 10_000;
+  for (let index = 0; index < SMALL; index++) {
+    write(`opt/small/${index % 100}/${index}${kind(index)}`, (0.15 * TOTAL) / SMALL);
+  }
+}
+
+const kind = (index: number): string => (index % 2 === 0 ? '.txt' : '.bin');
+
+/** Bytes that look random and are the same for the same name. */
+function randomStream(name: string): (size: number) => Buffer {
+  const key = createHash('sha256').update(name).digest();
+  const cipher = createCipheriv('aes-256-ctr', key, Buffer.alloc(16));
+  return (size) => cipher.update(Buffer.alloc(size));
+}
+
+interface Peak {
+  /** Resident bytes of the process and all its children at the worst moment. */
+  readonly sum: number;
+  /** How many there were at most. */
+  readonly processes: number;
+}
+
+/**
+ * Watches a command's processes: their resident sets added up, every few milliseconds, and what the kernel remembers
+ * as the largest of each, so that no peak of a single process is missed.
+ */
+async function peakOf([program, ...args]: Command): Promise<Peak> {
+  const child = spawn(program, args, { env: environment, stdio: ['ignore', 'ignore', 'inherit'] });
+  let peak: Peak = { sum: 0, processes: 0 };
+  const look = (): void => {
+    const found = child.pid === undefined ? [] : [...descendants(child.pid)].map(residentOf);
+    const now = found.reduce((sum, { now }) => sum + now, 0);
+    const largest = Math.max(0, ...found.map(({ largest }) => largest));
+    peak = { sum: Math.max(peak.sum, now, largest), processes: Math.max(peak.processes, found.length) };
+  };
+  const timer = setInterval(look, 5);
+  try {
+    const status = await new Promise((resolve, reject) => {
+      child.on('error', reject).on('close', resolve);
+    });
+    if (status !== 0) throw new Error(`${program} ${args.join(' ')} ended with ${String(status)}`);
+  } finally {
+    clearInterval(timer);
+  }
+  return peak;
+}
+
+function* descendants(pid: number): Generator<number> {
+  yield pid;
+  const children = read(`/proc/${pid}/task/${pid}/children`).trim();
+  for (const child of children === '' ? [] : children.split(' ')) yield* descendants(Number(child));
+}
+
+function residentOf(pid: number): { now: number; largest: number } {
+  const status = read(`/proc/${pid}/status`);
+  const field = (name: string): number =>
+    Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0) * 1024;
+  return { now: field('VmRSS'), largest: field('VmHWM') };
+}
+
+/** Empty when the process has ended. */
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}
