@@ -77,3 +77,15 @@ export async function readBuilt(repo: Repo, names: readonly string[]): Promise<r
   for (const built of all) if (built.kind === 'layer' && wanted.has(built.name)) wanted.add(built.base.name);
   return all.filter(({ name }) => wanted.has(name));
 }
+
+/**
+ * Equal for commits of the same content, summary, run specification and base range, whatever their version and date and
+ * whichever build of the base they were made on.
+ */
+export async function fingerprint(repo: Repo, checksum: string): Promise<string> {
+  const commit = await repo.readCommit(checksum);
+  const on = z.safeParse(z.object({ range: z.string() }), JSON.parse(text(commit, commitKey.base) ?? 'null'));
+  const { summary, run } = commitKey;
+  const range = on.data?.range ?? null;
+  return JSON.stringify([commit.rootTree, commit.rootMeta, text(commit, summary), text(commit, run), range]);
+}

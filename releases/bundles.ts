@@ -1,19 +1,26 @@
-import { join } from 'node:path';
-import { createBundle } from '../trees/delta/index.js';
+import { rm } from 'node:fs/promises';
 import type { BundleEntry } from '../trees/feed/schema.js';
-import type { Reporter } from '../trees/reporter.js';
+import type { BundleCache } from './bundle-cache.js';
+import { edgeKey } from './bundle-file.js';
+import type { Delivered } from './destination.js';
 import { type Edge, isWorthwhile } from './edges.js';
 import { type ProveOptions, proveBundle } from './prove.js';
 
-export interface BundleOptions extends ProveOptions {
-  readonly encoding: BundleEntry['encoding'];
-  /** Directory for the finished bundles. */
-  readonly output: string;
-  readonly reporter: Reporter;
+export type Encoding = BundleEntry['encoding'];
+
+export interface BundleOptions {
+  readonly encodings: readonly Encoding[];
+  readonly cache: BundleCache;
   /** Sizes of bundles that were made before and found not worth publishing, by `edgeKey`; added to. */
   readonly declined: Map<string, number>;
-  /** Whether a commit is here, whole. */
-  has(commit: string): Promise<boolean>;
+  /** Bundles that were delivered and proved before, by `edgeKey`; added to. */
+  readonly delivered: Map<string, BundleEntry>;
+  readonly signal?: AbortSignal | undefined;
+  /** Whether a commit is here, whole, or could be fetched back from what is published. */
+  obtain(commit: string): Promise<boolean>;
+  /** Brings a bundle to where it will be published from; undefined: only its size is wanted. */
+  readonly deliver: ((entry: BundleEntry, path: string) => Promise<Delivered>) | undefined;
+  readonly proof: ProveOptions;
 }
 
 export interface MadeBundles {
@@ -24,59 +31,59 @@ export interface MadeBundles {
   readonly declined: readonly Edge[];
 }
 
-export const BUNDLE_SUFFIX = '.delta.zst';
+/** Of two encodings of the same edge the second has to save this share of the first. */
+const ENCODING_SAVING = 0.05;
 
-export function edgeKey({ from, to }: Pick<Edge, 'from' | 'to'>, encoding: BundleEntry['encoding']): string {
-  return `${from ?? 'nothing'}-${to}-${encoding}`;
+const sameEdge = (a: Pick<Edge, 'from' | 'to'>, b: Pick<Edge, 'from' | 'to'>): boolean =>
+  a.from === b.from && a.to === b.to;
+
+/** Whether an entry of this size is worth publishing beside the others. */
+function pays(edge: Edge, { encoding, size }: Pick<BundleEntry, 'encoding' | 'size'>, others: readonly BundleEntry[]) {
+  const twin = others.find((other) => sameEdge(other, edge) && other.encoding !== encoding);
+  if (twin !== undefined) return size <= twin.size * (1 - ENCODING_SAVING);
+  // Like is compared with like: what another encoding would save is no merit of this way.
+  const alike = others.filter(
+    (other) =>
+      other.encoding === encoding || !others.some((same) => sameEdge(same, other) && same.encoding === encoding),
+  );
+  return isWorthwhile(edge, size, alike);
 }
 
-/** The same bundle always has the same name, and two bundles never do. */
-export function bundleFile(edge: Edge, encoding: BundleEntry['encoding']): string {
-  const version = edge.version.slice(0, 60);
-  const way = `${edge.from?.slice(0, 12) ?? 'full'}-${edge.to.slice(0, 12)}`;
-  return `${edge.name}-${version}-${edge.arch}.${way}${encoding === 'small' ? '.small' : ''}${BUNDLE_SUFFIX}`;
-}
-
-async function makeBundle(edge: Edge, options: BundleOptions): Promise<BundleEntry> {
-  const { encoding, output, reporter, repo, signal } = options;
-  const file = bundleFile(edge, encoding);
-  using task = reporter.task(`making ${file}`, { unit: 'bytes' });
-  const { size, sha256, rawSize, writes } = await createBundle({
-    repoPath: repo.path,
-    from: edge.from ?? undefined,
-    to: edge.to,
-    output: join(output, file),
-    encoding,
-    signal,
-    onProgress: ({ done }) => task.update(done),
-  });
-  task.done(`made ${file}`);
-  return { from: edge.from, to: edge.to, file, encoding, size, sha256, rawSize, writes };
+async function deliverAndProve(made: BundleEntry, options: BundleOptions): Promise<BundleEntry> {
+  const path = options.cache.path(made);
+  if (options.deliver === undefined) return made;
+  const delivered = await options.deliver(made, path);
+  await proveBundle(delivered.path, delivered.entry, options.proof);
+  return delivered.entry;
 }
 
 /** Makes and proves what an edge needs. @returns undefined if it is not worth publishing */
 async function tryEdge(
   edge: Edge,
-  existing: readonly BundleEntry[],
-  options: BundleOptions,
+  encoding: Encoding,
+  { others, options }: { others: readonly BundleEntry[]; options: BundleOptions },
 ): Promise<BundleEntry | undefined> {
-  const { declined, encoding, output } = options;
+  const { declined, delivered, cache } = options;
   const key = edgeKey(edge, encoding);
+  const known = delivered.get(key);
+  if (known !== undefined && pays(edge, known, others)) return known;
   const knownSize = declined.get(key);
-  if (knownSize !== undefined && !isWorthwhile(edge, knownSize, existing)) return undefined;
-  // An older version whose commit is no longer here is reached by other ways.
-  if (!edge.required && edge.from !== null && !(await options.has(edge.from))) return undefined;
-  const entry = await makeBundle(edge, options);
-  if (!isWorthwhile(edge, entry.size, existing)) {
-    declined.set(key, entry.size);
+  if (knownSize !== undefined && !pays(edge, { encoding, size: knownSize }, others)) return undefined;
+  // An older version whose commit cannot be had any more is reached by other ways.
+  if (!edge.required && edge.from !== null && !(await options.obtain(edge.from))) return undefined;
+  const made = await cache.make(edge, encoding);
+  if (!pays(edge, made, others)) {
+    declined.set(key, made.size);
+    await cache.drop(made);
     return undefined;
   }
-  await proveBundle(join(output, entry.file), entry, options);
+  const entry = await deliverAndProve(made, options);
+  delivered.set(key, entry);
   return entry;
 }
 
 /**
- * Makes the bundles that are worth publishing, in the output directory, each proven to apply.
+ * Makes the bundles that are worth publishing, each delivered and proven to apply.
  * @param existing bundles that are published already and stay
  */
 export async function makeBundles(
@@ -88,15 +95,22 @@ export async function makeBundles(
   const made: BundleEntry[] = [];
   const declined: Edge[] = [];
   for (const edge of edges) {
-    options.signal?.throwIfAborted();
-    if (bundles.some((bundle) => bundle.from === edge.from && bundle.to === edge.to)) continue;
-    const entry = await tryEdge(edge, bundles, options);
-    if (entry === undefined) {
-      declined.push(edge);
-      continue;
+    let isMade = false;
+    for (const encoding of options.encodings) {
+      options.signal?.throwIfAborted();
+      if (bundles.some((bundle) => sameEdge(bundle, edge) && bundle.encoding === encoding)) continue;
+      const entry = await tryEdge(edge, encoding, { others: bundles, options });
+      if (entry === undefined) break;
+      bundles.push(entry);
+      made.push(entry);
+      isMade = true;
     }
-    bundles.push(entry);
-    made.push(entry);
+    if (!isMade && !bundles.some((bundle) => sameEdge(bundle, edge))) declined.push(edge);
   }
   return { bundles, made, declined };
+}
+
+/** What is left in the cache once everything is published. */
+export async function clearCache(cache: BundleCache): Promise<void> {
+  await rm(cache.directory, { recursive: true, force: true });
 }

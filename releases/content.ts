@@ -1,7 +1,7 @@
 import compare from 'semver/functions/rcompare.js';
 import satisfies from 'semver/functions/satisfies.js';
 import { TreesError } from '../trees/errors.js';
-import type { AppVersion, BaseVersion, FeedIndex } from '../trees/feed/schema.js';
+import type { AppVersion, BaseVersion, Channel, FeedIndex } from '../trees/feed/schema.js';
 import type { Built, BuiltBase, BuiltLayer } from './built.js';
 
 /** The part of an index that says what there is, without how to get it. */
@@ -15,11 +15,15 @@ export interface Measure {
   has(commit: string): Promise<boolean>;
   /** Checksum of the tree that the layer makes over the base. */
   compose(base: string, layer: string): Promise<string>;
+  /** Equal for commits that differ in nothing but version and date; undefined if the commit cannot be had. */
+  fingerprint(commit: string): Promise<string | undefined>;
 }
 
 export interface ContentOptions {
   /** Versions of each base and app to keep for each architecture. */
   readonly keep: number;
+  /** Channel of versions that are new; default stable. */
+  readonly channel?: Channel | undefined;
   readonly measure: Measure;
 }
 
@@ -27,23 +31,63 @@ interface Versioned {
   readonly version: string;
   readonly arch: string;
   readonly commit: string;
+  readonly channel?: Channel | undefined;
 }
 
 function sameVersion(a: Versioned, b: Versioned): boolean {
   return a.version === b.version && a.arch === b.arch;
 }
 
-/** Newest first, by architecture; of each at most `keep`, and those that must stay. */
+export function isStable({ channel }: Pick<Versioned, 'channel'>): boolean {
+  return channel !== 'edge';
+}
+
+/** Newest first, by architecture; of each at most `keep`, those that must stay, and the newest of `stable`. */
 function keepNewest<V extends Versioned>(versions: readonly V[], keep: number, mustStay: (version: V) => boolean): V[] {
   const sorted = versions.toSorted((a, b) =>
     a.arch === b.arch ? compare(a.version, b.version) : a.arch < b.arch ? -1 : 1,
   );
   const counts = new Map<string, number>();
+  const withStable = new Set<string>();
   return sorted.filter((version) => {
     const count = (counts.get(version.arch) ?? 0) + 1;
     counts.set(version.arch, count);
-    return count <= keep || mustStay(version);
+    const isNewestStable = isStable(version) && !withStable.has(version.arch);
+    if (isNewestStable) withStable.add(version.arch);
+    return count <= keep || isNewestStable || mustStay(version);
   });
+}
+
+/**
+ * Without what would be published again under another version: builds whose content is that of the newest published
+ * version, or of the published one of the same number.
+ */
+async function withoutRepeats<B extends Built>(
+  built: readonly B[],
+  previous: readonly Versioned[],
+  measure: Measure,
+): Promise<B[]> {
+  const fresh: B[] = [];
+  for (const one of built) {
+    const sorted = previous.filter(({ arch }) => arch === one.arch).toSorted((a, b) => compare(a.version, b.version));
+    const candidates = [sorted.find((entry) => sameVersion(entry, one)), sorted[0]];
+    const isListed = sorted.some((entry) => sameVersion(entry, one) && entry.commit === one.commit);
+    if (isListed || !(await isRepeat(one.commit, candidates, measure))) fresh.push(one);
+  }
+  return fresh;
+}
+
+async function isRepeat(
+  commit: string,
+  candidates: readonly (Versioned | undefined)[],
+  measure: Measure,
+): Promise<boolean> {
+  for (const candidate of candidates) {
+    if (candidate === undefined) continue;
+    const known = await measure.fingerprint(candidate.commit);
+    if (known !== undefined && known === (await measure.fingerprint(commit))) return true;
+  }
+  return false;
 }
 
 function previousVersions<V>(
@@ -53,16 +97,29 @@ function previousVersions<V>(
   return group !== undefined && Object.hasOwn(group, name) ? (group[name]?.versions ?? []) : [];
 }
 
+/** New versions are of the channel that was asked for; those that take the place of another stay in its. */
+function channelOf(
+  previous: readonly Versioned[],
+  one: Versioned,
+  channel: Channel | undefined,
+): { channel?: Channel | undefined } {
+  const replaced = previous.find((entry) => sameVersion(entry, one));
+  const chosen = replaced === undefined ? channel : replaced.channel;
+  return chosen === 'edge' ? { channel: chosen } : {};
+}
+
 async function baseVersions(
   previous: readonly BaseVersion[],
-  built: readonly BuiltBase[],
-  measure: Measure,
+  all: readonly BuiltBase[],
+  { measure, channel }: ContentOptions,
 ): Promise<BaseVersion[]> {
   const versions: BaseVersion[] = [];
+  const built = await withoutRepeats(all, previous, measure);
   for (const base of built) {
     const known = previous.find((entry) => sameVersion(entry, base) && entry.commit === base.commit);
     const { version, arch, commit, released } = base;
-    versions.push(known ?? { version, arch, commit, ...(await measure.size(commit)), released });
+    const size = await measure.size(commit);
+    versions.push(known ?? { version, arch, ...channelOf(previous, base, channel), commit, ...size, released });
   }
   return [...versions, ...previous.filter((entry) => !built.some((base) => sameVersion(entry, base)))];
 }
@@ -87,11 +144,12 @@ async function testedBase(layer: BuiltLayer, bases: readonly BaseVersion[], meas
 
 async function appVersions(
   previous: readonly AppVersion[],
-  built: readonly BuiltLayer[],
-  options: { bases: Readonly<Record<string, BaseVersion[]>>; measure: Measure },
+  all: readonly BuiltLayer[],
+  options: ContentOptions & { readonly bases: Readonly<Record<string, BaseVersion[]>> },
 ): Promise<AppVersion[]> {
-  const { measure } = options;
+  const { measure, channel } = options;
   const versions: AppVersion[] = [];
+  const built = await withoutRepeats(all, previous, measure);
   for (const layer of built) {
     const known = previous.find((entry) => sameVersion(entry, layer) && entry.commit === layer.commit);
     if (known !== undefined) {
@@ -103,7 +161,7 @@ async function appVersions(
     const tree = await measure.compose(tested.commit, commit);
     const size = await measure.size(commit);
     const on = { name: base.name, range: base.range, tested: tested.version, tree };
-    versions.push({ version, arch, commit, ...size, released, base: on });
+    versions.push({ version, arch, ...channelOf(previous, layer, channel), commit, ...size, released, base: on });
   }
   return [...versions, ...previous.filter((entry) => !built.some((layer) => sameVersion(entry, layer)))];
 }
@@ -124,8 +182,9 @@ const sortedNames = (...names: readonly Iterable<string>[]): string[] =>
 export async function mergeContent(
   previous: Content | undefined,
   built: readonly Built[],
-  { keep, measure }: ContentOptions,
+  options: ContentOptions,
 ): Promise<Content> {
+  const { keep } = options;
   const bases = built.filter((entry): entry is BuiltBase => entry.kind === 'base');
   const layers = built.filter((entry): entry is BuiltLayer => entry.kind === 'layer');
   const allBases: Record<string, BaseVersion[]> = {};
@@ -134,7 +193,7 @@ export async function mergeContent(
     bases.map((base) => base.name),
   )) {
     const mine = bases.filter((base) => base.name === name);
-    allBases[name] = await baseVersions(previousVersions(previous?.bases, name), mine, measure);
+    allBases[name] = await baseVersions(previousVersions(previous?.bases, name), mine, options);
   }
   const content: Content = { bases: {}, apps: {} };
   for (const name of sortedNames(
@@ -142,7 +201,7 @@ export async function mergeContent(
     layers.map((layer) => layer.name),
   )) {
     const mine = layers.filter((layer) => layer.name === name);
-    const versions = await appVersions(previousVersions(previous?.apps, name), mine, { bases: allBases, measure });
+    const versions = await appVersions(previousVersions(previous?.apps, name), mine, { ...options, bases: allBases });
     const summary = summaryOf(layers, name, previous?.apps[name]?.summary);
     content.apps[name] = { summary, versions: keepNewest(versions, keep, () => false) };
   }

@@ -1,7 +1,7 @@
 import compare from 'semver/functions/rcompare.js';
 import { planPath } from '../trees/feed/path.js';
-import type { BundleEntry } from '../trees/feed/schema.js';
-import type { Content } from './content.js';
+import type { BundleEntry, Channel } from '../trees/feed/schema.js';
+import { type Content, isStable } from './content.js';
 
 /** A bundle that may be worth publishing. */
 export interface Edge {
@@ -21,12 +21,15 @@ interface Versioned {
   readonly version: string;
   readonly arch: string;
   readonly commit: string;
+  readonly channel?: Channel | undefined;
 }
 
-/** The newest version and the newest release, which differ while there is a prerelease. */
+/** What people are brought to: the newest version and the newest release, of all channels and of `stable`. */
 function targets<V extends Versioned>(sorted: readonly V[]): V[] {
-  const release = sorted.find(({ version }) => !version.includes('-'));
-  return [...new Set([sorted[0], release].filter((version) => version !== undefined))];
+  const stable = sorted.filter(isStable);
+  const release = ({ version }: V): boolean => !version.includes('-');
+  const newest = [sorted[0], sorted.find(release), stable[0], stable.find(release)];
+  return [...new Set(newest.filter((version) => version !== undefined))];
 }
 
 interface Line<V extends Versioned> {
@@ -36,16 +39,19 @@ interface Line<V extends Versioned> {
   readonly replaced: readonly string[];
   /** What a user of this version has as well. */
   readonly beside: (version: V) => readonly string[];
+  /** How many versions before a target get a way to it. */
+  readonly back: number;
 }
 
-function edgesOfLine<V extends Versioned>({ name, versions, replaced, beside }: Line<V>): Edge[] {
+function edgesOfLine<V extends Versioned>({ name, versions, replaced, beside, back }: Line<V>): Edge[] {
   const sorted = versions.toSorted((a, b) => compare(a.version, b.version));
   return targets(sorted).flatMap((target) => {
     const { version, arch, commit: to } = target;
     const edge = (from: string | null, have: readonly string[]): Edge => {
       return { from, to, name, version, arch, required: from === null, have };
     };
-    const older = sorted.slice(sorted.indexOf(target) + 1).map(({ commit }) => commit);
+    const next = sorted.indexOf(target) + 1;
+    const older = sorted.slice(next, next + back).map(({ commit }) => commit);
     // Nearest first: a farther one is only worth it if it beats the chain through the nearer ones.
     const previous = [...replaced, ...older].filter((commit) => commit !== to);
     return [
@@ -88,18 +94,19 @@ function unreachable(content: Content, edges: readonly Edge[], existing: readonl
 /**
  * The bundles to consider for an index, in the order in which to decide: nothing → each version that has no other way,
  * nothing → newest, base → newest layer, previous versions → newest.
- * @param existing bundles that are published already and stay
+ * @param options.existing bundles that are published already and stay
+ * @param options.back how many versions before the newest get a way to it
  */
 export function considerEdges(
   content: Content,
   previous: Content | undefined,
-  existing: readonly BundleEntry[],
+  { existing, back }: { readonly existing: readonly BundleEntry[]; readonly back: number },
 ): Edge[] {
   const edges: Edge[] = [];
   for (const [name, { versions }] of Object.entries(content.bases)) {
     const replaced = replacedCommits(previous?.bases[name]?.versions ?? [], versions);
     for (const line of byArch(versions))
-      edges.push(...edgesOfLine({ name, versions: line, replaced, beside: () => [] }));
+      edges.push(...edgesOfLine({ name, versions: line, replaced, beside: () => [], back }));
   }
   for (const [name, { versions }] of Object.entries(content.apps)) {
     const replaced = replacedCommits(previous?.apps[name]?.versions ?? [], versions);
@@ -109,7 +116,7 @@ export function considerEdges(
         const tested = bases.find((candidate) => candidate.arch === arch && candidate.version === base.tested);
         return tested === undefined ? [] : [tested.commit];
       };
-      edges.push(...edgesOfLine({ name, versions: line, replaced, beside }));
+      edges.push(...edgesOfLine({ name, versions: line, replaced, beside, back }));
     }
   }
   return [...unreachable(content, edges, existing), ...edges];

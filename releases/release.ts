@@ -1,43 +1,39 @@
-import { randomUUID } from 'node:crypto';
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { isDeepStrictEqual } from 'node:util';
+import { join } from 'node:path';
 import { isErrno, TreesError } from '../trees/errors.js';
+import { feedFile } from '../trees/feed/feed.js';
 import { writeFileAtomic } from '../trees/feed/files.js';
-import { type BundleEntry, type FeedIndex, INDEX_SCHEMA_VERSION } from '../trees/feed/schema.js';
-import { Repo } from '../trees/ostree/index.js';
+import { formatPublicKey } from '../trees/feed/minisign.js';
+import type { BundleEntry, Channel, FeedIndex } from '../trees/feed/schema.js';
+import { verifyIndex } from '../trees/feed/verify-index.js';
+import type { Repo } from '../trees/ostree/index.js';
 import type { Reporter } from '../trees/reporter.js';
 import { composeTree } from '../trees/store/compose.js';
-import { type Built, readBuilt } from './built.js';
-import { edgeKey, type MadeBundles, makeBundles } from './bundles.js';
+import { composeChecksum, openBorrowing, openBuildRepo } from './build-repo.js';
+import { type Built, fingerprint, readBuilt } from './built.js';
+import { type BundleCache, bundleCache } from './bundle-cache.js';
+import { clearCache, type Encoding, makeBundles } from './bundles.js';
 import { type Content, type Measure, mergeContent } from './content.js';
-import { considerEdges, type Edge } from './edges.js';
+import type { Destination, Publishing } from './destination.js';
+import type { Edge } from './edges.js';
 import type { SecretKey } from './key-file.js';
-import {
-  completeSwitch,
-  type Published,
-  presentBundles,
-  pruneBundles,
-  publishIndex,
-  readPublished,
-  withPublication,
-} from './publication.js';
+import { compareIndexes, freshEdges, makePlan, nextIndex, type Plan, type ReleaseStatus } from './plan.js';
+import { type Published, readPublished } from './published.js';
+import { hasCommit, recallCommit } from './recall.js';
 import { withScratch } from './scratch.js';
-import { signCommit } from './sign.js';
+import { signCommit, signFile } from './sign.js';
 
-export interface ReleaseOptions {
+export interface PublishOptions {
   /** `<settings.root>/build`: the repository of `trees build` and what is remembered between releases. */
   readonly build: string;
-  /** Directory of the feed. */
-  readonly directory: string;
-  /** Bases and apps to release; none: everything that was built. */
-  readonly names: readonly string[];
+  readonly destination: Destination;
   readonly key: SecretKey;
   readonly expiresDays: number;
-  /** Versions of each base and app to keep in the index, for each architecture. */
-  readonly keep: number;
-  readonly encoding: BundleEntry['encoding'];
+  /** How many versions before the newest get a way to it. */
+  readonly back: number;
+  /** Encodings of new bundles, the first for everybody. */
+  readonly encodings: readonly Encoding[];
   readonly dryRun: boolean;
   readonly now: Date;
   readonly lockTimeout: number;
@@ -45,62 +41,81 @@ export interface ReleaseOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+export interface ReleaseOptions extends PublishOptions {
+  /** Bases and apps to release; none: everything that was built. */
+  readonly names: readonly string[];
+  /** Versions of each base and app to keep in the index, for each architecture. */
+  readonly keep: number;
+  /** Channel of the versions that are new; default stable. */
+  readonly channel?: Channel | undefined;
+}
+
 export interface ReleaseResult {
-  /** `renewed`: only the dates are new. */
-  readonly status: 'published' | 'renewed' | 'unchanged';
+  readonly status: ReleaseStatus;
   readonly index: FeedIndex;
-  /** Bundles that are new in this release. */
+  /** Bundles that are new in this release; with `dryRun` those that would be. */
   readonly made: readonly BundleEntry[];
   readonly reused: readonly BundleEntry[];
   readonly declined: readonly Edge[];
-  /** With `dryRun`: the bundles that would be made, and published if they pay. */
-  readonly considered: readonly Edge[];
   readonly pruned: readonly string[];
 }
 
-const DAY = 24 * 60 * 60 * 1000;
+/** What the feed shall offer, given what it offers now. */
+export type ContentChange = (previous: FeedIndex | undefined, measure: Measure) => Promise<Content>;
+
+/** What one publication works with. */
+interface Work {
+  readonly repo: Repo;
+  readonly change: ContentChange;
+  readonly options: PublishOptions;
+  /** Directory for scratch repositories and downloads, beside the build repository. */
+  readonly scratch: string;
+  readonly cache: BundleCache;
+  readonly declined: Map<string, number>;
+  readonly delivered: Map<string, BundleEntry>;
+}
+
 const DECLINED_FILE = 'declined-bundles.json';
 
-async function openBuildRepo(build: string): Promise<Repo> {
-  const path = join(build, 'repo');
-  const found = await stat(join(path, 'config')).catch(() => undefined);
-  if (found !== undefined) return await Repo.open(path);
-  throw new TreesError('APP_NOT_FOUND', `cannot release: nothing has been built (${path} is not there)`, {
-    hint: 'trees build NAME builds a base or an app; --root has to be the same for both',
+async function obtain(work: Work, published: Published | undefined, commit: string): Promise<boolean> {
+  if (await hasCommit(work.repo, commit)) return true;
+  const { destination, key, reporter, signal } = work.options;
+  return await recallCommit(work.repo, commit, {
+    feed: destination.feed,
+    bundles: published?.index.bundles ?? [],
+    key: key.public,
+    scratch: work.scratch,
+    reporter,
+    signal,
   });
 }
 
-/** Composes in a scratch repository: only the checksum is wanted, and a dry run must not write to the real one. */
-async function composeChecksum(
-  repo: Repo,
-  scratchParent: string,
-  [base, layer]: readonly [string, string],
-): Promise<string> {
-  const directory = await mkdtemp(join(scratchParent, 'trees-compose-'));
-  try {
-    const path = join(directory, 'repo');
-    using created = await Repo.create(path, { mode: 'bare-user' });
-    await created.setConfig('core', 'parent', resolve(repo.path));
-    using scratch = await Repo.open(path);
-    return await composeTree(scratch, { base, layers: [layer] });
-  } finally {
-    await rm(directory, { recursive: true, force: true });
-  }
-}
-
-function measureOf(repo: Repo, scratch: string): Measure {
+function measureOf(work: Work, published: Published | undefined): Measure {
+  const { repo, scratch } = work;
+  const has = async (commit: string): Promise<boolean> => await obtain(work, published, commit);
   return {
     size: async (commit) => await repo.commitSize(commit),
-    has: async (commit) => (await repo.hasObject('commit', commit)) && !(await repo.isCommitPartial(commit)),
-    compose: async (base, layer) => await composeChecksum(repo, scratch, [base, layer]),
+    has,
+    // A dry run has a repository of its own for everything.
+    compose: async (base, layer) =>
+      work.options.dryRun
+        ? await composeTree(repo, { base, layers: [layer] })
+        : await composeChecksum(repo, scratch, [base, layer]),
+    fingerprint: async (commit) => ((await has(commit)) ? await fingerprint(repo, commit) : undefined),
   };
 }
 
 /** Signs every commit that a bundle may carry; the signature travels inside the bundle. */
-async function signCommits(repo: Repo, commits: readonly string[], key: SecretKey): Promise<void> {
-  for (const commit of commits) {
+async function signCommits(work: Work, published: Published | undefined, edges: readonly Edge[]): Promise<void> {
+  const { repo, options } = work;
+  for (const commit of new Set(edges.map(({ to }) => to))) {
+    if (!(await obtain(work, published, commit))) {
+      throw new TreesError('RELEASE_FAILED', `cannot release commit ${commit}: it is neither here nor in the feed`, {
+        hint: 'build it again, or publish from where it was built',
+      });
+    }
     const before = await repo.readDetachedMetadata(commit);
-    const after = signCommit(await repo.readCommitBytes(commit), before, key);
+    const after = signCommit(await repo.readCommitBytes(commit), before, options.key);
     if (after !== before) await repo.writeDetachedMetadata(commit, after);
   }
 }
@@ -118,134 +133,137 @@ async function readDeclined(path: string): Promise<Map<string, number>> {
   }
 }
 
-/** Published bundles that the new index can go on naming. */
-function stayingBundles(content: Content, bundles: readonly BundleEntry[]): BundleEntry[] {
-  const commits = new Set<string>();
-  for (const group of [content.bases, content.apps]) {
-    for (const { versions } of Object.values(group)) for (const { commit } of versions) commits.add(commit);
-  }
-  return bundles.filter(({ to }) => commits.has(to));
-}
-
-interface Plan {
-  readonly previous: Published | undefined;
-  readonly content: Content;
-  readonly existing: readonly BundleEntry[];
-  readonly edges: readonly Edge[];
-}
-
-async function plan(measure: Measure, built: readonly Built[], options: ReleaseOptions): Promise<Plan> {
-  const previous = await readPublished(options.directory, options.key, options);
-  const content = await mergeContent(previous?.index, built, { keep: options.keep, measure });
-  const present = await presentBundles(options.directory, previous?.index.bundles ?? []);
-  const existing = stayingBundles(content, present);
-  return { previous, content, existing, edges: considerEdges(content, previous?.index, existing) };
-}
-
-function nextIndex({ previous, content }: Plan, bundles: readonly BundleEntry[], options: ReleaseOptions): FeedIndex {
-  const created = options.now.toISOString();
-  return {
-    schema: INDEX_SCHEMA_VERSION,
-    feed: previous?.index.feed ?? randomUUID(),
-    sequence: (previous?.index.sequence ?? 0) + 1,
-    created,
-    expires: new Date(options.now.getTime() + options.expiresDays * DAY).toISOString(),
-    ...content,
-    bundles: [...bundles],
-  };
-}
-
-function compareIndexes(before: FeedIndex | undefined, after: FeedIndex, now: Date): ReleaseResult['status'] {
-  const pick = ({ bases, apps, bundles }: FeedIndex) => ({ bases, apps, bundles });
-  if (before === undefined || !isDeepStrictEqual(pick(before), pick(after))) return 'published';
-  const half = (Date.parse(before.created) + Date.parse(before.expires)) / 2;
-  return now.getTime() < half ? 'unchanged' : 'renewed';
-}
-
-/** Commits of the new content that a new bundle leads to. */
-function commitsToSign(edges: readonly Edge[], existing: readonly BundleEntry[]): string[] {
-  const fresh = edges.filter((edge) => !existing.some((bundle) => bundle.from === edge.from && bundle.to === edge.to));
-  return [...new Set(fresh.map(({ to }) => to))];
-}
-
-async function publish(
-  repo: Repo,
-  built: readonly Built[],
-  options: ReleaseOptions & { readonly buildScratch: string },
-): Promise<ReleaseResult> {
-  const { build, directory, key, now, signal, buildScratch } = options;
-  const measure = measureOf(repo, buildScratch);
-  return await withPublication(directory, options, async (scratch) => {
-    const planned = await plan(measure, built, options);
-    await completeSwitch(directory, planned.previous);
-    await signCommits(repo, commitsToSign(planned.edges, planned.existing), key);
-    const declinedPath = join(build, DECLINED_FILE);
-    const declined = await readDeclined(declinedPath);
-    const known = declined.size;
-    const bundles: MadeBundles = await makeBundles(planned.edges, planned.existing, {
-      repo,
-      key: key.public,
-      output: scratch,
-      scratch: buildScratch,
-      signal,
-      encoding: options.encoding,
-      reporter: options.reporter,
-      declined,
-      has: async (commit) => await measure.has(commit),
-    });
-    if (declined.size > known) {
-      await writeFileAtomic(declinedPath, `${JSON.stringify(Object.fromEntries(declined), undefined, 1)}\n`);
-    }
-    const index = nextIndex(planned, bundles.bundles, options);
-    const before = planned.previous?.index;
-    const status = compareIndexes(before, index, now);
-    if (status !== 'unchanged') {
-      const { made } = bundles;
-      await publishIndex(directory, index, { key, now, previous: planned.previous, scratch, made });
-    }
-    const pruned = status === 'unchanged' ? [] : await pruneBundles(directory, index, before);
-    return {
-      status,
-      index: status === 'unchanged' && before !== undefined ? before : index,
-      made: bundles.made,
-      reused: planned.existing,
-      declined: bundles.declined,
-      considered: [],
-      pruned,
-    };
-  });
-}
-
-async function preview(repo: Repo, built: readonly Built[], options: ReleaseOptions): Promise<ReleaseResult> {
-  const planned = await plan(measureOf(repo, tmpdir()), built, options);
-  const declined = await readDeclined(join(options.build, DECLINED_FILE));
-  const considered = planned.edges.filter(
-    ({ from, to }) =>
-      !planned.existing.some((bundle) => bundle.from === from && bundle.to === to) &&
-      !declined.has(edgeKey({ from, to }, options.encoding)),
-  );
-  const index = nextIndex(planned, planned.existing, options);
-  const status = considered.length > 0 ? 'published' : compareIndexes(planned.previous?.index, index, options.now);
-  return { status, index, made: [], reused: planned.existing, declined: [], considered, pruned: [] };
+async function plan(work: Work): Promise<Plan> {
+  const { destination, key, back } = work.options;
+  const previous = await readPublished(destination.feed, key.public, work.options);
+  const content = await work.change(previous?.index, measureOf(work, previous));
+  const present = await destination.present(previous?.index.bundles ?? []);
+  return makePlan(previous, content, { present, back });
 }
 
 /**
- * Publishes what was built to a directory feed: signs the commits, makes the bundles that pay, proves each of them,
- * and switches the feed to a new signed index. Readers see the old release or the new one, whole. On any error the
- * feed still has the old one.
- * @throws TreesError APP_NOT_FOUND, RELEASE_FAILED, FEED_UNTRUSTED, LOCKED, NO_SPACE
+ * The edges to decide on here. Of what was built elsewhere, whoever built it has decided which bundles pay; it is not
+ * fetched back to decide again.
+ */
+async function edgesToTry({ repo }: Work, planned: Plan): Promise<Edge[]> {
+  const edges: Edge[] = [];
+  for (const edge of freshEdges(planned)) if (edge.required || (await hasCommit(repo, edge.to))) edges.push(edge);
+  return edges;
+}
+
+/** Signs an index and has it checked by what clients check it with. @throws TreesError as `verifyIndex` */
+function sign(index: FeedIndex, previous: Published | undefined, { key, now, destination }: PublishOptions) {
+  const bytes = Buffer.from(`${JSON.stringify(index, undefined, 1)}\n`);
+  const signature = signFile(bytes, key, { file: feedFile.index, sequence: index.sequence, now });
+  const verification = { keys: [key.public], seen: previous?.seen, now, origin: destination.url };
+  verifyIndex({ index: bytes, signature }, verification);
+  return { index, bytes, signature, previous, publicKey: formatPublicKey(key.public) };
+}
+
+/** One attempt. @returns undefined if another publisher was first */
+async function attempt(work: Work, publishing: Publishing | undefined): Promise<ReleaseResult | undefined> {
+  const { options, repo, cache, declined } = work;
+  const planned = await plan(work);
+  const before = planned.previous?.index;
+  await publishing?.recover(planned.previous);
+  const edges = await edgesToTry(work, planned);
+  await signCommits(work, planned.previous, edges);
+  const bundles = await makeBundles(edges, planned.existing, {
+    encodings: options.encodings,
+    cache,
+    declined,
+    delivered: work.delivered,
+    signal: options.signal,
+    obtain: async (commit) => await obtain(work, planned.previous, commit),
+    deliver: publishing?.deliver,
+    proof: { repo, key: options.key.public, scratch: work.scratch, signal: options.signal },
+  });
+  const sequence = (before?.sequence ?? 0) + 1;
+  const made = bundles.made.map((entry) => publishing?.place(entry, sequence) ?? entry);
+  const index = nextIndex(planned, [...planned.existing, ...made], options);
+  const status = compareIndexes(before, index, options.now);
+  const result = { made, reused: planned.existing, declined: bundles.declined };
+  if (status === 'unchanged') {
+    await publishing?.abandon();
+    return { ...result, status, index: before ?? index, pruned: [] };
+  }
+  if (publishing === undefined) return { ...result, status, index, pruned: [] };
+  if (!(await publishing.publish({ ...sign(index, planned.previous, options), made }))) return undefined;
+  return { ...result, status, index, pruned: await publishing.prune(index, before) };
+}
+
+async function publish(work: Work): Promise<ReleaseResult> {
+  const { options, declined } = work;
+  const known = declined.size;
+  const result = await options.destination.publishing(async (publishing) => {
+    for (;;) {
+      options.signal?.throwIfAborted();
+      const published = await attempt(work, publishing);
+      if (published !== undefined) return published;
+    }
+  });
+  if (declined.size > known) {
+    const text = `${JSON.stringify(Object.fromEntries(declined), undefined, 1)}\n`;
+    await writeFileAtomic(join(options.build, DECLINED_FILE), text);
+  }
+  await clearCache(work.cache);
+  return result;
+}
+
+async function workOn(repo: Repo, change: ContentChange, options: PublishOptions, scratch: string): Promise<Work> {
+  const { build, key, reporter, signal, dryRun } = options;
+  // What is made to be looked at only goes with the scratch directory.
+  const directory = join(dryRun ? scratch : build, 'bundles');
+  const cache = bundleCache(directory, { repoPath: repo.path, keyId: key.public.id, reporter, signal });
+  const declined = await readDeclined(join(build, DECLINED_FILE));
+  return { repo, change, options, scratch, cache, declined, delivered: new Map() };
+}
+
+/** Does all but deliver and publish, in a directory and a repository of its own. */
+async function preview(repo: Repo, change: ContentChange, options: PublishOptions): Promise<ReleaseResult> {
+  const scratch = await mkdtemp(join(tmpdir(), 'trees-release-'));
+  try {
+    using borrowing = await openBorrowing(repo, join(scratch, 'repo'));
+    const result = await attempt(await workOn(borrowing, change, options, scratch), undefined);
+    if (result === undefined) throw new Error('a dry run cannot be overtaken');
+    return result;
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
+}
+
+/**
+ * Publishes a changed index: signs the commits, makes the bundles that pay, delivers and proves each of them, and
+ * switches the feed. Readers see the old release or the new one, whole. On any error the feed still has the old one.
+ * @throws TreesError RELEASE_FAILED, FEED_UNTRUSTED, FEED_UNREACHABLE, LOCKED, NO_SPACE
+ */
+export async function publishChange(
+  repo: Repo,
+  change: ContentChange,
+  options: PublishOptions,
+): Promise<ReleaseResult> {
+  if (options.dryRun) return await preview(repo, change, options);
+  // Scratch repositories lie beside the build repository, so that objects are lent by links, not copied.
+  return await withScratch(options.build, options, async (scratch) => {
+    return await publish(await workOn(repo, change, options, scratch));
+  });
+}
+
+/**
+ * Publishes what was built.
+ * @throws TreesError APP_NOT_FOUND; as `publishChange`
  */
 export async function release(options: ReleaseOptions): Promise<ReleaseResult> {
   using repo = await openBuildRepo(options.build);
-  const built = await readBuilt(repo, options.names);
+  const built: readonly Built[] = await readBuilt(repo, options.names);
   if (built.length === 0) {
     throw new TreesError('APP_NOT_FOUND', `cannot release: nothing has been built in ${options.build}`, {
       hint: 'trees build NAME builds a base or an app',
     });
   }
-  if (options.dryRun) return await preview(repo, built, options);
-  // Scratch repositories lie beside the build repository, so that objects are lent by links, not copied.
-  return await withScratch(options.build, options, async (buildScratch) => {
-    return await publish(repo, built, { ...options, buildScratch });
-  });
+  const { keep, channel } = options;
+  const change: ContentChange = async (previous, measure) => {
+    return await mergeContent(previous, built, { keep, channel, measure });
+  };
+  return await publishChange(repo, change, options);
 }

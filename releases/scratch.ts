@@ -30,7 +30,12 @@ export async function withScratch<T>(
   for (const name of await readdir(directory)) {
     if (name.startsWith(PREFIX)) await rm(join(directory, name), { recursive: true });
   }
-  const scratch = await mkdtemp(join(directory, PREFIX));
+  return await withDirectory(directory, action);
+}
+
+/** As `withScratch`, for who holds the directory's lock already. */
+export async function withDirectory<T>(parent: string, action: (scratch: string) => Promise<T>): Promise<T> {
+  const scratch = await mkdtemp(join(parent, PREFIX));
   try {
     return await action(scratch);
   } finally {

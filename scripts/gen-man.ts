@@ -63,9 +63,11 @@ async function manual(): Promise<string> {
   for (const entry of registry) {
     const loaded = await entry.load();
     if (loaded.kind === 'command') parts.push(section(loaded, loaded.name, entry.aliases ?? []));
-    else
+    else {
+      if (loaded.fallback !== undefined) parts.push(section(loaded.fallback, loaded.name, entry.aliases ?? []));
       for (const command of loaded.commands)
         parts.push(section(command, `${loaded.name} ${command.name}`, command.aliases));
+    }
   }
   return `.Dd November 22, 2026
 .Dt TREES 1

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { directoryDestination } from '../../releases/directory-destination.js';
 import { generateKeyPair, readSecretKey, type SecretKey } from '../../releases/key-file.js';
 import { type ReleaseOptions, type ReleaseResult, release } from '../../releases/release.js';
 import type { FeedIndex } from '../../trees/feed/schema.js';
@@ -51,12 +52,13 @@ export async function createPublisher(): Promise<Publisher> {
     release: async (options = {}) =>
       await release({
         build: built.build,
-        directory: feed,
+        destination: directoryDestination(feed, { lockTimeout: 60, signal: options.signal }),
         names: [],
         key,
         expiresDays: 90,
         keep: 5,
-        encoding: 'fast',
+        back: 3,
+        encodings: ['fast'],
         dryRun: false,
         now: new Date(),
         lockTimeout: 60,

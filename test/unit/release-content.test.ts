@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Built, BuiltBase, BuiltLayer } from '../../releases/built.js';
-import { bundleFile } from '../../releases/bundles.js';
+import { bundleFile } from '../../releases/bundle-file.js';
 import { type Content, type Measure, mergeContent } from '../../releases/content.js';
 import { considerEdges, type Edge, isWorthwhile } from '../../releases/edges.js';
 import type { BundleEntry } from '../../trees/feed/schema.js';
@@ -41,6 +41,7 @@ function measure(options: { missing?: readonly string[] } = {}): Measure & { com
       composed.push(`${on}+${commit}`);
       return await Promise.resolve(checksum(`${on}+${commit}`));
     },
+    fingerprint: async (commit) => await Promise.resolve(commit),
   };
 }
 
@@ -136,7 +137,7 @@ describe('considerEdges', () => {
     ].map((name) => [checksum(name), name] as const),
   );
   const list = (content: Content, previous?: Content, existing: readonly BundleEntry[] = []): string[] =>
-    considerEdges(content, previous, existing).map((edge) => way(edge, names));
+    considerEdges(content, previous, { existing, back: 3 }).map((edge) => way(edge, names));
 
   it('asks for nothing → newest, base → newest layer, and previous → newest', async () => {
     const content = await merge(undefined, [

@@ -81,6 +81,8 @@ export interface CommandGroup {
   readonly name: string;
   readonly summary: string;
   readonly commands: readonly Command[];
+  /** What the group's word means where none of its commands follows: `release etcd` beside `release verify`. */
+  readonly fallback?: Command;
 }
 
 /** A command as the registry, the parser, help, completion and the man page see it. */
@@ -138,7 +140,15 @@ export function defineCommand<const O extends Record<string, OptionSpec>, const 
   };
 }
 
-/** Declares a command group; each command is named by its second word. */
-export function defineGroup(name: string, summary: string, commands: readonly Command[]): CommandGroup {
-  return { kind: 'group', name, summary, commands };
+/**
+ * Declares a command group; each command is named by its second word.
+ * @param fallback what the group's own name does where no such word follows
+ */
+export function defineGroup(
+  name: string,
+  summary: string,
+  commands: readonly Command[],
+  fallback?: Command,
+): CommandGroup {
+  return { kind: 'group', name, summary, commands, ...(fallback === undefined ? {} : { fallback }) };
 }

@@ -51,9 +51,14 @@ async function commandWords(
   if (loaded.kind === 'group') {
     const at = firstWord(after, indexOptions(globalOptions));
     const member = loaded.commands.find((candidate) => candidate.name === after[at]);
-    if (member === undefined) return loaded.commands.map((candidate) => candidate.name);
-    command = member;
-    words = after.slice(at + 1);
+    const names = loaded.commands.map((candidate) => candidate.name);
+    const chosen = member ?? loaded.fallback;
+    if (chosen === undefined) return names;
+    // What the fallback completes, paths for one, must not hide the names.
+    const atName = at === after.length && after.at(-1)?.startsWith('-') !== true;
+    if (member === undefined && atName && names.some((name) => name.startsWith(typed))) return names;
+    command = chosen;
+    words = member === undefined ? after : after.slice(at + 1);
   } else {
     command = loaded;
   }

@@ -37,7 +37,10 @@ export async function readLine(argv: readonly string[]): Promise<Request> {
     loaded.kind === 'group' ? pickMember(loaded, after) : { command: loaded, title: loaded.name, words: after };
   if (command === undefined) return groupRequest(loaded, words);
   const line = fastParse(command, words) ?? (await slowParse(command, title, words));
-  if (line === 'help') return { kind: 'help', text: () => helpText(command, title), status: 0 };
+  if (line === 'help') {
+    if (loaded.kind === 'group' && command === loaded.fallback) return groupRequest(loaded, ['--help']);
+    return { kind: 'help', text: () => helpText(command, title), status: 0 };
+  }
   return { kind: 'run', command, line: { args: line.args, globals: { ...leading, ...line.globals } } };
 }
 
@@ -47,7 +50,7 @@ function pickMember(group: CommandGroup, words: readonly string[]) {
   const command = group.commands.find(
     (candidate) => candidate.name === word || (word !== undefined && candidate.aliases.includes(word)),
   );
-  if (command === undefined) return { command: undefined, title: group.name, words };
+  if (command === undefined) return { command: group.fallback, title: group.name, words };
   return {
     command,
     title: `${group.name} ${command.name}`,
@@ -83,7 +86,7 @@ async function helpFor(words: readonly string[]): Promise<Request> {
   if (loaded.kind === 'command') return { kind: 'help', text: () => helpText(loaded, loaded.name), status: 0 };
   if (member === undefined) return groupRequest(loaded, ['--help']);
   const { command } = pickMember(loaded, [member]);
-  if (command === undefined) return groupRequest(loaded, [member]);
+  if (command === undefined || command === loaded.fallback) return groupRequest(loaded, [member]);
   return { kind: 'help', text: () => helpText(command, `${loaded.name} ${command.name}`), status: 0 };
 }
 

@@ -49,6 +49,7 @@ export async function commandHelp(command: Command, title: string): Promise<stri
 
 /** Help text of a group: its commands, then each one's usage. */
 export async function groupHelp(group: CommandGroup): Promise<string> {
+  if (group.fallback !== undefined) return await fallbackHelp(group, group.fallback);
   const parser = yargs([], '/')
     .scriptName('trees')
     .usage(`trees ${group.name} COMMAND\n\n${capitalise(group.summary)}.`);
@@ -56,6 +57,16 @@ export async function groupHelp(group: CommandGroup): Promise<string> {
     parser.command(usageOf(command, `${group.name} ${command.name}`), command.summary);
   parser.epilogue(exampleList(group.commands.flatMap((command) => command.examples)));
   return `${await parser.help(false).version(false).wrap(HELP_WIDTH).getHelp()}\n`;
+}
+
+/** Help of a group whose word does something itself: that first, then the other commands. */
+async function fallbackHelp(group: CommandGroup, fallback: Command): Promise<string> {
+  const parser = describeCommand(fallback, group.name);
+  const lines = group.commands.map(
+    (command) => `  trees ${usageOf(command, `${group.name} ${command.name}`)}\n      ${command.summary}`,
+  );
+  parser.epilogue(`\nCommands:\n${lines.join('\n')}`);
+  return `${await parser.help(false).version(false).getHelp()}\n`;
 }
 
 const generalExamples: Command['examples'] = [

@@ -41,11 +41,18 @@ const content = {
   released: timestamp,
 };
 
-const baseVersionSchema = z.strictObject({ version, arch, ...content });
+/** Who gets a version: everybody, or only those who asked for what is not settled yet. */
+export const channels = ['stable', 'edge'] as const;
+
+/** Absent: stable. Users of `edge` get the versions of both. */
+const channel = z.optional(z.enum(channels));
+
+const baseVersionSchema = z.strictObject({ version, arch, channel, ...content });
 
 const appVersionSchema = z.strictObject({
   version,
   arch,
+  channel,
   ...content,
   base: z.strictObject({
     name,
@@ -106,6 +113,7 @@ export const indexSchema = z.strictObject({
   bundles: z.array(bundleSchema).check(z.maxLength(indexLimits.bundles)),
 });
 
+export type Channel = (typeof channels)[number];
 export type FeedIndex = z.infer<typeof indexSchema>;
 export type BaseVersion = z.infer<typeof baseVersionSchema>;
 export type AppVersion = z.infer<typeof appVersionSchema>;

@@ -4,7 +4,7 @@ import validRange from 'semver/ranges/valid.js';
 import { TreesError, usageError } from '../errors.js';
 import type { IndexedFeed } from './feeds.js';
 import { nearest } from './nearest.js';
-import type { AppVersion, BaseVersion } from './schema.js';
+import type { AppVersion, BaseVersion, Channel } from './schema.js';
 
 export interface SelectRequest {
   /** `NAME`, `NAME@RANGE` or `FEED/NAME@RANGE`. */
@@ -15,6 +15,8 @@ export interface SelectRequest {
   readonly base?: string | undefined;
   /** Look only in this feed (name or URL): `settings.feed`. A feed named in `app` wins. */
   readonly feed?: string | undefined;
+  /** `edge`: versions of all channels; default stable ones only. */
+  readonly channel?: Channel | undefined;
 }
 
 export interface Selection {
@@ -68,6 +70,14 @@ function matching<V extends { readonly version: string }>(versions: readonly V[]
   return [...sorted.filter((version) => !isPrerelease(version)), ...sorted.filter(isPrerelease)];
 }
 
+/** Users of `edge` get what is stable too, where that is newer. */
+function inChannel<V extends { readonly channel?: Channel | undefined }>(
+  versions: readonly V[],
+  channel: Channel | undefined,
+): readonly V[] {
+  return channel === 'edge' ? versions : versions.filter((version) => version.channel !== 'edge');
+}
+
 /** `record[name]`, but never something inherited: "constructor" is a valid name. */
 function own<T>(record: Readonly<Record<string, T>>, name: string): T | undefined {
   return Object.hasOwn(record, name) ? record[name] : undefined;
@@ -112,14 +122,22 @@ function appNotFound(feeds: readonly IndexedFeed[], name: string, all: readonly 
   );
 }
 
+interface Narrowed {
+  readonly arch: string;
+  readonly base: AppReference | undefined;
+  readonly channel: Channel | undefined;
+}
+
 /** Narrows an app's versions to what can be installed, naming the first condition that leaves nothing. */
-function narrowVersions(
-  feed: IndexedFeed,
-  reference: AppReference,
-  request: { arch: string; base: AppReference | undefined },
-): AppVersion[] {
+function narrowVersions(feed: IndexedFeed, reference: AppReference, request: Narrowed): AppVersion[] {
   const { name, range } = reference;
-  const all = own(feed.index.apps, name)?.versions ?? [];
+  const listed = own(feed.index.apps, name)?.versions ?? [];
+  const all = inChannel(listed, request.channel);
+  if (all.length === 0 && listed.length > 0) {
+    throw new TreesError('VERSION_NOT_FOUND', `cannot install ${name}: all its versions are on the channel "edge"`, {
+      hint: `trees install ${name} --channel edge takes them`,
+    });
+  }
   const here = all.filter((version) => version.arch === request.arch);
   if (here.length === 0) {
     const arches = [...new Set(all.map((version) => version.arch))].join(', ') || 'nothing';
@@ -149,23 +167,23 @@ function narrowVersions(
 }
 
 /** The newest base version that satisfies the app's range and the user's. */
-function pickBase(feed: IndexedFeed, app: AppVersion, range: string | undefined): BaseVersion | undefined {
-  const versions = own(feed.index.bases, app.base.name)?.versions ?? [];
+function pickBase(
+  feed: IndexedFeed,
+  app: AppVersion,
+  { range, channel }: { range: string | undefined; channel: Channel | undefined },
+): BaseVersion | undefined {
+  const versions = inChannel(own(feed.index.bases, app.base.name)?.versions ?? [], channel);
   return matching(
     versions.filter((version) => version.arch === app.arch && satisfies(version.version, app.base.range)),
     range,
   )[0];
 }
 
-function selectIn(
-  feed: IndexedFeed,
-  reference: AppReference,
-  request: { arch: string; base: AppReference | undefined },
-): Selection {
+function selectIn(feed: IndexedFeed, reference: AppReference, request: Narrowed): Selection {
   const [app] = narrowVersions(feed, reference, request);
   const summary = own(feed.index.apps, reference.name)?.summary ?? '';
   if (app === undefined) throw new Error(`no version of ${reference.name} is left`);
-  const version = pickBase(feed, app, request.base?.range);
+  const version = pickBase(feed, app, { range: request.base?.range, channel: request.channel });
   if (version !== undefined) {
     return { feed, name: reference.name, summary, app, base: { name: app.base.name, version } };
   }
@@ -196,7 +214,7 @@ export function selectApp(feeds: readonly IndexedFeed[], request: SelectRequest)
   for (const feed of asked) {
     if (own(feed.index.apps, reference.name) === undefined) continue;
     try {
-      return selectIn(feed, reference, { arch: request.arch, base });
+      return selectIn(feed, reference, { arch: request.arch, base, channel: request.channel });
     } catch (error) {
       // Another feed may have what this one lacks; if none has, the first one's reason is the one to tell.
       if (!(error instanceof TreesError)) throw error;

@@ -1,0 +1,112 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { TreesError } from '../../trees/errors.js';
+import { fetchBundle } from '../../trees/feed/download.js';
+import type { BundleEntry } from '../../trees/feed/schema.js';
+import type { Delivered, Publishing } from '../destination.js';
+import type { GithubApi } from './api.js';
+import { currentRelease, openDraft, tagOf } from './draft.js';
+import { assetsFeed } from './feed.js';
+import { cutToSize } from './pieces.js';
+import { FIXED_FILES, pruneReleases } from './prune.js';
+import { type Asset, deleteAsset, deleteRelease, latestRelease, listAssets, type Release } from './releases.js';
+import { switchRelease } from './switch.js';
+import { ensureAsset } from './upload.js';
+
+export interface GithubPublishingOptions {
+  readonly api: GithubApi;
+  /** As `api`, but goes on after the work was interrupted. */
+  readonly afterwards: GithubApi;
+  readonly publisher: string;
+  readonly scratch: string;
+  /** Bytes that one asset may have. */
+  readonly assetLimit: number;
+}
+
+/** GitHub's limit for one release. */
+export const ASSETS_PER_RELEASE = 1000;
+
+interface Draft {
+  readonly release: Release;
+  readonly assets: Map<string, Asset>;
+}
+
+/** Readers without an API get the latest release; somebody may have published another one by hand since. */
+async function restoreLatest(api: GithubApi): Promise<void> {
+  const current = await currentRelease(api);
+  if (current === undefined || (await latestRelease(api))?.id === current.id) return;
+  api.reporter.warn(`${current.tag} was not the latest release of ${api.url}, so that readers could not find the feed`);
+  const { owner, repo } = api;
+  await api.call(
+    'make the feed the latest release',
+    async ({ rest }) => await rest.repos.updateRelease({ owner, repo, release_id: current.id, make_latest: 'true' }),
+    { changes: true },
+  );
+}
+
+export function githubPublishing(options: GithubPublishingOptions): Publishing {
+  const { api, publisher, scratch, assetLimit } = options;
+  let draft: Draft | undefined;
+  let expected = 1;
+
+  const opened = async (): Promise<Draft> => {
+    if (draft === undefined) {
+      const release = await openDraft(api, publisher, expected);
+      const assets = await listAssets(api, release.id);
+      draft = { release, assets: new Map(assets.map((asset) => [asset.name, asset])) };
+    }
+    return draft;
+  };
+
+  const fetchBack = async (entry: BundleEntry, { assets }: Draft): Promise<string> => {
+    const feed = assetsFeed(api, async () => await Promise.resolve(assets));
+    const { signal, reporter } = api;
+    return await fetchBundle(feed, entry, join(scratch, 'delivered'), { signal, reporter });
+  };
+
+  const deliver = async (made: BundleEntry, path: string): Promise<Delivered> => {
+    const { release, assets } = await opened();
+    const { entry, uploads } = await cutToSize(made, path, assetLimit);
+    if (assets.size + uploads.length + FIXED_FILES.size > ASSETS_PER_RELEASE) {
+      throw new TreesError('RELEASE_FAILED', `cannot release more than ${ASSETS_PER_RELEASE} assets at once`, {
+        hint: 'release some of the apps first: trees release NAME…',
+      });
+    }
+    for (let attempt = 1; ; attempt += 1) {
+      for (const upload of uploads) await ensureAsset(api, release, upload, assets);
+      try {
+        return { entry, path: await fetchBack(entry, { release, assets }) };
+      } catch (error) {
+        // Where the server gives no digests, an asset of an earlier run can turn out to have other bytes.
+        if (!(error instanceof TreesError) || error.code !== 'BUNDLE_CORRUPT' || attempt > 1) throw error;
+        for (const { name } of uploads) {
+          const asset = assets.get(name);
+          if (asset !== undefined) await deleteAsset(api, asset.id);
+          assets.delete(name);
+        }
+      }
+    }
+  };
+
+  return {
+    scratch,
+    async recover(published) {
+      expected = (published?.index.sequence ?? 0) + 1;
+      await restoreLatest(api);
+    },
+    deliver,
+    place: (entry, sequence) => ({ ...entry, release: tagOf(sequence) }),
+    async publish(signed) {
+      const { release } = await opened();
+      const published = await switchRelease(signed, { ...options, release });
+      if (published) await rm(join(scratch, 'delivered'), { recursive: true, force: true });
+      return published;
+    },
+    async abandon() {
+      const { release } = draft ?? {};
+      if (release !== undefined) await deleteRelease(api, release.id);
+      draft = undefined;
+    },
+    prune: async (index, previous) => await pruneReleases(api, [index, previous], publisher),
+  };
+}
