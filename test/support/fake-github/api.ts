@@ -4,14 +4,14 @@ import { type Answer, type Call, notFound, Refusal } from './answer.js';
 import { answerWith, type Fault, type FaultPlan } from './faults.js';
 import { type Route, routes } from './routes.js';
 import type { Validator } from './validate.js';
-import { type Permission, repositoryKey, type World } from './world.js';
+import { now, type Permission, repositoryKey, type World } from './world.js';
 
 interface ApiContext {
   readonly world: World;
   readonly faults: FaultPlan;
   readonly validator: Validator | undefined;
   readonly violations: string[];
-  see(request: IncomingMessage, endpoint: string, file?: string): void;
+  see(request: IncomingMessage, endpoint: string, file?: string): Promise<void>;
 }
 
 interface ApiRequest {
@@ -108,14 +108,14 @@ export async function handleApi(context: ApiContext, input: ApiRequest): Promise
   const { request, response, query } = input;
   const found = findRoute(input);
   if (found === undefined) {
-    context.see(request, 'unknown');
+    await context.see(request, 'unknown');
     violations.push(`this server does not know ${request.method} ${input.path}`);
     send(response, notFound().answer, {});
     return;
   }
   const { route, params, key } = found;
   const file = assetName(context, route, { params, query });
-  context.see(request, route.operation, file);
+  await context.see(request, route.operation, file);
   const fault = faults.take(route.operation, file);
   if (fault !== undefined && answerWith(fault, request, response)) {
     request.resume();
@@ -131,7 +131,7 @@ export async function handleApi(context: ApiContext, input: ApiRequest): Promise
       throw new Refusal(403, `API rate limit exceeded for ${caller.name === 'anonymous' ? '127.0.0.1' : 'user'}.`);
     }
     world.used.set(caller.name, used + 1);
-    state.headers = budgetHeaders(world, caller);
+    state.headers = { ...budgetHeaders(world, caller), date: now(world).toUTCString() };
     const repository = world.repositories.get(key);
     if (repository === undefined || (repository.isPrivate && caller.permission === undefined)) throw notFound();
     if (route.upload !== true) state.body = await readJson(request);

@@ -1,5 +1,5 @@
 import { describedExample } from './validate.js';
-import type { Asset, Release, Repository, World } from './world.js';
+import type { Asset, Permission, Release, Repository, World } from './world.js';
 
 /** The account that everything belongs to. */
 function user(world: World): Record<string, unknown> {
@@ -97,13 +97,19 @@ export function refDocument(world: World, repository: Repository, ref: string, s
 }
 
 /** Built from GitHub's own example: of a repository only a few fields matter to anybody here. */
-export function repositoryDocument(world: World, repository: Repository): Record<string, unknown> {
+export function repositoryDocument(
+  world: World,
+  repository: Repository,
+  permission: Permission | undefined,
+): Record<string, unknown> {
   const { web, api } = world.urls;
   const full = `${repository.owner}/${repository.name}`;
   const { source: _source, parent: _parent, ...example } = Object(describedExample('full-repository-default-response'));
   return {
     ...example,
     language: null,
+    archived: false,
+    permissions: { admin: false, push: permission === 'write', pull: true },
     id: repository.id,
     name: repository.name,
     full_name: full,

@@ -1,4 +1,5 @@
 import { type Answer, type Call, field, notFound, page, Refusal, requireWrite } from './answer.js';
+import { descends } from './commits.js';
 import { refDocument, repositoryPath } from './documents.js';
 
 /** git-check-ref-format(1), as far as tests need it. */
@@ -51,8 +52,8 @@ export function updateRef(call: Call): Answer {
   const sha = field(call.body, 'sha', 'string') ?? '';
   if (!repository.refs.has(ref)) throw new Refusal(422, 'Reference does not exist');
   requireCommit(call, sha);
-  // Commits here have no history, so that nothing but the same commit is a fast-forward.
-  if (repository.refs.get(ref) !== sha && field(call.body, 'force', 'boolean') !== true) {
+  const current = repository.refs.get(ref) ?? '';
+  if (!descends(repository.commits, sha, current) && field(call.body, 'force', 'boolean') !== true) {
     throw new Refusal(422, 'Update is not a fast forward');
   }
   repository.refs.set(ref, sha);

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Answer, Call } from './answer.js';
 import { deleteAsset, getAsset, listAssets, uploadAsset } from './assets.js';
+import { createCommit, createTree, getCommit } from './commits.js';
 import { repositoryDocument } from './documents.js';
 import type { Fault } from './faults.js';
 import { createRef, deleteRef, getRef, listMatchingRefs, updateRef } from './refs.js';
@@ -37,7 +38,17 @@ export const routes: readonly Route[] = [
     method: 'GET',
     pattern: /^$/,
     operation: 'repos/get',
-    handle: ({ world, repository }) => ({ status: 200, body: repositoryDocument(world, repository) }),
+    handle: ({ world, repository, permission }) => {
+      return { status: 200, body: repositoryDocument(world, repository, permission) };
+    },
+  },
+  { method: 'POST', pattern: /^\/git\/trees$/, operation: 'git/create-tree', handle: createTree },
+  { method: 'POST', pattern: /^\/git\/commits$/, operation: 'git/create-commit', handle: createCommit },
+  {
+    method: 'GET',
+    pattern: /^\/git\/commits\/(?<commit_sha>[0-9a-f]+)$/,
+    operation: 'git/get-commit',
+    handle: getCommit,
   },
   { method: 'POST', pattern: /^\/git\/refs$/, operation: 'git/create-ref', handle: createRef },
   { method: 'GET', pattern: /^\/git\/ref\/(?<ref>.+)$/, operation: 'git/get-ref', handle: getRef },

@@ -35,6 +35,8 @@ export interface FakeGithubOptions {
   readonly layout?: 'github.com' | 'enterprise';
   /** Serve https with this key and certificate (PEM). */
   readonly tls?: { readonly key: string; readonly cert: string };
+  /** Called with each request before anything is done with it; what it returns is waited for. */
+  readonly onRequest?: (request: SeenRequest) => void | Promise<void>;
   /** Check every request to the API and every answer against GitHub's description. Default true. */
   readonly validate?: boolean;
 }
@@ -96,14 +98,16 @@ export async function createFakeGithub(options: FakeGithubOptions = {}): Promise
   const faults = createFaultPlan();
   const apiCalls = { count: 0 };
 
-  function see(request: IncomingMessage, endpoint: string, file?: string): void {
+  async function see(request: IncomingMessage, endpoint: string, file?: string): Promise<void> {
     const { method = 'GET', url = '/', headers } = request;
-    requests.push({ endpoint, method, url, headers, file });
+    const seen = { endpoint, method, url, headers, file };
+    requests.push(seen);
+    await options.onRequest?.(seen);
   }
 
   async function answerWeb(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {
     const { endpoint, file, location } = followWeb(world, path);
-    see(request, endpoint, file);
+    await see(request, endpoint, file);
     const fault = faults.take(endpoint, file);
     if (fault !== undefined && answerWith(fault, request, response)) return;
     if (location === undefined) response.writeHead(404, { 'content-type': 'text/plain' }).end('Not Found');
@@ -112,7 +116,7 @@ export async function createFakeGithub(options: FakeGithubOptions = {}): Promise
 
   async function answerCdn(request: IncomingMessage, response: ServerResponse, url: URL): Promise<void> {
     const file = url.searchParams.get('name') ?? undefined;
-    see(request, 'cdn/download', file);
+    await see(request, 'cdn/download', file);
     const fault = faults.take('cdn/download', file);
     if (fault !== undefined && answerWith(fault, request, response)) return;
     if (request.headers.authorization !== undefined) {
@@ -188,6 +192,7 @@ export async function createFakeGithub(options: FakeGithubOptions = {}): Promise
     },
     createRepository(owner, name, { isPrivate = false, isEmpty = false, immutableReleases = false } = {}) {
       const commit = randomCommit();
+      const first = { tree: randomCommit(), parents: [], message: 'Initial commit', date: new Date() };
       const repository: Repository = {
         id: nextId(world),
         owner,
@@ -195,7 +200,8 @@ export async function createFakeGithub(options: FakeGithubOptions = {}): Promise
         isPrivate,
         immutableReleases,
         refs: new Map(isEmpty ? [] : [['refs/heads/main', commit]]),
-        commits: new Set(isEmpty ? [] : [commit]),
+        commits: new Map(isEmpty ? [] : [[commit, first]]),
+        trees: new Set(),
         releases: new Map(),
         latest: undefined,
       };

@@ -33,6 +33,13 @@ export interface Release {
   readonly assets: Map<number, Asset>;
 }
 
+export interface Commit {
+  readonly tree: string;
+  readonly parents: readonly string[];
+  readonly message: string;
+  readonly date: Date;
+}
+
 export interface Repository {
   readonly id: number;
   readonly owner: string;
@@ -42,8 +49,10 @@ export interface Repository {
   readonly immutableReleases: boolean;
   /** Full name → commit. */
   readonly refs: Map<string, string>;
-  /** Commits that exist. */
-  readonly commits: Set<string>;
+  /** Commits that exist, by name. */
+  readonly commits: Map<string, Commit>;
+  /** Trees that exist. */
+  readonly trees: Set<string>;
   readonly releases: Map<number, Release>;
   /** Release that was made the latest one explicitly. */
   latest: number | undefined;
