@@ -147,11 +147,13 @@ describe('install', () => {
     assert.deepEqual(plan.generations, result.generations);
     assert.deepEqual(plan.refs, result.refs);
     assert.equal(plan.objects, result.objects);
+    assert.equal(plan.freed, result.freed);
+    assert.deepEqual(plan.kept, result.kept);
     await assertSound(fixture.paths);
     assert.equal(currentTree(fixture.paths, 'tool').version, '2.0.0');
 
     const again = await collectGarbage(collection(1));
-    assert.deepEqual(again, { generations: [], refs: [], objects: 0, freed: 0 });
+    assert.deepEqual([again.generations, again.refs, again.objects, again.freed], [[], [], 0, 0]);
   });
 
   it('keeps what runs', async () => {

@@ -7,7 +7,7 @@ import { listGenerations, readGeneration, readInstalled } from '../../trees/stor
 import { type InstallOptions, type InstallResult, installApp } from '../../trees/store/install.js';
 import { type StorePaths, storePaths } from '../../trees/store/paths.js';
 import { createFeedFixture, type FeedFixture } from './feed-fixture.js';
-import { ARCH, createPublisher, type Files, type Publisher } from './plain-publisher.js';
+import { ARCH, createPublisher, type Edge, type Files, type Publisher } from './plain-publisher.js';
 import { runProgram } from './rig.js';
 
 /** A publisher, its feed, and a store that trusts it. */
@@ -18,7 +18,7 @@ export interface StoreFixture extends AsyncDisposable {
   /** What `--root` is. */
   readonly root: string;
   /** Publishes and makes the store know the feed. */
-  publish(edges: ReadonlyArray<readonly [Checksum | null, Checksum]>): Promise<void>;
+  publish(edges: readonly Edge[]): Promise<void>;
   options(app: string, more?: Partial<InstallOptions>): InstallOptions;
   install(app: string, more?: Partial<InstallOptions>): Promise<InstallResult>;
 }

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
+import { alternativesTo } from '../../trees/feed/alternatives.js';
 import { planPath, planPaths } from '../../trees/feed/path.js';
 import type { BundleEntry } from '../../trees/feed/schema.js';
+import { pickEncodings, transferSeconds } from '../../trees/feed/transfer.js';
 import { bundle } from '../support/feed-fixture.js';
 
 const none: ReadonlySet<string> = new Set();
@@ -116,6 +118,93 @@ describe('planPaths', () => {
         for (const want of wants) assert.ok(present.has(want));
         assert.ok(plan.bytes <= single.reduce<number>((sum, cost) => sum + (cost ?? 0), 0));
         assert.equal(new Set(plan.edges).size, plan.edges.length);
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
+
+describe('the choice between encodings', () => {
+  const fast = bundle(null, 'v1', { size: 40e6, rawSize: 161e6, encoding: 'fast', sha256: 'fast' });
+  const small = bundle(null, 'v1', { size: 35e6, rawSize: 161e6, encoding: 'small', sha256: 'small' });
+  const other = edge('v1', 'v2', 5);
+
+  it('is by bytes as long as the speed of the link is not known', () => {
+    assert.deepEqual(pickEncodings([fast, small, other], undefined), [small, other]);
+    assert.deepEqual(planPath([fast, small], none, 'v1')?.edges, [small]);
+  });
+
+  it('is by time once it is: the small one on a slow link, the fast one on a fast one', () => {
+    assert.deepEqual(pickEncodings([fast, other, small], 1e6), [other, small]);
+    assert.deepEqual(pickEncodings([small, fast, other], 100e6), [fast, other]);
+    assert.deepEqual(planPath([fast, small], none, 'v1', { bytesPerSecond: 100e6 })?.edges, [fast]);
+  });
+
+  it('takes the other one when the first has failed', () => {
+    const plan = planPath([fast, small], none, 'v1', { bytesPerSecond: 100e6, exclude: new Set(['fast']) });
+    assert.deepEqual(plan?.edges, [small]);
+  });
+
+  it('never waits longer than the other encoding would, at any speed', () => {
+    const entry = fc.record({
+      size: fc.integer({ min: 1, max: 1e9 }),
+      rawSize: fc.integer({ min: 1, max: 1e9 }),
+      encoding: fc.constantFrom('fast' as const, 'small' as const),
+      sha256: fc.uuid(),
+    });
+    fc.assert(
+      fc.property(fc.array(entry, { minLength: 1, maxLength: 5 }), fc.integer({ min: 1, max: 2e9 }), (list, speed) => {
+        const bundles = list.map((fields) => bundle('a', 'b', fields));
+        const [picked, ...rest] = pickEncodings(bundles, speed);
+        assert.ok(picked !== undefined && rest.length === 0);
+        const times = bundles.map((candidate) => transferSeconds(candidate, speed));
+        assert.equal(transferSeconds(picked, speed), Math.min(...times));
+      }),
+    );
+  });
+});
+
+describe('alternatives', () => {
+  const bundles = [edge(null, 'base', 100), edge('base', 'v2', 10), edge('v1', 'v2', 4), edge(null, 'v2', 90)];
+  const names = (commit: string): string => `[${commit}]`;
+
+  it('are the next best ways, cheapest first, with what they would have cost', () => {
+    const have = new Set(['base', 'v1']);
+    const plan = planPath(bundles, have, 'v2', { nameOf: names });
+    assert.ok(plan !== undefined);
+    assert.equal(plan.reason, '1 bundle: [v1] → [v2]');
+    const others = alternativesTo(plan, bundles, { have, wants: ['v2'], nameOf: names });
+    assert.deepEqual(
+      others.map(({ bytes, reason }) => [bytes, reason]),
+      [
+        [10, '1 bundle: [base] → [v2]'],
+        [90, '1 bundle: nothing → [v2]'],
+      ],
+    );
+  });
+
+  it('are none where there is one way only, or nothing to fetch', () => {
+    const only = [edge(null, 'v1', 5)];
+    const plan = planPath(only, none, 'v1');
+    assert.ok(plan !== undefined);
+    assert.deepEqual(alternativesTo(plan, only, { have: none, wants: ['v1'] }), []);
+    const done = planPath(only, new Set(['v1']), 'v1');
+    assert.ok(done !== undefined);
+    assert.deepEqual(alternativesTo(done, only, { have: new Set(['v1']), wants: [] }), []);
+  });
+
+  it('never cost less than the plan, and lead where it leads', () => {
+    fc.assert(
+      fc.property(graph, owned, node, (edges, have, want) => {
+        const plan = planPath(edges, have, want);
+        if (plan === undefined) return;
+        const others = alternativesTo(plan, edges, { have, wants: [want] });
+        assert.ok(others.length <= 3);
+        for (const { bytes, edges: way } of others) {
+          assert.ok(bytes >= plan.bytes);
+          assert.ok(assertApplies(way, have).has(want));
+          assert.notDeepEqual(way, plan.edges);
+        }
       }),
       { numRuns: 500 },
     );

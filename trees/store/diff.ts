@@ -44,7 +44,7 @@ interface Dir {
 export async function diffGenerations(options: DiffOptions): Promise<GenerationDiff> {
   using store = await openInstalled(options);
   // Keeps gc from deleting one of them meanwhile.
-  using _lock = await store.lockStore('shared');
+  using _lock = await store.lockForReading();
   const { paths, repo } = store;
   const { current, generations } = requireInstalled(paths, options.name);
   const read = (number: number | undefined, missing: string): Generation => {

@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { applyBundle } from '../delta/index.js';
-import { reasonOf, TreesError } from '../errors.js';
+import { type ErrorCode, reasonOf, TreesError } from '../errors.js';
 import { verifyCommitSignature } from '../feed/commit-signature.js';
 import { fetchBundle } from '../feed/download.js';
 import type { Feed } from '../feed/feed.js';
@@ -9,7 +9,9 @@ import type { PathPlan } from '../feed/path.js';
 import type { BundleEntry } from '../feed/schema.js';
 import type { Selection } from '../feed/select.js';
 import { planBundles, refOf } from './install-plan.js';
+import { linkSpeed, measureLink } from './link-speed.js';
 import { acquireLock } from './locks.js';
+import { requireSpace, spaceFor } from './space.js';
 import { type Store, throwIfCancelled } from './store.js';
 import { whileArriving, wholeCommits } from './whole.js';
 
@@ -29,7 +31,12 @@ export interface Fetched {
 }
 
 /** Failures that another bundle would only meet again. */
-const FINAL = new Set(['CANCELLED', 'NO_SPACE', 'LOCKED', 'NATIVE_MISSING', 'STORE_UNUSABLE', 'STORE_CORRUPT']);
+const FINAL = new Set(['CANCELLED', 'NO_SPACE', 'LOCKED', 'NATIVE_MISSING', 'STORE_UNUSABLE']);
+
+/** What to do when no bundle is left, where that is not the publisher's business. */
+const NO_OTHER: Partial<Record<ErrorCode, string>> = {
+  STORE_CORRUPT: 'trees fsck --repair fetches what is damaged again',
+};
 
 /**
  * Brings the base and the layer of a selection into the store, each under its ref. When a bundle fails in whatever
@@ -44,9 +51,11 @@ export async function fetchCommits(store: Store, feed: Feed, selection: Selectio
   let first: unknown;
   for (;;) {
     throwIfCancelled(store.signal, 'the installation');
-    const plan = nextPlan(selection, await wholeCommits(store.repo), { failed, first, fallback });
+    const plan = nextPlan(store, selection, { have: await wholeCommits(store.repo), failed, first, fallback });
     const [bundle] = plan.edges;
     if (bundle === undefined) return { bytes, bundles, fallback };
+    // Another way may be a longer one than what there was room for.
+    if (failed.size > 0) requireSpace(store.paths.root, await spaceFor(store.paths.root, selection, plan));
     try {
       await fetchAndApply(store, feed, { bundle, selection });
       bundles.push(bundle.file);
@@ -63,18 +72,24 @@ export async function fetchCommits(store: Store, feed: Feed, selection: Selectio
 }
 
 function nextPlan(
+  store: Store,
   selection: Selection,
-  have: ReadonlySet<string>,
-  state: { failed: ReadonlySet<string>; first: unknown; fallback: readonly FailedBundle[] },
+  state: {
+    have: ReadonlySet<string>;
+    failed: ReadonlySet<string>;
+    first: unknown;
+    fallback: readonly FailedBundle[];
+  },
 ): PathPlan {
   try {
-    return planBundles(selection, have, state.failed);
+    const bytesPerSecond = linkSpeed(store.paths.root, selection.feed.feed);
+    return planBundles(selection, state.have, { exclude: state.failed, bytesPerSecond });
   } catch (error) {
     if (state.first === undefined) throw error;
     // The reason why the first bundle failed says more than that none is left.
     if (state.first instanceof TreesError) {
       throw new TreesError(state.first.code, state.first.message, {
-        hint: state.first.hint ?? 'there is no other bundle to try',
+        hint: state.first.hint ?? NO_OTHER[state.first.code] ?? 'there is no other bundle to try',
         cause: state.first,
         details: { ...state.first.details, fallback: state.fallback },
       });
@@ -102,10 +117,13 @@ async function fetchAndApply(
   });
   try {
     if ((await wholeCommits(store.repo)).has(bundle.to)) return;
+    const link = measureLink();
     const path = await fetchBundle(feed, bundle, store.paths.downloads, {
       signal: store.signal,
       reporter: store.reporter,
+      onAvailable: (download) => link.update(download.bytes),
     });
+    await link.record(store.paths.root, selection.feed.feed.name);
     try {
       await whileArriving(store.repo, bundle.to, async () => await apply(store, path, { bundle, selection }));
     } finally {

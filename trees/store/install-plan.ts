@@ -1,10 +1,12 @@
 import satisfies from 'semver/functions/satisfies.js';
 import { TreesError, usageError } from '../errors.js';
+import { type Alternative, alternativesTo } from '../feed/alternatives.js';
 import type { IndexedFeed } from '../feed/feeds.js';
 import { type PathPlan, planPaths } from '../feed/path.js';
 import type { BaseVersion, FeedIndex } from '../feed/schema.js';
 import { parseAppReference, type Selection, selectApp } from '../feed/select.js';
 import type { Checksum } from '../ostree/types.js';
+import { commitNames } from './commit-names.js';
 import { type InstalledApp, isAppName, listInstalled, readInstalled } from './generations.js';
 import { refName } from './metadata.js';
 import type { StorePaths } from './paths.js';
@@ -111,25 +113,60 @@ function onInstalledBase(selection: Selection, paths: StorePaths): Selection {
   return best === undefined ? selection : { ...selection, base: { name, version: best } };
 }
 
+export interface PlanOptions {
+  /** Bundles (by sha256) that have failed. */
+  readonly exclude?: ReadonlySet<string> | undefined;
+  /** Speed of the link to the feed, if known. */
+  readonly bytesPerSecond?: number | undefined;
+  /** The store's refs: what sources that the index does not know are called. */
+  readonly refs?: ReadonlyMap<string, Checksum> | undefined;
+}
+
 /**
  * The bundles to fetch for a selection.
- * @param exclude bundles (by sha256) that have failed
+ * @param have commits that are whole in the store: of whatever app, base or tree
  * @throws TreesError VERSION_NOT_FOUND if no chain of published bundles leads there
  */
-export function planBundles(
-  selection: Selection,
-  have: ReadonlySet<Checksum>,
-  exclude: ReadonlySet<string> = new Set(),
-): PathPlan {
-  const wants = [selection.base.version.commit, selection.app.commit].filter((commit) => !have.has(commit));
-  const plan = planPaths(selection.feed.index.bundles, have, wants, { exclude });
+export function planBundles(selection: Selection, have: ReadonlySet<Checksum>, options: PlanOptions = {}): PathPlan {
+  const { exclude, bytesPerSecond, refs } = options;
+  const { index } = selection.feed;
+  const nameOf = commitNames(index, refs);
+  const plan = planPaths(index.bundles, have, wantsOf(selection, have), { exclude, bytesPerSecond, nameOf });
   if (plan !== undefined) return plan;
   throw new TreesError(
     'VERSION_NOT_FOUND',
-    `cannot install ${selection.name} ${selection.app.version}: ` +
-      `no chain of bundles of feed ${selection.feed.feed.name} leads there${exclude.size > 0 ? ' without the ones that failed' : ''}`,
+    `cannot install ${selection.name} ${selection.app.version}: no chain of bundles of feed ` +
+      `${selection.feed.feed.name} leads there${(exclude?.size ?? 0) > 0 ? ' without the ones that failed' : ''}`,
     { hint: 'tell the publisher: every version needs a way from nothing or from its base' },
   );
+}
+
+/** A plan with what else could have been done, for people who ask first. */
+export interface ExplainedPlan extends PathPlan {
+  readonly alternatives: readonly Alternative[];
+  readonly nameOf: (commit: Checksum) => string;
+}
+
+/**
+ * As `planBundles`, with the next best ways.
+ * @throws TreesError as `planBundles`
+ */
+export function explainBundles(
+  selection: Selection,
+  have: ReadonlySet<Checksum>,
+  options: PlanOptions = {},
+): ExplainedPlan {
+  const plan = planBundles(selection, have, options);
+  const { bundles } = selection.feed.index;
+  const { exclude, bytesPerSecond, refs } = options;
+  const nameOf = commitNames(selection.feed.index, refs);
+  const wants = wantsOf(selection, have);
+  const alternatives = alternativesTo(plan, bundles, { have, wants, exclude, bytesPerSecond, nameOf });
+  return { ...plan, alternatives, nameOf };
+}
+
+function wantsOf({ base, app }: Selection, have: ReadonlySet<Checksum>): Checksum[] {
+  return [base.version.commit, app.commit].filter((commit) => !have.has(commit));
 }
 
 /** The ref that keeps a commit of an index alive; the index was checked to know every commit it has bundles to. */

@@ -1,16 +1,24 @@
 import { gatherFor } from '../feed/gather.js';
 import type { NetworkOptions } from '../feed/network.js';
 import { openFeed } from '../feed/open.js';
-import type { PathPlan } from '../feed/path.js';
-import type { Checksum } from '../ostree/types.js';
+import type { Selection } from '../feed/select.js';
 import { buildGeneration } from './build-tree.js';
 import { type FailedBundle, fetchCommits } from './fetch-commits.js';
+import { collectibleBytes } from './gc.js';
 import { type Generation, listGenerations } from './generations.js';
-import { chooseTarget, type InstallRequest, type InstallTarget, planBundles } from './install-plan.js';
+import {
+  chooseTarget,
+  type ExplainedPlan,
+  explainBundles,
+  type InstallRequest,
+  type InstallTarget,
+  planBundles,
+} from './install-plan.js';
 import { cleanLeftovers } from './leftovers.js';
+import { linkSpeed } from './link-speed.js';
 import { storePaths } from './paths.js';
 import { discardGenerations } from './remove.js';
-import { estimateSpace, requireSpace, type SpaceEstimate } from './space.js';
+import { requireSpace, type SpaceEstimate, spaceFor } from './space.js';
 import { openExistingStore, openStore, type Store, type StoreOptions } from './store.js';
 import { clearMarks, wholeCommits } from './whole.js';
 
@@ -36,8 +44,10 @@ export interface InstallResult {
 /** What an installation would do. */
 export interface InstallPlan {
   readonly target: InstallTarget;
-  readonly path: PathPlan;
+  readonly path: ExplainedPlan;
   readonly space: SpaceEstimate;
+  /** Where it does not fit: bytes that `trees gc` would free. */
+  readonly collectible: number | undefined;
 }
 
 /**
@@ -72,9 +82,8 @@ export async function installTarget(
 ): Promise<InstallResult> {
   await cleanLeftovers(store, target.name);
   await clearMarks(store.repo);
-  const path = planBundles(target.selection, await wholeCommits(store.repo));
-  requireSpace(store.paths.root, await spaceFor(store.paths.root, target, path));
   const { selection, installed } = target;
+  await checkSpace(store, selection);
   const feed = openFeed(selection.feed.feed, options.network);
   const fetched = await fetchCommits(store, feed, selection);
   const generation = await buildGeneration(store, target, { fresh: options.force === true });
@@ -103,15 +112,28 @@ export async function planInstall(options: InstallOptions): Promise<InstallPlan>
   const feeds = await gatherFor(options.root, { ...options, dryRun: true });
   const target = chooseTarget(feeds, paths, options);
   using store = await openExistingStore(options);
-  const have = store === undefined ? new Set<Checksum>() : await wholeCommits(store.repo);
-  const path = planBundles(target.selection, have);
-  return { target, path, space: await spaceFor(paths.root, target, path) };
+  const { selection } = target;
+  const path = await explainFor(store, paths.root, selection);
+  const space = await spaceFor(paths.root, selection, path);
+  const short = store !== undefined && space.needed > space.free;
+  return { target, path, space, collectible: short ? await collectibleBytes(store) : undefined };
 }
 
-/** What installing a target will need on the store's file system. */
-export async function spaceFor(root: string, { selection }: InstallTarget, path: PathPlan): Promise<SpaceEstimate> {
-  const files = selection.base.version.files + selection.app.files;
-  return await estimateSpace(root, { fetch: path.bytes, write: path.writes, files });
+/** The bundles for a selection, with names and alternatives. */
+async function explainFor(store: Store | undefined, root: string, selection: Selection): Promise<ExplainedPlan> {
+  const bytesPerSecond = linkSpeed(root, selection.feed.feed);
+  if (store === undefined) return explainBundles(selection, new Set(), { bytesPerSecond });
+  const refs = await store.repo.listRefs();
+  return explainBundles(selection, await wholeCommits(store.repo), { bytesPerSecond, refs });
+}
+
+/** Refuses before the first byte is fetched. @throws TreesError NO_SPACE, with what `trees gc` would free */
+async function checkSpace(store: Store, selection: Selection): Promise<void> {
+  const { root } = store.paths;
+  const bytesPerSecond = linkSpeed(root, selection.feed.feed);
+  const path = planBundles(selection, await wholeCommits(store.repo), { bytesPerSecond });
+  const space = await spaceFor(root, selection, path);
+  requireSpace(root, space, space.needed > space.free ? await collectibleBytes(store) : undefined);
 }
 
 function unchanged(generation: Generation): InstallResult {

@@ -15,6 +15,8 @@ export interface LockOptions {
   readonly timeout: number;
   readonly signal?: AbortSignal | undefined;
   readonly reporter?: Reporter | undefined;
+  /** Write nothing, so that it works on a read-only file system: where there is no lock file nobody has ever locked. */
+  readonly readOnly?: boolean | undefined;
 }
 
 /** Held until disposed of, or until the process ends, however it ends: the kernel releases it. */
@@ -37,7 +39,7 @@ export async function acquireLock(path: string, kind: LockKind, options: LockOpt
   let delay = FIRST_DELAY_MS;
   let told = false;
   for (;;) {
-    const lock = tryLock(path, kind, options.command);
+    const lock = options.readOnly === true ? tryReadLock(path, kind) : tryLock(path, kind, options.command);
     if (lock !== undefined) return lock;
     const holder = readHolder(path);
     const left = deadline - performance.now();
@@ -69,6 +71,25 @@ export function tryLock(path: string, kind: LockKind, command?: string): Lock | 
     } finally {
       if (!keep) closeSync(fd);
     }
+  }
+}
+
+/** As `tryLock`, without creating the file or writing to it. */
+function tryReadLock(path: string, kind: LockKind): Lock | undefined {
+  let fd: number;
+  try {
+    fd = openSync(path, 'r');
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return { path, releaseAndDelete: () => undefined, [Symbol.dispose]: () => undefined };
+    throw error;
+  }
+  let keep = false;
+  try {
+    if (!tryFlock(fd, kind)) return undefined;
+    keep = true;
+    return heldLock(fd, path);
+  } finally {
+    if (!keep) closeSync(fd);
   }
 }
 

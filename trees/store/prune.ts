@@ -1,16 +1,19 @@
-import { readdir, rm } from 'node:fs/promises';
+import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isErrno } from '../errors.js';
 import type { Checksum } from '../ostree/types.js';
 import { appNames, findGeneration, listGenerations } from './generations.js';
 import { refName } from './metadata.js';
 import type { Store } from './store.js';
 import { deleteStrayMarks, deleteUnreferenced } from './whole.js';
 
-/** What pruning deleted from the repository, or would. */
+/** What pruning deleted, or would. */
 export interface Pruned {
   readonly refs: readonly string[];
   readonly objects: number;
-  /** Bytes. */
+  /** Files of downloads. */
+  readonly downloads: number;
+  /** Bytes of objects and downloads. */
   readonly freed: number;
 }
 
@@ -19,8 +22,8 @@ export interface Pruned {
  * transactions, and downloads. The caller holds the store's lock exclusively.
  */
 export async function pruneStore(store: Store): Promise<Pruned> {
-  const { repo, paths } = store;
-  const refs = await unneededRefs(store, keptGenerations(store));
+  const { repo } = store;
+  const refs = [...(await judgeRefs(store, keptGenerations(store))).unneeded.keys()];
   for (const ref of refs) await repo.setRef(ref, undefined);
   // libostree deletes staging directories of killed transactions when one commits.
   await using transaction = await repo.beginTransaction();
@@ -28,68 +31,101 @@ export async function pruneStore(store: Store): Promise<Pruned> {
   const commits = await deleteUnreferenced(repo);
   const result = await repo.prune({ refsOnly: true, depth: 0, lockTimeout: store.lockTimeout });
   await deleteStrayMarks(repo);
-  for (const name of await readdir(paths.downloads)) await rm(join(paths.downloads, name), { force: true });
-  return { refs, objects: commits.objects + result.objectsPruned, freed: commits.freed + result.freed };
+  const downloads = await listDownloads(store);
+  for (const { path } of downloads) await rm(path, { force: true });
+  return {
+    refs,
+    objects: commits.objects + result.objectsPruned,
+    downloads: downloads.length,
+    freed: commits.freed + result.freed + sizeOf(downloads),
+  };
 }
 
 /**
- * What `pruneStore` would delete if only these generations were left. Deletes nothing.
+ * What `pruneStore` would delete if only these generations were left. Reads only.
+ * @throws OstreeError if something that is needed is damaged
  */
 export async function planPrune(store: Store, kept: readonly Kept[]): Promise<Pruned> {
-  const { repo } = store;
-  const refs = await unneededRefs(store, kept);
-  const all = await repo.listRefs();
-  const needed = await objectsOf(
-    store,
-    [...all].filter(([ref]) => !refs.includes(ref)).map(([, commit]) => commit),
-  );
-  const dropped = await objectsOf(
-    store,
-    refs.flatMap((ref) => all.get(ref) ?? []),
-  );
-  const unreferenced = await repo.prune({ refsOnly: true, depth: 0, dryRun: true });
-  let { objectsPruned: objects, freed } = unreferenced;
-  for (const [key, { type, checksum }] of dropped) {
-    if (needed.has(key)) continue;
+  const { repo, signal } = store;
+  const { unneeded } = await judgeRefs(store, kept);
+  const needed = new Set<string>();
+  const commits = [...(await repo.listRefs())].filter(([ref]) => !unneeded.has(ref)).map(([, commit]) => commit);
+  for (const commit of new Set(commits)) {
+    for (const { type, checksum } of await repo.traverseCommit(commit, { maxDepth: 0, signal })) {
+      needed.add(`${checksum}.${type}`);
+    }
+  }
+  let objects = 0;
+  let freed = 0;
+  for (const { type, checksum } of await repo.listObjects({ signal })) {
+    if (needed.has(`${checksum}.${type}`)) continue;
     objects += 1;
     freed += await repo.objectSize(type, checksum);
   }
-  return { refs, objects, freed };
+  const downloads = await listDownloads(store);
+  return { refs: [...unneeded.keys()], objects, downloads: downloads.length, freed: freed + sizeOf(downloads) };
 }
 
-type ObjectName = Awaited<ReturnType<Store['repo']['traverseCommit']>>[number];
+interface Download {
+  readonly path: string;
+  readonly size: number;
+}
 
-async function objectsOf(store: Store, commits: readonly Checksum[]): Promise<Map<string, ObjectName>> {
-  const objects = new Map<string, ObjectName>();
-  for (const commit of new Set(commits)) {
-    for (const object of await store.repo.traverseCommit(commit, { maxDepth: 0 })) {
-      objects.set(`${object.checksum}.${object.type}`, object);
+async function listDownloads({ paths }: Store): Promise<Download[]> {
+  const found: Download[] = [];
+  for (const name of await readdir(paths.downloads).catch(() => [])) {
+    const path = join(paths.downloads, name);
+    try {
+      found.push({ path, size: (await stat(path)).size });
+    } catch (error) {
+      if (!isErrno(error, 'ENOENT')) throw error;
     }
   }
-  return objects;
+  return found;
 }
 
-/** Refs of ours that none of the generations needs. Refs outside our namespaces are not ours to judge. */
-async function unneededRefs(store: Store, kept: readonly Kept[]): Promise<string[]> {
-  const needed = new Set<string>();
-  const commits = new Set<Checksum>();
-  for (const { name, number, sources } of kept) {
-    needed.add(refName.tree(name, number));
-    for (const commit of sources) commits.add(commit);
-  }
-  const refs: string[] = [];
+function sizeOf(downloads: readonly Download[]): number {
+  return downloads.reduce((sum, { size }) => sum + size, 0);
+}
+
+/** Refs of ours, sorted: those that none of the generations needs, and the others with those that need them. */
+export interface JudgedRefs {
+  readonly unneeded: ReadonlyMap<string, Checksum>;
+  /** Bases and layers by ref. */
+  readonly needed: ReadonlyMap<string, readonly GenerationName[]>;
+}
+
+/** Refs outside our namespaces are not ours to judge. */
+export async function judgeRefs({ repo }: Store, kept: readonly Kept[]): Promise<JudgedRefs> {
+  const trees = new Set(kept.map(({ name, number }) => refName.tree(name, number)));
+  const unneeded = new Map<string, Checksum>();
+  const needed = new Map<string, readonly GenerationName[]>();
   for (const prefix of ['base', 'layer', 'tree']) {
-    for (const [ref, commit] of await store.repo.listRefs(prefix)) {
-      if (prefix === 'tree' ? !needed.has(ref) : !commits.has(commit)) refs.push(ref);
+    const refs = [...(await repo.listRefs(prefix))].sort(([a], [b]) => (a < b ? -1 : 1));
+    for (const [ref, commit] of refs) {
+      const users = kept.filter(({ sources }) => sources.includes(commit));
+      if (prefix === 'tree' ? trees.has(ref) : users.length > 0) {
+        if (prefix !== 'tree') {
+          needed.set(
+            ref,
+            users.map(({ name, number }) => ({ name, number })),
+          );
+        }
+      } else {
+        unneeded.set(ref, commit);
+      }
     }
   }
-  return refs.sort();
+  return { unneeded, needed };
+}
+
+export interface GenerationName {
+  readonly name: string;
+  readonly number: number;
 }
 
 /** A generation and the commits that recomposing it, or a delta to its next version, would start from. */
-export interface Kept {
-  readonly name: string;
-  readonly number: number;
+export interface Kept extends GenerationName {
   /** None where the record is damaged. */
   readonly sources: readonly Checksum[];
 }

@@ -10,6 +10,7 @@ import { type Lock, tryLock } from './locks.js';
 import { refName } from './metadata.js';
 import type { StorePaths } from './paths.js';
 import { keptGenerations, type Pruned, planPrune, pruneStore } from './prune.js';
+import { findRunning } from './running.js';
 import { openExistingStore, type Store, type StoreOptions } from './store.js';
 
 export interface RemoveOptions extends StoreOptions {
@@ -87,7 +88,8 @@ export async function planRemove(options: RemoveOptions): Promise<RemoveResult> 
   const { name, purge } = options;
   using store = await openExistingStore(options);
   if (store === undefined || !isAppName(name)) throw notInstalled(name);
-  using _lock = await store.lockStore('shared');
+  // Only reads: the store may be read-only.
+  using _lock = await store.lockForReading();
   const { generations, data } = await findRemains(store, options);
   const kept = keptGenerations(store).filter((generation) => generation.name !== name);
   return {
@@ -108,7 +110,7 @@ async function findRemains(
   // Purging may come later than removing.
   if (!(await exists(paths.app(name))) && !(purge && data.length > 0)) throw notInstalled(name);
   const generations = listGenerations(paths, name);
-  const inUse = findInUse(paths, name, generations);
+  const inUse = findRunning(paths, name, generations);
   if (inUse.length > 0 && !force) throw inUseError(name, inUse);
   return { generations, data };
 }

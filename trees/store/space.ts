@@ -1,6 +1,8 @@
 import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { isErrno, TreesError } from '../errors.js';
+import type { PathPlan } from '../feed/path.js';
+import type { Selection } from '../feed/select.js';
 
 export interface SpaceEstimate {
   /** Bytes that the whole operation needs at its peak. */
@@ -14,8 +16,18 @@ const RESERVE = 64_000_000;
 /** Bytes that a file costs beside its content: object inode, link, directory entry. A rough upper bound. */
 const PER_FILE = 512;
 
+/** What fetching the bundles of a plan and checking the tree out will need on the store's file system. */
+export async function spaceFor(
+  root: string,
+  { base, app }: Pick<Selection, 'base' | 'app'>,
+  path: Pick<PathPlan, 'bytes' | 'writes'>,
+): Promise<SpaceEstimate> {
+  const files = base.version.files + app.files;
+  return await estimateSpace(root, { fetch: path.bytes, write: path.writes, files });
+}
+
 /**
- * What installing will need.
+ * What work will need.
  * @param path somewhere on the store's file system; it need not exist yet
  */
 export async function estimateSpace(
@@ -26,14 +38,26 @@ export async function estimateSpace(
   return { needed, free: await freeBytes(path) };
 }
 
-/** @throws TreesError NO_SPACE with both numbers */
-export function requireSpace(path: string, { needed, free }: SpaceEstimate): void {
+/**
+ * @param collectible bytes that `trees gc` would free, if known
+ * @throws TreesError NO_SPACE with the numbers
+ */
+export function requireSpace(path: string, { needed, free }: SpaceEstimate, collectible?: number): void {
   if (needed <= free) return;
+  const missing = needed - free;
   throw new TreesError(
     'NO_SPACE',
-    `cannot install: ${megabytes(needed)} are needed at ${path}, ${megabytes(free)} are free`,
-    { hint: 'trees gc deletes what is not needed', details: { path, needed, free } },
+    `cannot install: ${megabytes(needed)} are needed at ${path}, ${megabytes(free)} are free, ` +
+      `${megabytes(missing)} are missing`,
+    { hint: hintFor(collectible), details: { path, needed, free, missing, collectible } },
   );
+}
+
+function hintFor(collectible: number | undefined): string {
+  if (collectible === undefined) return 'trees gc deletes what is not needed';
+  return collectible > 0
+    ? `trees gc would free ${megabytes(collectible)} (trees gc --dry-run shows what)`
+    : 'trees gc would free nothing; make room, or put the store elsewhere with --root';
 }
 
 /** Bytes free for this user on the file system where `path` is or would be. */

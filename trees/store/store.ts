@@ -32,6 +32,8 @@ export interface Store extends Disposable {
   lockApp(name: string): Promise<Lock>;
   /** Shared by whatever adds objects, exclusive for what deletes them. Taken last. */
   lockStore(kind: LockKind): Promise<Lock>;
+  /** As `lockStore('shared')` for looking only: nothing is written, so the store may be read-only. */
+  lockForReading(): Promise<Lock>;
 }
 
 /** Kept free on the file system for everybody else; libostree's default is 3 % of it, however large that is. */
@@ -120,6 +122,8 @@ function storeOf(repo: Repo, paths: StorePaths, options: StoreOptions): Store {
         what: `app "${name}"`,
       }),
     lockStore: async (kind) => await acquireLock(join(paths.locks, 'store.lock'), kind, lockOptions(options, paths)),
+    lockForReading: async () =>
+      await acquireLock(join(paths.locks, 'store.lock'), 'shared', { ...lockOptions(options, paths), readOnly: true }),
     [Symbol.dispose]: () => repo.close(),
   };
 }

@@ -1,14 +1,14 @@
 import { TreesError } from '../errors.js';
 import { type FeedsOptions, listFeeds } from '../feed/feeds.js';
 import { type GatheredFeeds, gatherFeeds } from '../feed/gather.js';
-import type { PathPlan } from '../feed/path.js';
 import type { FailedBundle } from './fetch-commits.js';
 import { appNames, currentNumber, type Generation, type InstalledApp, readInstalled } from './generations.js';
-import { installTarget, spaceFor } from './install.js';
-import { planBundles } from './install-plan.js';
+import { installTarget } from './install.js';
+import { type ExplainedPlan, explainBundles } from './install-plan.js';
+import { linkSpeed } from './link-speed.js';
 import { type StorePaths, storePaths } from './paths.js';
 import type { Pin } from './pins.js';
-import type { SpaceEstimate } from './space.js';
+import { type SpaceEstimate, spaceFor } from './space.js';
 import { openExistingStore, openStore, type Store, type StoreOptions, throwIfCancelled } from './store.js';
 import { chooseFollower, chooseUpdate, type UpdateTarget } from './update-plan.js';
 import { wholeCommits } from './whole.js';
@@ -45,7 +45,7 @@ export type UpdatePlan = {
   | {
       readonly action: 'update' | 'recompose' | 'unchanged';
       readonly target: UpdateTarget;
-      readonly path: PathPlan;
+      readonly path: ExplainedPlan;
       readonly space: SpaceEstimate | undefined;
     }
   | { readonly action: 'failed'; readonly error: unknown }
@@ -64,7 +64,14 @@ interface Failure {
   readonly error: unknown;
 }
 
-const NOTHING: PathPlan = { edges: [], bytes: 0, writes: 0, reason: 'nothing is wanted' };
+const NOTHING: ExplainedPlan = {
+  edges: [],
+  bytes: 0,
+  writes: 0,
+  reason: 'nothing is wanted',
+  alternatives: [],
+  nameOf: (commit) => commit,
+};
 
 /**
  * Brings apps to the newest version that their pins and feeds allow. When one moves to a newer base, the other apps on
@@ -96,6 +103,7 @@ export async function planUpdate(options: UpdateOptions): Promise<UpdatePlan[]> 
   const plans: UpdatePlan[] = [...failures];
   using store = await openExistingStore(options);
   const have = store === undefined ? new Set<string>() : await wholeCommits(store.repo);
+  const refs = await store?.repo.listRefs();
   for (const { name, target } of jobs) {
     if (target.done) {
       plans.push({ name, action: 'unchanged', target, path: NOTHING, space: undefined });
@@ -103,10 +111,14 @@ export async function planUpdate(options: UpdateOptions): Promise<UpdatePlan[]> 
     }
     plans.push(
       await attempt(name, options, async () => {
-        const path = planBundles(target.selection, have);
+        const { selection } = target;
+        const path = explainBundles(selection, have, {
+          bytesPerSecond: linkSpeed(paths.root, selection.feed.feed),
+          refs,
+        });
         for (const edge of path.edges) have.add(edge.to);
         const action = isSameLayer(target) ? 'recompose' : 'update';
-        return { name, action, target, path, space: await spaceFor(paths.root, target, path) } as const;
+        return { name, action, target, path, space: await spaceFor(paths.root, selection, path) } as const;
       }),
     );
   }

@@ -27,7 +27,7 @@ export async function measureUsage(options: StoreOptions, names: readonly string
   using store = await openExistingStore(options);
   if (store === undefined) return { apps: new Map(), total: 0 };
   // Nothing is pruned meanwhile.
-  using _lock = await store.lockStore('shared');
+  using _lock = await store.lockForReading();
   const objects = new Map<string, ObjectUse>();
   for (const name of names) {
     const commits = new Set(

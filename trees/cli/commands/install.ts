@@ -9,6 +9,7 @@ import {
 import { storePaths } from '../../store/paths.js';
 import { type Context, defineCommand } from '../command.js';
 import { formatBytes } from '../render/format.js';
+import { planJson, planLines } from '../render/plan.js';
 import { storeOptions } from '../store-options.js';
 
 export const command = defineCommand({
@@ -54,7 +55,7 @@ export const command = defineCommand({
     if (context.settings.dryRun) {
       const plans: InstallPlan[] = [];
       for (const options of requests) plans.push(await planInstall(options));
-      return { json: { dryRun: true, apps: plans.map(planJson) }, text: plans.map(planText).join('\n') };
+      return { json: { dryRun: true, apps: plans.map(toPlanJson) }, text: plans.map(planText).join('\n') };
     }
     const results: InstallResult[] = [];
     for (const options of requests) results.push(await installApp(options));
@@ -119,8 +120,8 @@ function resultText({ action, generation, previous, fetched, fallback }: Install
   return `installed ${what} (generation ${number}${was}), fetched ${formatBytes(fetched)}${way}\n`;
 }
 
-function planJson({ target, path, space }: InstallPlan) {
-  const { selection, name, done, installed } = target;
+function toPlanJson(plan: InstallPlan) {
+  const { selection, name, done, installed } = plan.target;
   return {
     action: done ? 'unchanged' : 'install',
     name,
@@ -131,27 +132,13 @@ function planJson({ target, path, space }: InstallPlan) {
     base: { name: selection.base.name, version: selection.base.version.version },
     installed:
       installed === undefined ? null : { version: installed.current.version, generation: installed.current.number },
-    fetch: path.bytes,
-    write: path.writes,
-    reason: path.reason,
-    bundles: path.edges.map(({ file, from, to, size, writes }) => ({ file, from, to, size, writes })),
-    space,
-    fits: space.needed <= space.free,
+    ...planJson(plan),
   };
 }
 
-function planText({ target, path, space }: InstallPlan): string {
-  const { selection, name, done } = target;
+function planText(plan: InstallPlan): string {
+  const { selection, name, done } = plan.target;
   const what = `${name} ${selection.app.version} on ${selection.base.name} ${selection.base.version.version}`;
   if (done) return `${what} is installed already, nothing would be done\n`;
-  const lines = [
-    `would install ${what} from feed ${selection.feed.feed.name}`,
-    `  path   ${path.reason}`,
-    ...path.edges.map((edge) => `         ${edge.file} (${formatBytes(edge.size)})`),
-    `  fetch  ${formatBytes(path.bytes)}`,
-    `  write  ${formatBytes(path.writes)}`,
-    `  disk   ${formatBytes(space.needed)} needed at most, ${formatBytes(space.free)} free` +
-      (space.needed <= space.free ? '' : ': this does not fit'),
-  ];
-  return `${lines.join('\n')}\n`;
+  return [`would install ${what} from feed ${selection.feed.feed.name}`, ...planLines(plan), ''].join('\n');
 }

@@ -4,6 +4,7 @@ import { planUpdate, type UpdateOptions, type UpdateOutcome, type UpdatePlan, up
 import { type Context, defineCommand } from '../command.js';
 import { reportError } from '../errors.js';
 import { formatBytes } from '../render/format.js';
+import { planJson, planLines } from '../render/plan.js';
 import { storeOptions } from '../store-options.js';
 
 export const command = defineCommand({
@@ -78,10 +79,7 @@ function toJson(app: App) {
           : { name: selection.base.name, version: selection.base.version.version },
       installed: { version: installed.current.version, generation: installed.current.number },
       pin: pin?.range ?? null,
-      fetch: path.bytes,
-      write: path.writes,
-      bundles: path.edges.map(({ file }) => file),
-      fits: space === undefined || space.needed <= space.free,
+      ...planJson({ path, space }),
     };
   }
   const { generation, pin } = app;
@@ -130,19 +128,19 @@ function line(app: App): string {
     const { selection, installed } = app.target;
     if (app.action === 'unchanged') return `${name} ${installed.current.version} would stay${held}\n`;
     const { base } = selection;
-    const fits = app.space === undefined || app.space.needed <= app.space.free ? '' : ': this does not fit';
-    return (
+    const what =
       `would ${app.action} ${name}: ${installed.current.version} on ${installed.current.base.name} ` +
       `${installed.current.base.version} → ${selection.app.version} on ${base.name} ${base.version.version}, ` +
-      `fetch ${formatBytes(app.path.bytes)}${fits}${held}\n`
-    );
+      `fetch ${formatBytes(app.path.bytes)}${held}`;
+    return [what, ...(app.path.edges.length === 0 ? [] : planLines(app)), ''].join('\n');
   }
   const { version, base, number } = app.generation;
   if (!('previous' in app)) return `${name} ${version} is up to date${held}\n`;
-  const { previous, fetched } = app;
+  const { previous, fetched, fallback } = app;
   const from = `${previous.version} on ${previous.base.name} ${previous.base.version}`;
+  const way = fallback.length === 0 ? '' : `, after ${fallback.length} other bundles failed`;
   return (
     `${app.action} ${name}: ${from} → ${version} on ${base.name} ${base.version} (generation ${number}), ` +
-    `fetched ${formatBytes(fetched)}${held}\n`
+    `fetched ${formatBytes(fetched)}${way}${held}\n`
   );
 }
