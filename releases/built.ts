@@ -69,7 +69,8 @@ export async function readBuilt(repo: Repo, names: readonly string[]): Promise<r
     if (known.includes(name)) continue;
     const near = nearest(name, known);
     throw new TreesError('APP_NOT_FOUND', `cannot release "${name}": it has not been built`, {
-      hint: near.length > 0 ? `did you mean ${near.join(' or ')}?` : `build it first: trees build ${name}`,
+      hint:
+        near.length > 0 ? `did you mean ${near.join(' or ')}?` : `build it first: trees build ${name}, or add --build`,
       details: { name, near },
     });
   }

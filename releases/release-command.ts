@@ -1,9 +1,11 @@
+import * as z from 'zod/mini';
 import { type Context, defineCommand, defineGroup } from '../trees/cli/command.js';
 import { findCommand } from '../trees/cli/registry.js';
+import { usageError } from '../trees/errors.js';
 import { channels } from '../trees/feed/schema.js';
 import { promote } from './promote-command.js';
 import { release as publishRelease } from './release.js';
-import { DEFAULT_KEEP, publishingOptions, publishOptions, wholeNumber } from './release-options.js';
+import { publishingOptions, publishOptions, wholeNumber } from './release-options.js';
 import { releaseJson, releaseText } from './render.js';
 import { verify } from './verify-command.js';
 
@@ -11,12 +13,22 @@ import { verify } from './verify-command.js';
  * Builds as `trees build` does, which leaves alone what has not changed. Through the command table: nothing that
  * publishes knows how images are made.
  */
-async function build(context: Context, names: readonly string[], definitions: readonly string[]): Promise<void> {
+async function build(
+  context: Context,
+  names: readonly string[],
+  definitions: readonly string[],
+): Promise<readonly string[]> {
+  if (names.length === 0)
+    throw usageError('Expected names with --build, got none', 'for example: release deb etcd --build');
   const command = await findCommand('build')?.load();
   if (command?.kind !== 'command') throw new Error('there is no command "build"');
-  const { text } = await command.run(context, { names, definitions, rest: [] });
+  const { json, text } = await command.run(context, { names, definitions, rest: [] });
   for (const line of text.trimEnd().split('\n')) context.reporter.info(line);
+  return z.parse(builtSchema, json).images.map(({ name }) => name);
 }
+
+/** What `trees build --json` says that matters here: a definition given by its path has a name of its own. */
+const builtSchema = z.object({ images: z.array(z.object({ name: z.string() })) });
 
 const publish = defineCommand({
   name: 'release',
@@ -35,7 +47,7 @@ const publish = defineCommand({
     keep: {
       type: 'number',
       value: 'N',
-      describe: `versions of each app and base that stay listed; default: the setting release.keep, or ${DEFAULT_KEEP}`,
+      describe: 'versions of each app and base that stay listed; default: the setting release.keep, or 5',
     },
     channel: {
       type: 'string',
@@ -61,10 +73,10 @@ const publish = defineCommand({
   async handler(context, args) {
     const { settings } = context;
     const options = await publishOptions(context, args);
-    const keep = wholeNumber(args.keep ?? DEFAULT_KEEP, 1, '--keep');
-    if (args.build === true) await build(context, args.names, args.definitions ?? []);
+    const keep = wholeNumber(args.keep ?? settings.release.keep, 1, '--keep');
+    const names = args.build === true ? await build(context, args.names, args.definitions ?? []) : args.names;
     const channel = args.channel === 'edge' ? 'edge' : undefined;
-    const result = await publishRelease({ ...options, names: args.names, keep, channel });
+    const result = await publishRelease({ ...options, names, keep, channel });
     const { url } = options.destination;
     return { json: releaseJson(result, url, settings.dryRun), text: releaseText(result, url, settings.dryRun) };
   },

@@ -7,7 +7,6 @@ import { readSecretKey } from './key-file.js';
 import { openDestination } from './open-destination.js';
 import type { PublishOptions } from './release.js';
 
-export const DEFAULT_KEEP = 5;
 const DEFAULT_BACK = 3;
 
 /** Options of the commands that publish. */

@@ -24,6 +24,8 @@ export const leaves: readonly Leaf[] = [
   { path: 'verbosity', kind: 'string', choices: ['quiet', 'normal', 'verbose'] },
   { path: 'lockTimeout', kind: 'number' },
   { path: 'network.ca', kind: 'string' },
+  { path: 'network.timeout', kind: 'number' },
+  { path: 'network.retries', kind: 'number' },
   { path: 'github.server', kind: 'string', aliases: ['GITHUB_SERVER_URL'] },
   { path: 'github.api', kind: 'string', aliases: ['GITHUB_API_URL'] },
   { path: 'github.token', kind: 'string', aliases: ['GH_TOKEN', 'GITHUB_TOKEN'], secret: true },
@@ -32,6 +34,7 @@ export const leaves: readonly Leaf[] = [
   { path: 'release.to', kind: 'string' },
   { path: 'release.key', kind: 'string' },
   { path: 'release.expiresDays', kind: 'number' },
+  { path: 'release.keep', kind: 'number' },
 ];
 
 /** `release.expiresDays` → `TREES_RELEASE_EXPIRES_DAYS`. */

@@ -9,6 +9,7 @@ import type { Settings } from './schema.js';
 
 const DEFAULT_LOCK_TIMEOUT_SECONDS = 60;
 const DEFAULT_EXPIRES_DAYS = 90;
+const DEFAULT_KEEP = 5;
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -135,7 +136,6 @@ function resolveSettings(input: LoadInput, found: Map<string, { value: unknown; 
     origins.push({ path, value: isSecret ? '(set)' : (value ?? null), from: hit?.from ?? 'default' });
     return value;
   };
-  const optional = (path: string): string | undefined => take<string | undefined>(path, undefined);
   const prefix = take<string | undefined>('root', undefined);
   const scope = take<'system' | 'user'>('scope', input.uid === 0 ? 'system' : 'user');
   const directories = stateDirectories(prefix === undefined ? undefined : resolve(input.cwd, prefix), scope, input.env);
@@ -147,7 +147,7 @@ function resolveSettings(input: LoadInput, found: Map<string, { value: unknown; 
     color: take('color', input.tty === true),
     verbosity: take<Settings['verbosity']>('verbosity', 'normal'),
     lockTimeout: take('lockTimeout', DEFAULT_LOCK_TIMEOUT_SECONDS),
-    network: networkSettings(input, optional),
+    network: networkSettings(input, take),
     build: {
       definitions: take<readonly string[]>('build.definitions', []).map((path) => resolve(input.cwd, path)),
       mirror: take<string | undefined>('build.mirror', undefined),
@@ -156,6 +156,7 @@ function resolveSettings(input: LoadInput, found: Map<string, { value: unknown; 
       to: take<string | undefined>('release.to', undefined),
       key: take<string | undefined>('release.key', undefined),
       expiresDays: take('release.expiresDays', DEFAULT_EXPIRES_DAYS),
+      keep: take('release.keep', DEFAULT_KEEP),
     },
     json: input.flags['json'] === true,
     yes: input.flags['yes'] === true,
@@ -164,11 +165,17 @@ function resolveSettings(input: LoadInput, found: Map<string, { value: unknown; 
   return { settings, origins };
 }
 
-function networkSettings({ env, cwd }: LoadInput, take: (path: string) => string | undefined): NetworkOptions {
-  const ca = take('network.ca');
-  const github = { server: take('github.server'), api: take('github.api') };
-  const token = take('github.token');
+function networkSettings(
+  { env, cwd }: LoadInput,
+  take: <T>(path: string, fallback: T | undefined) => T | undefined,
+): NetworkOptions {
+  const text = (path: string): string | undefined => take<string>(path, undefined);
+  const ca = text('network.ca');
+  const github = { server: text('github.server'), api: text('github.api') };
+  const token = text('github.token');
   return {
+    timeout: take<number>('network.timeout', undefined),
+    retries: take<number>('network.retries', undefined),
     ca: ca === undefined ? undefined : resolve(cwd, ca),
     github: { ...github, token: token === undefined ? undefined : () => token },
     proxy: proxySettings(env),

@@ -27,6 +27,12 @@ export const settingsFileSchema = z.strictObject({
         ca: z
           .optional(z.string().check(z.minLength(1)))
           .check(z.describe('PEM file with certificates of authorities to trust besides the built-in ones')),
+        timeout: z
+          .optional(z.number().check(z.positive()))
+          .check(z.describe('seconds until a server has to answer, and for which it may be silent; default 30')),
+        retries: z
+          .optional(z.int().check(z.nonnegative()))
+          .check(z.describe('how often something that may pass is tried again; default 4')),
       }),
     )
     .check(z.describe('how the network is reached; proxies come from HTTPS_PROXY, HTTP_PROXY and NO_PROXY')),
@@ -52,11 +58,14 @@ export const settingsFileSchema = z.strictObject({
   release: z
     .optional(
       z.strictObject({
-        to: z.optional(z.string()).check(z.describe('feed to publish to: dir:PATH')),
+        to: z.optional(z.string()).check(z.describe('feed to publish to: github:OWNER/REPO or dir:PATH')),
         key: z.optional(z.string()).check(z.describe('secret key file to sign with')),
         expiresDays: z
           .optional(z.int().check(z.positive()))
           .check(z.describe('days until a published index expires; default 90')),
+        keep: z
+          .optional(z.int().check(z.positive()))
+          .check(z.describe('versions of each app and base that stay listed; older releases are deleted; default 5')),
       }),
     )
     .check(z.describe('how `trees release` works')),
@@ -83,6 +92,7 @@ export interface Settings {
     readonly to: string | undefined;
     readonly key: string | undefined;
     readonly expiresDays: number;
+    readonly keep: number;
   };
   readonly json: boolean;
   readonly yes: boolean;
