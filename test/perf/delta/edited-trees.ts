@@ -9,15 +9,17 @@ interface Edit {
   readonly from: string;
   /** Ref of the result. */
   readonly to: string;
-  /** Program in which two bytes are changed, far from each other. */
+  /** Program in which bytes are changed. */
   readonly program: string;
+  /** Which bytes; negative counts from its end. */
+  readonly at: readonly number[];
   /** Number of small text files that get one more line. */
   readonly texts: number;
   readonly work: string;
 }
 
 /** Commits the tree with the changes; owners, modes and everything else stay. @throws Error when there are too few text files */
-export function commitEdited({ repo, from, to, program, texts, work }: Edit): void {
+export function commitEdited({ repo, from, to, program, at, texts, work }: Edit): void {
   rmSync(work, { recursive: true, force: true });
   const tree = join(work, 'tree');
   const changes = join(work, 'changes');
@@ -28,7 +30,7 @@ export function commitEdited({ repo, from, to, program, texts, work }: Edit): vo
     // Parents with the owner and mode that they have in the tree.
     run(['cp', '--archive', '--parents', path, changes], { cwd: tree });
     const bytes = readFileSync(target);
-    writeFileSync(target, path === program ? flip(bytes) : addLine(bytes, path));
+    writeFileSync(target, path === program ? flip(bytes, at) : addLine(bytes, path));
   }
   ostree(
     'commit',
@@ -41,10 +43,10 @@ export function commitEdited({ repo, from, to, program, texts, work }: Edit): vo
   rmSync(work, { recursive: true });
 }
 
-function flip(bytes: Buffer): Buffer {
-  for (const part of [1 / 3, 2 / 3]) {
-    const at = Math.floor(bytes.length * part);
-    bytes.writeUInt8(bytes.readUInt8(at) ^ 0x55, at);
+function flip(bytes: Buffer, at: readonly number[]): Buffer {
+  for (const offset of at) {
+    const position = offset < 0 ? bytes.length + offset : offset;
+    bytes.writeUInt8(bytes.readUInt8(position) ^ 0x55, position);
   }
   return bytes;
 }
