@@ -43,6 +43,16 @@
       "libraries": ["<!@(pkg-config --libs ostree-1 libzstd liblzma libcrypto)", "-ldivsufsort"]
     },
     {
+      # Composition and checkout of trees (trees/store). OpenSSL for checksums only; not libostree, so loading it is cheap.
+      "target_name": "store",
+      "sources": ["<!@(node scripts/list-sources.mjs trees/store/native .cc)"],
+      "dependencies": ["<!(node -p \"require('node-addon-api').targets\"):node_addon_api_except_all"],
+      "defines": ["NAPI_VERSION=8"],
+      "cflags_cc!": ["-fno-rtti", "-fno-exceptions"],
+      "cflags_cc": ["<@(addon_cflags_cc)", "<!@(pkg-config --cflags libcrypto)"],
+      "libraries": ["<!@(pkg-config --libs libcrypto)"]
+    },
+    {
       # System calls Node lacks (trees/system): execve, flock, syncfs, renameat2… No library beyond libc, so loading it is cheap.
       "target_name": "system",
       "sources": ["<!@(node scripts/list-sources.mjs trees/system/native .cc)"],

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { reasonOf, TreesError } from './errors.js';
 
-export type NativeName = 'ostree' | 'delta' | 'system';
+export type NativeName = 'ostree' | 'delta' | 'store' | 'system';
 
 const PACKAGE = 'pine-trees';
 const loaded = new Map<NativeName, unknown>();

@@ -127,6 +127,8 @@ test('writers name the wrong part of what they are given', async () => {
     () => loose.writeDirTree({ files: [{ name: 'a', checksum: SUM }], dirs: [{ name: 'a', tree: SUM, meta: SUM }] }),
     /name each entry once, got "a" twice/,
   );
+  await rejects(() => loose.writeDirTrees({}), /trees to be an array/);
+  await rejects(() => loose.writeDirTrees([new Uint8Array(1), 'x']), /trees\[1\] to be a Uint8Array/);
   await rejects(() => loose.writeDirMeta({ uid: -1, gid: 0, mode: 0o755 }), /meta\.uid/);
   await rejects(
     () => loose.writeDirMeta({ uid: 0, gid: 0, mode: 0o100755 }),

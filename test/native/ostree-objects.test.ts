@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import {
   type DirTree,
@@ -12,6 +13,10 @@ import {
   variant,
 } from '../../trees/ostree/index.js';
 import { noise, ostree, Scratch, seededRepo, TIMESTAMP } from '../support/ostree.js';
+
+function objectBytes(repo: string, checksum: string, type: string): Buffer {
+  return readFileSync(join(repo, 'objects', checksum.slice(0, 2), `${checksum.slice(2)}.${type}`));
+}
 
 const MODES: readonly RepoMode[] = ['bare', 'bare-user', 'archive'];
 
@@ -116,7 +121,7 @@ test('streams close their file, read to the end or not', async () => {
 
 test('directories read and write back to the same checksum', async () => {
   using scratch = new Scratch();
-  const { repo } = await seededRepo(scratch);
+  const { repo, path } = await seededRepo(scratch);
   using _ = repo;
   for await (const entry of repo.walk('main')) {
     if (entry.kind !== 'directory' || entry.meta === undefined) continue;
@@ -125,9 +130,24 @@ test('directories read and write back to the same checksum', async () => {
     // In any order.
     const shuffled: DirTree = { files: tree.files.toReversed(), dirs: tree.dirs.toReversed() };
     assert.equal(await repo.writeDirTree(shuffled), entry.checksum);
+    assert.deepEqual(await repo.writeDirTrees([objectBytes(path, entry.checksum, 'dirtree')]), [entry.checksum]);
     assert.equal(await repo.writeDirMeta(meta), entry.meta);
     assert.equal(await repo.writeDirMeta({ ...meta, mode: meta.mode & 0o7777 }), entry.meta);
   }
+});
+
+test('serialized directories are refused when they are not in order', async () => {
+  using scratch = new Scratch();
+  const { repo, path } = await seededRepo(scratch);
+  using _ = repo;
+  const { rootTree } = await repo.readCommit(await repo.resolveRev('main'));
+  const good = objectBytes(path, rootTree, 'dirtree');
+  await assert.rejects(repo.writeDirTrees([good, good.subarray(1)]), /normal form/);
+  const slashed = Buffer.from(good);
+  const name = (await repo.readDirTree(rootTree)).files[0]?.name ?? '';
+  slashed.write('/', slashed.indexOf(`${name}\0`));
+  await assert.rejects(repo.writeDirTrees([slashed]), /Invalid \/ in filename/);
+  assert.deepEqual(await repo.writeDirTrees([]), []);
 });
 
 test('extended attributes survive, sorted, with their names as written on disk', async () => {

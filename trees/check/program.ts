@@ -12,6 +12,7 @@ const addons: ReadonlyArray<readonly [NativeName, string]> = [
   ['system', 'system calls'],
   ['ostree', 'libostree binding'],
   ['delta', 'bundle decoder'],
+  ['store', 'composition and checkout'],
 ];
 const programs = ['trees-launch', 'trees-init', 'trees-probe'] as const;
 

@@ -152,6 +152,7 @@ export interface Native {
 
   /** `files`: name, checksum; `dirs`: name, tree, meta; in turn, sorted. */
   writeDirTree(repo: RepoHandle, files: readonly string[], dirs: readonly string[]): Promise<string>;
+  writeDirTrees(repo: RepoHandle, trees: readonly Uint8Array[]): Promise<string[]>;
   writeDirMeta(repo: RepoHandle, uid: number, gid: number, mode: number, xattrs: NativeXattrs): Promise<string>;
   writeRegular(
     repo: RepoHandle,

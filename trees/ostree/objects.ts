@@ -113,6 +113,11 @@ export async function writeDirTree(repo: RepoState, tree: DirTree): Promise<Chec
   return shared(repo, undefined, (handle) => repo.native.writeDirTree(handle, native[0], native[1]));
 }
 
+export async function writeDirTrees(repo: RepoState, trees: readonly Uint8Array[]): Promise<Checksum[]> {
+  const checked = checkArray(trees, 'trees').map((item, index) => checkBytes(item, `trees[${index}]`));
+  return shared(repo, undefined, (handle) => repo.native.writeDirTrees(handle, checked));
+}
+
 /** Sorted as strcmp does, which is what the format asks for; JavaScript's own order differs beyond the BMP. */
 function bytewise<T extends readonly [string, ...string[]]>(rows: readonly T[]): T[] {
   return rows

@@ -249,6 +249,15 @@ export class Repo implements Disposable {
     return objects.writeDirTree(openState(this), tree);
   }
 
+  /**
+   * Writes directory listings in their serialized form, `(a(say)a(sayay))`, all in one go.
+   * @returns their checksums in the same order
+   * @throws OstreeError if one is not in normal form or has a name that no file can have; those before it are written
+   */
+  async writeDirTrees(trees: readonly Uint8Array[]): Promise<t.Checksum[]> {
+    return objects.writeDirTrees(openState(this), trees);
+  }
+
   async writeDirMeta(meta: t.DirMeta): Promise<t.Checksum> {
     return objects.writeDirMeta(openState(this), meta);
   }

@@ -36,8 +36,7 @@ export async function buildGeneration(
     return existing;
   }
   const { base, app, feed } = selection;
-  const { files, size } = await store.repo.commitSize(tree);
-  const generation: Generation = {
+  const generation: Omit<Generation, 'files' | 'size'> = {
     schema: 1,
     number,
     name,
@@ -49,20 +48,19 @@ export async function buildGeneration(
     base: { name: base.name, version: base.version.version, commit: base.version.commit },
     layer: app.commit,
     tree,
-    size,
-    files,
     installed: new Date().toISOString(),
     run,
   };
+  let made: Generation;
   try {
-    await makeGeneration(store, generation);
+    made = await makeGeneration(store, generation);
   } catch (error) {
     await store.repo.setRef(refName.tree(name, number), undefined);
     await removeIfEmpty(store.paths.app(name));
     throw error;
   }
   await switchCurrent(store, name, number);
-  return generation;
+  return made;
 }
 
 /** Composes within a transaction that also sets the generation's ref, so that no prune finds the tree unreferenced. */

@@ -3,6 +3,7 @@ import { TreesError } from '../errors.js';
 import { checkoutInto, type IntoResult } from './checkout-into.js';
 import { type Generation, IN_USE_FILE, requireInstalled } from './generations.js';
 import { type Lock, tryLock } from './locks.js';
+import { isUserStore } from './mode.js';
 import { storePaths } from './paths.js';
 import type { StoreOptions } from './store.js';
 
@@ -18,15 +19,17 @@ export interface CheckoutAppOptions extends StoreOptions {
  * Adds the current tree of an installed app to a directory; see `checkoutInto`.
  * @throws TreesError APP_NOT_INSTALLED and as `checkoutInto`
  */
-export function checkoutApp(options: CheckoutAppOptions): IntoResult {
+export async function checkoutApp(options: CheckoutAppOptions): Promise<IntoResult> {
   const paths = storePaths(options.root);
   const { current } = requireInstalled(paths, options.name);
+  // As long as there is the generation, its ref keeps the objects.
   using _use = useGeneration(options.root, current);
-  return checkoutInto(paths.rootfs(current.name, current.number), options.target, {
+  const source = { store: options.root, repo: paths.repo, user: isUserStore(paths), commit: current.tree };
+  return await checkoutInto(source, options.target, {
     force: options.force,
     copy: options.copy,
-    store: options.root,
     signal: options.signal,
+    reporter: options.reporter,
   });
 }
 

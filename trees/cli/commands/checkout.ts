@@ -54,7 +54,7 @@ export const command = defineCommand({
     };
     if (args.target === undefined || settings.dryRun) return { json: tree, text: `${tree.rootfs}\n` };
     const target = resolve(context.cwd, args.target);
-    const { placed, same, kept } = checkoutApp({
+    const { placed, same, copied, kept } = await checkoutApp({
       ...storeOptions(context, `check out ${name}`),
       name,
       target,
@@ -67,7 +67,10 @@ export const command = defineCommand({
         `${kept.length} files were in the way and were kept (${some}${kept.length > 3 ? ', …' : ''}); --force replaces them`,
       );
     }
-    return { json: { ...tree, target, placed, same, kept }, text: `${target}\n` };
+    if (copied > 0) {
+      context.reporter.warn(`${copied} files were copied: the file system allows no more hard links to them`);
+    }
+    return { json: { ...tree, target, placed, same, copied, kept }, text: `${target}\n` };
   },
 });
 

@@ -64,6 +64,7 @@ constexpr Export kExports[] = {
     {"closeStream", CloseStream},
     {"writeDetachedMetadata", WriteDetachedMetadata},
     {"writeDirTree", WriteDirTree},
+    {"writeDirTrees", WriteDirTrees},
     {"writeDirMeta", WriteDirMeta},
     {"writeRegular", WriteRegular},
     {"writeSymlink", WriteSymlink},

@@ -87,6 +87,32 @@ Napi::Value WriteDirTree(const Napi::CallbackInfo &info) {
       });
 }
 
+Napi::Value WriteDirTrees(const Napi::CallbackInfo &info) {
+  auto array = info[1].As<Napi::Array>();
+  std::vector<Ref<GBytes>> objects;
+  for (uint32_t index = 0; index < array.Length(); ++index) {
+    auto input = array.Get(index).As<Napi::Uint8Array>();
+    objects.emplace_back(g_bytes_new(input.Data(), input.ByteLength()));
+  }
+  return Task::Start(
+      info.Env(), info.Env().Undefined(), Lane::kPool,
+      [repo = UnwrapRepo(info[0]), objects = std::move(objects)](Task &task) -> Result {
+        std::vector<std::string> checksums;
+        for (const Ref<GBytes> &object : objects) {
+          Ref<GVariant> tree =
+              SinkVariant(g_variant_new_from_bytes(OSTREE_TREE_GVARIANT_FORMAT, object.get(), FALSE));
+          if (!g_variant_is_normal_form(tree.get()))
+            throw GlibError("cannot write dirtree: it is not in normal form", G_IO_ERROR_INVALID_DATA);
+          ErrorSlot error;
+          error.Check(ostree_validate_structureof_dirtree(tree.get(), error));
+          checksums.push_back(WriteMetadata(*repo, OSTREE_OBJECT_TYPE_DIR_TREE, tree.get(), task.Cancel()));
+        }
+        return [checksums = std::move(checksums)](Napi::Env env) -> Napi::Value {
+          return StringsToJs(env, checksums);
+        };
+      });
+}
+
 Napi::Value WriteDirMeta(const Napi::CallbackInfo &info) {
   const uint32_t uid = info[1].As<Napi::Number>().Uint32Value();
   const uint32_t gid = info[2].As<Napi::Number>().Uint32Value();

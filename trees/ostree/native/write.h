@@ -25,6 +25,7 @@ std::string WriteCommitOf(OpenRepo &repo, OstreeRepoFile *root, const CommitFiel
 
 Napi::Value WriteDetachedMetadata(const Napi::CallbackInfo &info);
 Napi::Value WriteDirTree(const Napi::CallbackInfo &info);
+Napi::Value WriteDirTrees(const Napi::CallbackInfo &info);
 Napi::Value WriteDirMeta(const Napi::CallbackInfo &info);
 Napi::Value WriteRegular(const Napi::CallbackInfo &info);
 Napi::Value WriteSymlink(const Napi::CallbackInfo &info);
