@@ -43,7 +43,7 @@ const families: readonly Family[] = [
   ...scalingFamilies(repo),
   ...installFamilies(cache, repo),
   ...downloadFamilies(cache),
-  ...installedFamilies(cache),
+  ...installedFamilies(cache, repo),
   ...memoryFamilies(cache),
 ];
 

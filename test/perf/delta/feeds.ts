@@ -2,6 +2,8 @@
 import { createHash } from 'node:crypto';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { generateKeyPair, readSecretKey } from '../../../releases/key-file.js';
+import { createPublisher } from '../../support/plain-publisher.js';
 import { projectRoot } from '../../support/rig.js';
 import type { Cache } from './cache.js';
 import { builtCommits } from './fixtures.js';
@@ -29,6 +31,36 @@ export async function prepareFeed(cache: Cache, name: string, apps: readonly str
       run(trees(built, 'release', ...apps, `--to=dir:${feed}`, `--key=${key}`));
     } finally {
       rmSync(keys, { recursive: true });
+    }
+  });
+}
+
+/**
+ * Publishes one app, made at once with bundles that were made quickly: for measuring what does not depend on them.
+ * @param of what the files depend on
+ * @param fill puts the app's files into a directory that is not there yet
+ */
+export async function prepareQuickFeed(
+  cache: Cache,
+  { app, of, fill }: { readonly app: string; readonly of: string; readonly fill: (directory: string) => void },
+): Promise<string> {
+  return await cache.once(`feed-${app}`, `${of} ${encoderDigest()}`, async (feed) => {
+    const dir = mkdtempSync(join(cache.dir, 'publisher-'));
+    try {
+      mkdirSync(feed);
+      const secret = join(dir, 'feed.key');
+      await generateKeyPair({ secret, public: join(dir, 'feed.pub') }, { force: false });
+      await using publisher = await createPublisher({ dir, feed, key: await readSecretKey(secret) });
+      const base = await publisher.base('tiny', '1.0.0', { 'etc/tiny': 'tiny\n' });
+      const files = join(dir, 'files');
+      fill(files);
+      const layer = await publisher.layer(app, '1.0.0', files, { base: 'tiny', tested: '1.0.0' });
+      await publisher.publish([
+        [null, base],
+        [null, layer],
+      ]);
+    } finally {
+      rmSync(dir, { recursive: true, force: true });
     }
   });
 }

@@ -2,21 +2,22 @@
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Cache } from './cache.js';
-import { prepareFeed, rootfsOf } from './feeds.js';
+import { prepareQuickFeed, rootfsOf } from './feeds.js';
 import { installedPlace, installFeed } from './install.js';
-import { type Command, type Cost, measure, run, trees } from './programs.js';
+import { type Command, type Cost, measure, ostree, run, trees } from './programs.js';
 import { median, type Turn, takeTurns, turn } from './rounds.js';
 import { atMost, type Family, seconds } from './table.js';
 
-export function installedFamilies(cache: Cache): Family[] {
+/** @param repo of `prepareTrees` */
+export function installedFamilies(cache: Cache, repo: string): Family[] {
   return [
     {
       name: 'checkout',
       summary: 'trees checkout -t against cp -al, on tmpfs',
       minutes: 1,
       measure: async (tell) => {
-        using place = installedPlace(await prepareFeed(cache, 'feed-web', ['plain-web']), 'plain-web');
-        const rootfs = rootfsOf(place.store, 'plain-web');
+        using place = installedPlace(await manyFiles(cache, repo), 'many');
+        const rootfs = rootfsOf(place.store, 'many');
         const files = run(['find', rootfs, '!', '-type', 'd', '-printf', '.']).length;
         const target = place.path('target');
         const into = (command: Command): Turn<Cost> =>
@@ -24,7 +25,7 @@ export function installedFamilies(cache: Cache): Family[] {
             rmSync(target, { recursive: true, force: true });
             return measure(command);
           });
-        const whole = into(trees(place.store, 'checkout', 'plain-web', `--target=${target}`));
+        const whole = into(trees(place.store, 'checkout', 'many', `--target=${target}`));
         const copying = into(['cp', '-al', rootfs, target]);
         const starting = turn(() => measure([process.execPath, '-e', '0']));
         await takeTurns([whole, copying, starting], { rounds: 15 });
@@ -66,6 +67,19 @@ export function installedFamilies(cache: Cache): Family[] {
       },
     },
   ];
+}
+
+/** A feed with an app of about 10,000 files: Debian with a web server. */
+async function manyFiles(cache: Cache, repo: string): Promise<string> {
+  const of = ['base', 'web'].map((name) => ostree('rev-parse', `--repo=${repo}`, name).trim()).join(' ');
+  return await prepareQuickFeed(cache, {
+    app: 'many',
+    of,
+    fill: (directory) => {
+      ostree('checkout', `--repo=${repo}`, '-H', 'base', directory);
+      ostree('checkout', `--repo=${repo}`, '-H', '--union', 'web', directory);
+    },
+  });
 }
 
 const wall = ({ samples }: Turn<Cost>): number => median(samples.map((cost) => cost.seconds));

@@ -1,12 +1,10 @@
 /** Memory of installing much. */
 import { spawn } from 'node:child_process';
 import { createCipheriv, createHash } from 'node:crypto';
-import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { generateKeyPair, readSecretKey } from '../../../releases/key-file.js';
-import { createPublisher } from '../../support/plain-publisher.js';
 import type { Cache } from './cache.js';
-import { encoderDigest, openPlace } from './feeds.js';
+import { openPlace, prepareQuickFeed } from './feeds.js';
 import { type Command, environment, trees } from './programs.js';
 import { atMost, bytes, type Family } from './table.js';
 
@@ -34,26 +32,9 @@ export function memoryFamilies(cache: Cache): Family[] {
   ];
 }
 
-/** A feed with one app of 2 GB: few large files, many small ones, half of it incompressible. */
+/** Few large files, many small ones, half of it incompressible. */
 async function bigFeed(cache: Cache): Promise<string> {
-  return await cache.once('feed-big', encoderDigest(), async (feed) => {
-    const dir = mkdtempSync(join(cache.dir, 'big-'));
-    try {
-      mkdirSync(feed);
-      const secret = join(dir, 'feed.key');
-      await generateKeyPair({ secret, public: join(dir, 'feed.pub') }, { force: false });
-      await using publisher = await createPublisher({ dir, feed, key: await readSecretKey(secret) });
-      const base = await publisher.base('tiny', '1.0.0', { 'etc/tiny': 'tiny\n' });
-      writeBigTree(join(dir, 'big'));
-      const layer = await publisher.layer('big', '1.0.0', join(dir, 'big'), { base: 'tiny', tested: '1.0.0' });
-      await publisher.publish([
-        [null, base],
-        [null, layer],
-      ]);
-    } finally {
-      rmSync(dir, { recursive: true, force: true });
-    }
-  });
+  return await prepareQuickFeed(cache, { app: 'big', of: `${TOTAL}`, fill: writeBigTree });
 }
 
 function writeBigTree(root: string): void {
