@@ -66,6 +66,11 @@ interface NativeDelta {
     bundle: NativeBundle,
     options: { repository: string; ref: string; threads: number },
   ): Promise<{ objectsWritten: number; bytesWritten: number }>;
+  applyParts(
+    job: NativeJob,
+    bundle: NativeBundle,
+    options: { repository: string; parts: readonly number[]; commit: boolean },
+  ): Promise<{ objectsWritten: number; bytesWritten: number }>;
 }
 
 export type { Variant };

@@ -7,6 +7,7 @@
 #include "apply.h"
 #include "encode.h"
 #include "js_variant.h"
+#include "repair.h"
 
 namespace trees::delta {
 
@@ -220,6 +221,27 @@ Value apply_bundle(const CallbackInfo &info) {
   });
 }
 
+Value apply_bundle_parts(const CallbackInfo &info) {
+  JobPtr job = job_argument(info);
+  BundlePtr bundle = *info[1].As<Napi::External<BundlePtr>>().Data();
+  Object object = info[2].As<Object>();
+  std::string repository = text(object, "repository");
+  bool with_commit = flag(object, "commit");
+  std::vector<size_t> parts;
+  Napi::Array indexes = object.Get("parts").As<Napi::Array>();
+  for (uint32_t i = 0; i < indexes.Length(); i++)
+    parts.push_back(indexes.Get(i).As<Napi::Number>().Uint32Value());
+  return Task::run(info.Env(), "trees-bundle-apply-parts", [job, bundle, repository, parts, with_commit] {
+    ApplyStats stats = apply_parts(*bundle, repository, parts, with_commit, *job);
+    return [stats](Env env) -> Value {
+      Object result = Object::New(env);
+      result.Set("objectsWritten", number(stats.objects));
+      result.Set("bytesWritten", number(stats.bytes));
+      return result;
+    };
+  });
+}
+
 Object initialise(Env env, Object exports) {
   exports.Set("newJob", Napi::Function::New(env, new_job));
   exports.Set("cancelJob", Napi::Function::New(env, cancel_job));
@@ -227,6 +249,7 @@ Object initialise(Env env, Object exports) {
   exports.Set("create", Napi::Function::New(env, create));
   exports.Set("open", Napi::Function::New(env, open_bundle));
   exports.Set("apply", Napi::Function::New(env, apply_bundle));
+  exports.Set("applyParts", Napi::Function::New(env, apply_bundle_parts));
   return exports;
 }
 
