@@ -1,8 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Octokit } from 'octokit';
 import { TreesError } from '../../trees/errors.js';
 import { githubUrls, type NetworkOptions } from '../../trees/feed/network.js';
 import type { Reporter } from '../../trees/reporter.js';
+import { pause } from './pause.js';
 import { requestErrorOf } from './request-error.js';
 import { DEFAULT_PACE, type Pace, withRetries } from './retry.js';
 
@@ -80,7 +80,7 @@ function pacer(pace: Pace, signal: AbortSignal | undefined): () => Promise<void>
     if (count <= pace.burst) return;
     const now = Date.now();
     free = Math.max(free + pace.writePause, now);
-    if (free > now) await sleep(free - now, undefined, signal === undefined ? {} : { signal });
+    if (free > now) await pause(free - now, signal);
   };
 }
 

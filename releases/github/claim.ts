@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { GithubApi } from './api.js';
+import { pause } from './pause.js';
 import { deleteRef } from './releases.js';
 import { isAlreadyThere, isStatus } from './request-error.js';
 
@@ -137,7 +137,7 @@ export async function claimSequence(
     }
     if (!told) reporter.info(`waiting for another publisher, which is about to publish index ${sequence}`);
     told = true;
-    await sleep(pace.poll * (0.75 + Math.random() / 2), undefined, signal === undefined ? {} : { signal });
+    await pause(pace.poll * (0.75 + Math.random() / 2), signal);
   }
 }
 
@@ -146,10 +146,10 @@ export async function renewClaim(api: GithubApi, publisher: string, claim: Claim
   return await advance(api, publisher, claim);
 }
 
-/** Gives a number back that was not used. */
-export async function releaseClaim(api: GithubApi, { sequence, commit }: Claim): Promise<void> {
+/** Gives a number back that was not used, unless somebody else has taken it over. */
+export async function releaseClaim(api: GithubApi, publisher: string, sequence: number): Promise<void> {
   const holder = await readHolder(api, sequence);
-  if (holder?.commit === commit) await deleteRef(api, refName(sequence));
+  if (holder?.publisher === publisher) await deleteRef(api, refName(sequence));
 }
 
 export { refName as claimRef };

@@ -12,12 +12,13 @@ export interface FailedRequest {
   readonly codes: readonly string[];
 }
 
-function codesOf(data: unknown): string[] {
+/** A member of each of the answer's `errors`, where it is a string. */
+function membersOf(data: unknown, name: 'code' | 'message'): string[] {
   const errors: unknown = Reflect.get(Object(data), 'errors');
   if (!Array.isArray(errors)) return [];
   return errors.flatMap((error: unknown) => {
-    const code: unknown = typeof error === 'string' ? error : Reflect.get(Object(error), 'code');
-    return typeof code === 'string' ? [code] : [];
+    const value: unknown = typeof error === 'string' ? error : Reflect.get(Object(error), name);
+    return typeof value === 'string' ? [value] : [];
   });
 }
 
@@ -36,11 +37,12 @@ export function requestErrorOf(error: unknown): FailedRequest | undefined {
   }
   const { headers } = response;
   const message: unknown = Reflect.get(Object(response.data), 'message');
-  const reason = typeof message === 'string' && message !== '' ? message : `status ${error.status}`;
+  const said = typeof message === 'string' && message !== '' ? message : `status ${error.status}`;
+  const reason = [said, ...membersOf(response.data, 'message')].join(': ');
   const spent = headers['retry-after'] !== undefined || String(headers['x-ratelimit-remaining']) === '0';
   const isRateLimit =
     error.status === 429 || (error.status === 403 && (spent || /rate limit|abuse detection/i.test(reason)));
-  return { status: error.status, reason, headers, isRateLimit, codes: codesOf(response.data) };
+  return { status: error.status, reason, headers, isRateLimit, codes: membersOf(response.data, 'code') };
 }
 
 /** Whether a request failed because what it would create is there already. */

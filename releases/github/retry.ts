@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Reporter } from '../../trees/reporter.js';
+import { pause } from './pause.js';
 import { requestErrorOf } from './request-error.js';
 
 /** Times in milliseconds; tests make them short. */
@@ -71,7 +71,7 @@ export async function withRetries<T>(action: () => Promise<T>, options: RetryOpt
       const why = requestErrorOf(error)?.reason ?? String(error);
       if (wait >= 5000) reporter.info(`cannot ${what} yet (${why}): trying again in ${Math.ceil(wait / 1000)} s`);
       else reporter.debug(`cannot ${what} yet (${why}): trying again in ${Math.ceil(wait)} ms`);
-      await sleep(wait, undefined, signal === undefined ? {} : { signal });
+      await pause(wait, signal);
     }
   }
 }

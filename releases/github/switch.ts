@@ -123,16 +123,16 @@ export async function switchRelease(signed: SignedIndex, options: SwitchOptions)
     published = await switchAsHolder(signed, claim, options);
     return published;
   } finally {
-    if (!published) await giveBack(afterwards, claim);
+    if (!published) await giveBack(afterwards, publisher, sequence);
   }
 }
 
 /** Best effort: others take the number over after a while, and this publisher at once. */
-async function giveBack(api: GithubApi, claim: Claim): Promise<void> {
+async function giveBack(api: GithubApi, publisher: string, sequence: number): Promise<void> {
   try {
-    await releaseClaim(api, claim);
+    await releaseClaim(api, publisher, sequence);
   } catch (error) {
     if (!(error instanceof TreesError)) throw error;
-    api.reporter.debug(`cannot give back index ${claim.sequence}: ${error.message}`);
+    api.reporter.debug(`cannot give back index ${sequence}: ${error.message}`);
   }
 }

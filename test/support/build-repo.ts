@@ -28,16 +28,23 @@ export interface BuildRepo {
   readonly build: string;
   readonly repo: string;
   commit(input: BuildInput): Promise<string>;
+  /** Makes the repository anew, empty, as on another machine. */
+  reset(): Promise<void>;
 }
 
 export async function createBuildRepo(root: string): Promise<BuildRepo> {
   const build = join(root, 'build');
   const repo = join(build, 'repo');
-  await mkdir(repo, { recursive: true });
-  await ostree('init', `--repo=${repo}`, `--mode=${process.geteuid?.() === 0 ? 'bare' : 'bare-user'}`);
+  const reset = async (): Promise<void> => {
+    await rm(build, { recursive: true, force: true });
+    await mkdir(repo, { recursive: true });
+    await ostree('init', `--repo=${repo}`, `--mode=${process.geteuid?.() === 0 ? 'bare' : 'bare-user'}`);
+  };
+  await reset();
   return {
     build,
     repo,
+    reset,
     async commit({ kind, name, version, arch = 'x86_64', files, base }) {
       const directory = await mkdtemp(join(tmpdir(), 'trees-build-'));
       try {

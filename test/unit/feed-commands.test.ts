@@ -46,7 +46,7 @@ function runner(fixture: FeedFixture): Run {
     lockTimeout: 10,
     network: {},
     build: { definitions: [], mirror: undefined },
-    release: { to: undefined, key: undefined, expiresDays: 90 },
+    release: { to: undefined, key: undefined, expiresDays: 90, keep: 5 },
     json: false,
     yes: false,
     dryRun: false,
@@ -270,13 +270,15 @@ describe('trees release, wrongly used', () => {
   it('says what is missing', async () => {
     await using fixture = await createFeedFixture();
     const run = runner(fixture);
-    await assert.rejects(run(release), failsWith('USAGE', /--to/));
-    await assert.rejects(run(release, { to: 'dir:feed' }), failsWith('USAGE', /--key/));
-    await assert.rejects(run(release, { to: 'https://x/', key: 'one.key' }), failsWith('UNSUPPORTED'));
-    await assert.rejects(run(release, { to: 'dir:feed', key: 'one.pub' }), failsWith('KEY_INVALID'));
-    await assert.rejects(run(release, { to: 'dir:feed', key: 'one.key', expires: 0 }), failsWith('USAGE', /--expires/));
+    const publish = release.fallback;
+    assert.ok(publish);
+    await assert.rejects(run(publish), failsWith('USAGE', /--to/));
+    await assert.rejects(run(publish, { to: 'dir:feed' }), failsWith('USAGE', /--key/));
+    await assert.rejects(run(publish, { to: 'https://x/', key: 'one.key' }), failsWith('UNSUPPORTED'));
+    await assert.rejects(run(publish, { to: 'dir:feed', key: 'one.pub' }), failsWith('KEY_INVALID'));
+    await assert.rejects(run(publish, { to: 'dir:feed', key: 'one.key', expires: 0 }), failsWith('USAGE', /--expires/));
     await assert.rejects(
-      run(release, { to: 'dir:feed', key: 'one.key' }),
+      run(publish, { to: 'dir:feed', key: 'one.key' }),
       failsWith('APP_NOT_FOUND', /nothing has been built/),
     );
   });
