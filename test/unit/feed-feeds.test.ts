@@ -218,8 +218,12 @@ describe('refreshing a feed', () => {
     const { feed } = await addFeed(fixture.root, server.origin, options);
     await fixture.publish(makeIndex({ sequence: 6 }));
     assert.equal((await refreshFeed(fixture.root, feed)).index.sequence, 6);
-    server.fail('index.json', { kind: 'status', status: 500 });
-    await changesNothing(fixture, () => refreshFeed(fixture.root, feed), 'FEED_UNREACHABLE');
+    const broken = { kind: 'status', status: 500 } as const;
+    const network = { firstPause: 1, retries: 2 };
+    server.fail('index.json', broken, broken, broken);
+    await changesNothing(fixture, () => refreshFeed(fixture.root, feed, { network }), 'FEED_UNREACHABLE');
+    server.fail('index.json', broken, broken);
+    assert.equal((await refreshFeed(fixture.root, feed, { network })).index.sequence, 6);
   });
 });
 

@@ -27,14 +27,14 @@ function placeOf(entry: BundleEntry, offset: number): Place {
   return { file: entry.file, start: 0, size: entry.size };
 }
 
-/** The connection, and not what it carried, failed. */
-export class BrokenTransfer extends Error {
-  override readonly name = 'BrokenTransfer';
-}
-
 /** The feed has another version of the file than the one that this transfer began with. */
 export class ChangedFile extends Error {
   override readonly name = 'ChangedFile';
+}
+
+/** The feed sent a file from its beginning although a part was asked for. */
+export class CannotSeek extends Error {
+  override readonly name = 'CannotSeek';
 }
 
 export interface BundleBytesOptions {
@@ -44,19 +44,21 @@ export interface BundleBytesOptions {
   readonly end?: number;
   readonly signal?: AbortSignal | undefined;
   /** Files of the feed by the version they had when they were first opened; filled here, shared by all requests for a bundle. */
-  readonly validators?: Map<string, string>;
+  readonly validators?: Map<string, string> | undefined;
+  /** Fail rather than fetch and drop what comes before `offset`. */
+  readonly mustSeek?: boolean;
 }
 
 /**
  * Streams bytes of a bundle from `offset` on, at most to `end` and at most to the end of the file that holds `offset`.
  * A feed that cannot seek sends the file from its beginning; what comes before `offset` is then dropped here.
  * Ends early if the feed does.
- * @throws TreesError FEED_UNREACHABLE, BUNDLE_CORRUPT; BrokenTransfer if the connection breaks; ChangedFile
+ * @throws TreesError FEED_UNREACHABLE, BUNDLE_CORRUPT; ChangedFile; CannotSeek
  */
 export async function* bundleBytes(
   feed: Feed,
   entry: BundleEntry,
-  { offset, end = entry.size, signal, validators }: BundleBytesOptions,
+  { offset, end = entry.size, signal, validators, mustSeek = false }: BundleBytesOptions,
 ): AsyncGenerator<Buffer, void> {
   const { file, start, size } = placeOf(entry, offset);
   const last = Math.min(end, start + size);
@@ -77,8 +79,13 @@ export async function* bundleBytes(
     throw new ChangedFile(`${file} has changed`);
   }
   if (opened.validator !== undefined) validators?.set(file, opened.validator);
+  if (mustSeek && opened.offset !== offset - start) {
+    opened.stream.destroy();
+    throw new CannotSeek(`${feed.url} cannot send parts of ${file}`);
+  }
   let position = start + opened.offset;
-  for await (const bytes of transferred(opened.stream, signal)) {
+  for await (const chunk of opened.stream) {
+    const bytes: Buffer = chunk;
     const from = position;
     position += bytes.length;
     if (position > start + size) throw corruptBundle(feed, entry, `${file} is longer than ${size} bytes`);
@@ -95,24 +102,4 @@ async function openPlace(feed: Feed, file: string, options: OpenOptions) {
   throw new TreesError('FEED_UNREACHABLE', `cannot fetch bundle ${file}: ${feed.url} has no such file`, {
     hint: 'the feed may just be switching to a new release; run the command again',
   });
-}
-
-async function* transferred(stream: AsyncIterable<Buffer>, signal: AbortSignal | undefined): AsyncGenerator<Buffer> {
-  const chunks = stream[Symbol.asyncIterator]();
-  try {
-    for (;;) {
-      let next: IteratorResult<Buffer>;
-      try {
-        next = await chunks.next();
-      } catch (error) {
-        signal?.throwIfAborted();
-        if (error instanceof TreesError) throw error;
-        throw new BrokenTransfer(error instanceof Error ? error.message : String(error), { cause: error });
-      }
-      if (next.done === true) return;
-      yield next.value;
-    }
-  } finally {
-    await chunks.return?.();
-  }
 }

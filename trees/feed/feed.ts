@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import type { RetryPolicy } from './retry.js';
 
 /** Names of the fixed files of a feed. */
 export const feedFile = {
@@ -17,6 +18,8 @@ export interface OpenOptions {
   length?: number | undefined;
   /** `FeedFile.validator` of what is continued: if the file has changed since, the answer starts at byte 0. */
   validator?: string | undefined;
+  /** `FeedFile.validator` of what is known already: if that is still the file, it is not sent. */
+  unless?: string | undefined;
   /** Release (tag) that holds the file, for feeds that keep files per release. Others ignore it. */
   release?: string | undefined;
 }
@@ -25,8 +28,10 @@ export interface FeedFile {
   readonly stream: Readable;
   /** Byte of the file that `stream` starts with: what was asked for, or 0 where the feed cannot seek. */
   readonly offset: number;
-  /** Names this version of the file, where the feed has such names (HTTP's strong entity tag). */
+  /** Names this version of the file, where the feed has such names (HTTP's entity tag). */
   readonly validator?: string | undefined;
+  /** The file is what `unless` named; `stream` is empty. */
+  readonly unchanged?: boolean;
 }
 
 /**
@@ -42,4 +47,12 @@ export interface Feed {
    * @throws TreesError FEED_UNREACHABLE, naming the file and the feed
    */
   open(file: string, options?: OpenOptions): Promise<FeedFile | undefined>;
+  /** Reached over a network, where several connections may be faster than one. */
+  readonly isRemote?: boolean;
+  /** How failures that may pass are met; default: `defaultRetryPolicy`. */
+  readonly retries?: RetryPolicy;
+  /** What to tell who finds no index here. */
+  readonly hintIfMissing?: string;
+  /** Other places with the same files, tried in this order where this one fails. */
+  readonly mirrors?: readonly Feed[];
 }

@@ -7,6 +7,7 @@ import { acquireLock } from '../store/locks.js';
 import { checkUsable, createRoot } from '../store/usable.js';
 import { directoryFeed } from './directory.js';
 import { type Feed, feedFile } from './feed.js';
+import { type FetchedIndex, fetchIndex } from './fetch-index.js';
 import { writeFileAtomic } from './files.js';
 import { readFeedFile, readIndexPair, writeIndexPair } from './index-pair.js';
 import { fingerprint, type PublicKey, parsePublicKey } from './minisign.js';
@@ -26,7 +27,7 @@ import {
 } from './records.js';
 import { type FeedIndex, indexLimits } from './schema.js';
 import { checkFeedName, deriveFeedName, parseFeedUrl } from './url.js';
-import { type IndexInput, type SeenIndex, type VerifiedIndex, verifyIndex } from './verify-index.js';
+import { verifyIndex } from './verify-index.js';
 
 export { type KnownFeed, listFeeds } from './records.js';
 
@@ -58,41 +59,19 @@ export interface AddFeedOptions extends FeedsOptions {
   priority?: number | undefined;
   /** Trusted keys. Without any, the feed's own `trees.pub` is shown to `confirm`. */
   keys: readonly PublicKey[];
+  /** URLs of places with the same files, tried in this order where the feed fails. */
+  mirrors?: readonly string[] | undefined;
   /** Directory that a relative `dir:` URL is relative to. */
   cwd?: string | undefined;
   /** Asked with the fingerprint of the published key; false refuses. */
   confirm(question: string): Promise<boolean>;
 }
 
-/** A verified index with the bytes it came from, which is what is stored. */
-interface Fetched extends VerifiedIndex {
-  readonly input: IndexInput;
-}
-
-async function fetchIndex(
-  feed: Feed,
-  keys: readonly PublicKey[],
-  options: FeedsOptions & { seen: SeenIndex | undefined },
-): Promise<Fetched> {
-  const { seen, allowStale, signal } = options;
-  const now = options.now ?? new Date();
-  const origin = feed.url;
-  const accept = (input: IndexInput): Fetched => ({
-    ...verifyIndex(input, { keys, seen, now, allowStale, origin }),
-    input,
-  });
-  const fetched = await readIndexPair(feed, accept, { signal });
-  if (fetched !== undefined) return fetched;
-  throw new TreesError('FEED_UNREACHABLE', `cannot read the feed ${feed.url}: it has no ${feedFile.index}`, {
-    hint: 'is the address right? A publisher creates the index with `trees release`',
-  });
-}
-
-async function writeIndex(directory: string, { input, seen }: Fetched, now: Date): Promise<void> {
+async function writeIndex(directory: string, { input, seen, signature }: FetchedIndex, now: Date): Promise<void> {
   // `verifyIndex` accepts nothing without a signature.
   await writeIndexPair(directory, { index: input.index, signature: input.signature ?? '' });
   // Last: a state that is behind its index is harmless, the other way round the index would look like a replay.
-  const state: FeedState = { ...seen, fetched: now.toISOString() };
+  const state: FeedState = { ...seen, fetched: now.toISOString(), signature };
   await writeFileAtomic(join(directory, recordFile.state), formatFeedState(state));
 }
 
@@ -157,7 +136,7 @@ export async function loadFeed(
 }
 
 /** Whether the store has just this index, byte for byte: then there is nothing to write. */
-async function isStored(root: string, feed: KnownFeed, { input, seen }: Fetched): Promise<boolean> {
+async function isStored(root: string, feed: KnownFeed, { input, seen }: FetchedIndex): Promise<boolean> {
   const state = await readFeedState(root, feed.name);
   if (state?.sequence !== seen.sequence) return false;
   const source = directoryFeed(feedDirectory(root, feed.name), feed.url);
@@ -166,6 +145,18 @@ async function isStored(root: string, feed: KnownFeed, { input, seen }: Fetched)
   return index?.equals(input.index) === true && signature?.toString('utf8') === input.signature;
 }
 
+function fetchOptions({ allowStale, signal, reporter }: FeedsOptions, now: Date) {
+  return { allowStale, signal, reporter, now };
+}
+
+/** For what is stored and no longer as it was verified: it is fetched again. */
+function undefinedIfDamaged(error: unknown): undefined {
+  if (error instanceof TreesError && ['SIGNATURE_INVALID', 'INDEX_INVALID', 'INDEX_REPLAYED'].includes(error.code))
+    return;
+  throw error;
+}
+
+/** Whether the user still says the same about a feed. */
 function sameTrust(a: KnownFeed | undefined, b: KnownFeed): boolean {
   return a !== undefined && formatFeedRecord(a) === formatFeedRecord(b);
 }
@@ -178,7 +169,14 @@ export async function refreshFeed(root: string, feed: KnownFeed, options: FeedsO
   const now = options.now ?? new Date();
   const source = openFeed(feed, options.network);
   const seen = await readFeedState(root, feed.name);
-  const fetched = await fetchIndex(source, feed.keys, { ...options, seen });
+  const request = { ...fetchOptions(options, now), keys: feed.keys, seen };
+  let fetched = await fetchIndex(source, { ...request, known: seen?.signature });
+  if (fetched === 'unchanged') {
+    const stored = await loadFeed(root, feed, options).catch(undefinedIfDamaged);
+    if (stored !== undefined) return stored;
+    fetched = await fetchIndex(source, request);
+    if (fetched === 'unchanged') throw new Error('unchanged, although nothing was known');
+  }
   const indexed: IndexedFeed = { feed, index: fetched.index, stale: fetched.stale };
   if (options.dryRun === true || (await isStored(root, feed, fetched))) return indexed;
   await lockFeeds(root, options, async () => {
@@ -219,7 +217,12 @@ function checkUnknown(known: readonly KnownFeed[], feed: { name: string; url: st
   });
 }
 
-async function createFeed(root: string, feed: KnownFeed, fetched: Fetched, options: AddFeedOptions): Promise<void> {
+async function createFeed(
+  root: string,
+  feed: KnownFeed,
+  fetched: FetchedIndex,
+  options: AddFeedOptions,
+): Promise<void> {
   await lockFeeds(root, options, async () => {
     checkUnknown(await listFeeds(root), { ...feed, isNamed: options.name !== undefined });
     const temporary = await mkdtemp(join(feedsDirectory(root), '.add-'));
@@ -244,11 +247,14 @@ export async function addFeed(root: string, url: string, options: AddFeedOptions
   await checkUsable(root);
   const name = checkFeedName(options.name ?? deriveFeedName(parsed));
   checkUnknown(await listFeeds(root), { name, url: parsed.href, isNamed: options.name !== undefined });
-  const source = openFeed(parsed.href, options.network);
+  const mirrors = (options.mirrors ?? []).map((mirror) => parseFeedUrl(mirror, options.cwd).href);
+  const source = openFeed({ url: parsed.href, mirrors }, options.network);
   const keys = options.keys.length > 0 ? options.keys : [await confirmPublishedKey(source, options)];
-  const fetched = await fetchIndex(source, keys, { ...options, seen: undefined });
+  const request = { ...fetchOptions(options, options.now ?? new Date()), keys, seen: undefined };
+  const fetched = await fetchIndex(source, request);
+  if (fetched === 'unchanged') throw new Error('unchanged, although nothing was known');
   const added = (options.now ?? new Date()).toISOString();
-  const feed: KnownFeed = { name, url: parsed.href, keys, priority: options.priority ?? 0, added };
+  const feed: KnownFeed = { name, url: parsed.href, keys, priority: options.priority ?? 0, added, mirrors };
   if (options.dryRun !== true) await createFeed(root, feed, fetched, options);
   return { feed, index: fetched.index, stale: fetched.stale };
 }

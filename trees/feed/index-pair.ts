@@ -2,9 +2,11 @@ import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { reasonOf, TreesError } from '../errors.js';
+import type { Reporter } from '../reporter.js';
 import { syncDirectory } from '../store/files.js';
 import { type Feed, feedFile } from './feed.js';
 import { removeTemporaries, writeFileAtomic } from './files.js';
+import { createRetries } from './retry.js';
 import { indexLimits } from './schema.js';
 import type { IndexInput } from './verify-index.js';
 
@@ -21,8 +23,9 @@ const ATTEMPTS = 3;
 /** Milliseconds before the second attempt; doubled for each further one. */
 const FIRST_PAUSE = 100;
 
-interface ReadOptions {
+export interface ReadOptions {
   readonly signal?: AbortSignal | undefined;
+  readonly reporter?: Reporter | undefined;
 }
 
 /**
@@ -36,8 +39,43 @@ export async function readFeedFile(
   file: string,
   options: ReadOptions & { limit: number },
 ): Promise<Buffer | undefined> {
-  const opened = await feed.open(file, { signal: options.signal });
+  const found = await readIfChanged(feed, file, options);
+  return found?.bytes;
+}
+
+/** A small file as it was read, and its name for this version, if the feed has one. */
+export interface SmallFile {
+  /** Undefined if it still is what `unless` named. */
+  readonly bytes: Buffer | undefined;
+  readonly validator: string | undefined;
+}
+
+/** As `readFeedFile`, but does not read what is known already. Failures that may pass are met with patience. */
+export async function readIfChanged(
+  feed: Feed,
+  file: string,
+  options: ReadOptions & { limit: number; unless?: string | undefined },
+): Promise<SmallFile | undefined> {
+  const { signal, reporter } = options;
+  const retries = createRetries({ policy: feed.retries, signal, reporter });
+  for (;;) {
+    try {
+      return await readOnce(feed, file, options);
+    } catch (error) {
+      await retries.failed(error);
+    }
+  }
+}
+
+async function readOnce(
+  feed: Feed,
+  file: string,
+  options: ReadOptions & { limit: number; unless?: string | undefined },
+): Promise<SmallFile | undefined> {
+  const opened = await feed.open(file, { signal: options.signal, unless: options.unless });
   if (opened === undefined) return undefined;
+  const { validator } = opened;
+  if (opened.unchanged === true) return { bytes: undefined, validator: options.unless };
   const chunks: Buffer[] = [];
   let length = 0;
   try {
@@ -60,12 +98,7 @@ export async function readFeedFile(
       cause: error,
     });
   }
-  return Buffer.concat(chunks);
-}
-
-async function readSignature(feed: Feed, options: ReadOptions): Promise<string | undefined> {
-  const bytes = await readFeedFile(feed, feedFile.signature, { ...options, limit: indexLimits.signatureBytes });
-  return bytes?.toString('utf8');
+  return { bytes: Buffer.concat(chunks), validator };
 }
 
 type Tried<T> =
@@ -81,36 +114,65 @@ function tryPair<T>(accept: (input: IndexInput) => T, input: IndexInput): Tried<
   }
 }
 
+export interface ReadPair<T> {
+  readonly value: T;
+  /** What the feed calls this version of the signature. */
+  readonly validator: string | undefined;
+}
+
 /**
- * Reads a feed's index with the signature that belongs to it.
+ * Reads a feed's index with the signature that belongs to it, unless the signature, and with it the index, is known.
  * @param accept verifies the pair; its SIGNATURE_INVALID means "not a pair" and leads to another attempt
+ * @param options `unless` is the validator of the known signature
  * @returns what `accept` returns; undefined if the feed has no index
  * @throws what `accept` throws; TreesError FEED_UNREACHABLE
  */
+export async function readIndexPairUnless<T>(
+  feed: Feed,
+  accept: (input: IndexInput) => T,
+  options: ReadOptions & { unless?: string | undefined } = {},
+): Promise<ReadPair<T> | 'unchanged' | undefined> {
+  const { unless, ...reading } = options;
+  for (let attempt = 1; ; attempt += 1) {
+    const found = await readIfChanged(feed, feedFile.signature, {
+      ...reading,
+      limit: indexLimits.signatureBytes,
+      unless: attempt === 1 ? unless : undefined,
+    });
+    if (found !== undefined && found.bytes === undefined) return 'unchanged';
+    const tried = await readMatching(feed, accept, { ...reading, signature: found?.bytes?.toString('utf8') });
+    if (tried === undefined) return undefined;
+    if (tried.accepted) return { value: tried.value, validator: found?.validator };
+    if (attempt === ATTEMPTS) throw tried.error;
+    const pause = FIRST_PAUSE * 2 ** (attempt - 1);
+    await sleep(pause, undefined, options.signal === undefined ? {} : { signal: options.signal });
+  }
+}
+
+/** Tries `index.json`, then `index.json.next`. @returns undefined if there is nothing to try */
+async function readMatching<T>(
+  feed: Feed,
+  accept: (input: IndexInput) => T,
+  { signature, ...reading }: ReadOptions & { signature: string | undefined },
+): Promise<Tried<T> | undefined> {
+  const limit = indexLimits.bytes;
+  const index = await readFeedFile(feed, feedFile.index, { ...reading, limit });
+  if (index === undefined && signature === undefined) return undefined;
+  const first = index === undefined ? undefined : tryPair(accept, { index, signature });
+  if (first?.accepted === true) return first;
+  const next = await readFeedFile(feed, feedFile.next, { ...reading, limit });
+  const second = next === undefined ? undefined : tryPair(accept, { index: next, signature });
+  return second?.accepted === true ? second : (first ?? second);
+}
+
+/** As `readIndexPairUnless`, of a feed of which nothing is known. */
 export async function readIndexPair<T>(
   feed: Feed,
   accept: (input: IndexInput) => T,
   options: ReadOptions = {},
 ): Promise<T | undefined> {
-  const limit = indexLimits.bytes;
-  for (let attempt = 1; ; attempt += 1) {
-    const signature = await readSignature(feed, options);
-    const index = await readFeedFile(feed, feedFile.index, { ...options, limit });
-    if (index === undefined && signature === undefined) return undefined;
-    const first = index === undefined ? undefined : tryPair(accept, { index, signature });
-    if (first?.accepted === true) return first.value;
-    const next = await readFeedFile(feed, feedFile.next, { ...options, limit });
-    const second = next === undefined ? undefined : tryPair(accept, { index: next, signature });
-    if (second?.accepted === true) return second.value;
-    const mismatch = first ?? second;
-    if (mismatch === undefined) return undefined;
-    if (attempt === ATTEMPTS) throw mismatch.error;
-    await sleep(
-      FIRST_PAUSE * 2 ** (attempt - 1),
-      undefined,
-      options.signal === undefined ? {} : { signal: options.signal },
-    );
-  }
+  const found = await readIndexPairUnless(feed, accept, options);
+  return found === 'unchanged' ? undefined : found?.value;
 }
 
 /** Writes a pair in the order above. One writer at a time: callers hold a lock. */

@@ -4,6 +4,12 @@ export interface NetworkOptions {
   readonly proxy?: ProxySettings | undefined;
   /** PEM file with certificates of authorities to trust besides Node's own. */
   readonly ca?: string | undefined;
+  /** Seconds until a server has to answer, and for which it may be silent after that; default 30. */
+  readonly timeout?: number | undefined;
+  /** How often something that may pass is tried again; default 4. */
+  readonly retries?: number | undefined;
+  /** Milliseconds before the first retry; doubled for each further one; default 250. */
+  readonly firstPause?: number | undefined;
 }
 
 export interface GithubAccess {

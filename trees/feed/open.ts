@@ -1,13 +1,34 @@
 import { unreachable } from '../errors.js';
 import { directoryFeed } from './directory.js';
 import type { Feed } from './feed.js';
+import { githubFeed } from './github.js';
 import { httpFeed } from './http.js';
-import { githubUrls, type NetworkOptions } from './network.js';
+import type { NetworkOptions } from './network.js';
 import { parseFeedUrl } from './url.js';
 
 /** What is needed to open a feed: a `KnownFeed`, or less. */
 export interface FeedAddress {
   readonly url: string;
+  /** URLs of places with the same files, in the order in which they are tried. */
+  readonly mirrors?: readonly string[];
+}
+
+function openPlace(url: string, network: NetworkOptions): Feed {
+  const parsed = parseFeedUrl(url);
+  switch (parsed.scheme) {
+    case 'dir':
+      return directoryFeed(parsed.path, parsed.href);
+    case 'http':
+      return httpFeed({
+        url: parsed.href,
+        locate: (file) => new URL(encodeURIComponent(file), parsed.base),
+        network,
+      });
+    case 'github':
+      return githubFeed({ url: parsed.href, owner: parsed.owner, repo: parsed.repo, network });
+    default:
+      return unreachable(parsed);
+  }
 }
 
 /**
@@ -16,26 +37,7 @@ export interface FeedAddress {
  * @throws TreesError USAGE for a malformed or unknown URL
  */
 export function openFeed(feed: string | FeedAddress, network: NetworkOptions = {}): Feed {
-  const parsed = parseFeedUrl(typeof feed === 'string' ? feed : feed.url);
-  switch (parsed.scheme) {
-    case 'dir':
-      return directoryFeed(parsed.path, parsed.href);
-    case 'http':
-      return httpFeed({ url: parsed.href, locate: (file) => new URL(encodeURIComponent(file), parsed.base) });
-    case 'github': {
-      // The web addresses of release files are served without counting against the API's rate limit.
-      const releases = `${githubUrls(network.github).server}/${parsed.owner}/${parsed.repo}/releases`;
-      return httpFeed({
-        url: parsed.href,
-        locate: (file, release) =>
-          new URL(
-            release === undefined
-              ? `${releases}/latest/download/${encodeURIComponent(file)}`
-              : `${releases}/download/${encodeURIComponent(release)}/${encodeURIComponent(file)}`,
-          ),
-      });
-    }
-    default:
-      return unreachable(parsed);
-  }
+  const { url, mirrors = [] } = typeof feed === 'string' ? { url: feed } : feed;
+  const place = openPlace(url, network);
+  return mirrors.length === 0 ? place : { ...place, mirrors: mirrors.map((mirror) => openPlace(mirror, network)) };
 }

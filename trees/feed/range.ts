@@ -1,7 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { TreesError } from '../errors.js';
-import { BrokenTransfer, bundleBytes, ChangedFile, corruptBundle } from './bundle-bytes.js';
+import { bundleBytes, ChangedFile, corruptBundle } from './bundle-bytes.js';
 import type { Feed } from './feed.js';
+import { createRetries } from './retry.js';
 import type { BundleEntry } from './schema.js';
 
 export interface RangeOptions {
@@ -12,10 +12,26 @@ export interface RangeOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Failures in a row, without a byte in between, after which a broken connection is given up. */
-const ATTEMPTS = 4;
-/** Milliseconds before the second attempt; doubled for each further one. */
-const FIRST_PAUSE = 250;
+async function readFrom(feed: Feed, entry: BundleEntry, { offset, length, signal }: RangeOptions): Promise<Buffer> {
+  const result = Buffer.alloc(length);
+  const validators = new Map<string, string>();
+  const retries = createRetries({ policy: feed.retries, signal });
+  let filled = 0;
+  while (filled < length) {
+    const before = filled;
+    try {
+      const request = { offset: offset + filled, end: offset + length, signal, validators };
+      for await (const bytes of bundleBytes(feed, entry, request)) filled += bytes.copy(result, filled);
+      if (filled === before) throw corruptBundle(feed, entry, `it ends after ${offset + filled} bytes`);
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (error instanceof ChangedFile) throw corruptBundle(feed, entry, 'it is being replaced');
+      if (filled > before) retries.progress();
+      await retries.failed(error);
+    }
+  }
+  return result;
+}
 
 /**
  * Reads exactly these bytes of a bundle, wherever they are among its pieces. They are **not** verified: only the whole
@@ -23,36 +39,19 @@ const FIRST_PAUSE = 250;
  * @throws TreesError FEED_UNREACHABLE, BUNDLE_CORRUPT if the bundle is shorter; the signal's reason when it is aborted
  */
 export async function readRange(feed: Feed, entry: BundleEntry, options: RangeOptions): Promise<Buffer> {
-  const { offset, length, signal } = options;
+  const { offset, length } = options;
   if (offset < 0 || length < 0 || offset + length > entry.size) {
     throw new RangeError(`Expected a range within ${entry.size} bytes, got ${length} from ${offset}`);
   }
-  const result = Buffer.alloc(length);
-  const validators = new Map<string, string>();
-  let filled = 0;
-  for (let failures = 0; filled < length; ) {
-    const before = filled;
-    let broken: BrokenTransfer | undefined;
+  let first: unknown;
+  for (const place of [feed, ...(feed.mirrors ?? [])]) {
     try {
-      const request = { offset: offset + filled, end: offset + length, signal, validators };
-      for await (const bytes of bundleBytes(feed, entry, request)) filled += bytes.copy(result, filled);
+      return await readFrom(place, entry, options);
     } catch (error) {
-      signal?.throwIfAborted();
-      if (error instanceof ChangedFile) throw corruptBundle(feed, entry, 'it is being replaced');
-      if (!(error instanceof BrokenTransfer)) throw error;
-      broken = error;
+      options.signal?.throwIfAborted();
+      if (!(error instanceof TreesError)) throw error;
+      first ??= error;
     }
-    if (filled > before) failures = 0;
-    else if (broken === undefined) throw corruptBundle(feed, entry, `it ends after ${offset + filled} bytes`);
-    if (broken === undefined) continue;
-    failures += 1;
-    if (failures === ATTEMPTS) {
-      throw new TreesError('FEED_UNREACHABLE', `cannot fetch bundle ${entry.file} of ${feed.url}: ${broken.message}`, {
-        hint: 'try again; what is installed keeps working',
-        cause: broken,
-      });
-    }
-    await sleep(FIRST_PAUSE * 2 ** (failures - 1), undefined, signal === undefined ? {} : { signal });
   }
-  return result;
+  throw first;
 }

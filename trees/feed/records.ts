@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import * as z from 'zod/mini';
 import { isErrno, TreesError } from '../errors.js';
 import { storePaths } from '../store/paths.js';
+import type { KnownSignature } from './fetch-index.js';
 import { encodePublicKey, type PublicKey, parsePublicKey } from './minisign.js';
 import type { SeenIndex } from './verify-index.js';
 
@@ -22,11 +23,14 @@ export interface KnownFeed {
   readonly priority: number;
   /** ISO 8601. */
   readonly added: string;
+  /** URLs of places with the same files, in the order in which they are tried. */
+  readonly mirrors?: readonly string[];
 }
 
 export interface FeedState extends SeenIndex {
   /** When this index was fetched, ISO 8601. */
   readonly fetched: string;
+  readonly signature: KnownSignature | undefined;
 }
 
 const feedSchema = z.object({
@@ -34,6 +38,7 @@ const feedSchema = z.object({
   keys: z.array(z.string()).check(z.minLength(1)),
   priority: z.number(),
   added: z.string(),
+  mirrors: z.optional(z.array(z.string())),
 });
 
 const stateSchema = z.object({
@@ -41,6 +46,7 @@ const stateSchema = z.object({
   sequence: z.int().check(z.positive()),
   sha256: z.string(),
   fetched: z.string(),
+  signature: z.optional(z.object({ place: z.string(), validator: z.string() })),
 });
 
 /** Directory of all feeds of a store. */
@@ -75,19 +81,21 @@ export async function readFeedRecord(root: string, name: string): Promise<KnownF
   const path = join(feedDirectory(root, name), recordFile.feed);
   const record = await readRecord(path, feedSchema);
   if (record === undefined) return undefined;
-  return { ...record, name, keys: record.keys.map((key) => parsePublicKey(key, path)) };
+  return { ...record, name, mirrors: record.mirrors ?? [], keys: record.keys.map((key) => parsePublicKey(key, path)) };
 }
 
-export function formatFeedRecord({ url, keys, priority, added }: KnownFeed): string {
-  return `${JSON.stringify({ url, keys: keys.map(encodePublicKey), priority, added }, undefined, 2)}\n`;
+export function formatFeedRecord({ url, keys, priority, added, mirrors = [] }: KnownFeed): string {
+  const record = { url, keys: keys.map(encodePublicKey), priority, added };
+  return `${JSON.stringify(mirrors.length > 0 ? { ...record, mirrors } : record, undefined, 2)}\n`;
 }
 
 export async function readFeedState(root: string, name: string): Promise<FeedState | undefined> {
-  return await readRecord(join(feedDirectory(root, name), recordFile.state), stateSchema);
+  const state = await readRecord(join(feedDirectory(root, name), recordFile.state), stateSchema);
+  return state === undefined ? undefined : { ...state, signature: state.signature };
 }
 
-export function formatFeedState({ id, sequence, sha256, fetched }: FeedState): string {
-  return `${JSON.stringify({ id, sequence, sha256, fetched }, undefined, 2)}\n`;
+export function formatFeedState({ id, sequence, sha256, fetched, signature }: FeedState): string {
+  return `${JSON.stringify({ id, sequence, sha256, fetched, signature }, undefined, 2)}\n`;
 }
 
 /** Feeds of a store, highest priority first, then by name. Names that start with "." are feeds half added or removed. */

@@ -1,0 +1,69 @@
+import { TreesError } from '../errors.js';
+import type { Reporter } from '../reporter.js';
+import { type Feed, feedFile } from './feed.js';
+import { readIndexPairUnless } from './index-pair.js';
+import type { PublicKey } from './minisign.js';
+import { type IndexInput, type SeenIndex, type VerifiedIndex, verifyIndex } from './verify-index.js';
+
+/** What a place calls the version of the signature that is stored: asked with it, it need not send it again. */
+export interface KnownSignature {
+  /** URL of the feed or mirror that said so. */
+  readonly place: string;
+  readonly validator: string;
+}
+
+/** A verified index with the bytes it came from, which is what is stored. */
+export interface FetchedIndex extends VerifiedIndex {
+  readonly input: IndexInput;
+  readonly signature: KnownSignature | undefined;
+}
+
+export interface FetchIndexOptions {
+  /** Keys the user trusts for this feed. */
+  readonly keys: readonly PublicKey[];
+  readonly seen: SeenIndex | undefined;
+  /** The stored signature: a feed that still has it is not read any further. */
+  readonly known?: KnownSignature | undefined;
+  readonly now: Date;
+  readonly allowStale?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly reporter?: Reporter | undefined;
+}
+
+async function fetchFrom(place: Feed, options: FetchIndexOptions): Promise<FetchedIndex | 'unchanged'> {
+  const { keys, seen, known, now, allowStale, signal, reporter } = options;
+  const origin = place.url;
+  const accept = (input: IndexInput) => ({ ...verifyIndex(input, { keys, seen, now, allowStale, origin }), input });
+  const unless = known?.place === place.url ? known.validator : undefined;
+  const found = await readIndexPairUnless(place, accept, { signal, reporter, unless });
+  if (found === 'unchanged') return found;
+  if (found !== undefined) {
+    const { value, validator } = found;
+    return { ...value, signature: validator === undefined ? undefined : { place: place.url, validator } };
+  }
+  throw new TreesError('FEED_UNREACHABLE', `cannot read the feed ${place.url}: it has no ${feedFile.index}`, {
+    hint: place.hintIfMissing ?? 'is the address right? A publisher creates the index with `trees release`',
+  });
+}
+
+/**
+ * Fetches and verifies a feed's index: the feed's own, or that of its first mirror with one that can be accepted.
+ * @returns `unchanged` if the signature still is the known one, and so is the index
+ * @throws TreesError why the feed itself failed: FEED_UNREACHABLE; as `verifyIndex`
+ */
+export async function fetchIndex(feed: Feed, options: FetchIndexOptions): Promise<FetchedIndex | 'unchanged'> {
+  const places = [feed, ...(feed.mirrors ?? [])];
+  let first: TreesError | undefined;
+  for (const [position, place] of places.entries()) {
+    try {
+      return await fetchFrom(place, options);
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      if (!(error instanceof TreesError) || error.code === 'CONFIG_INVALID') throw error;
+      first ??= error;
+      const next = places[position + 1];
+      if (next !== undefined) options.reporter?.warn(`${error.message}; trying the mirror ${next.url}`);
+    }
+  }
+  throw first ?? new Error('no place to fetch from');
+}

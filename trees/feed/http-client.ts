@@ -1,0 +1,80 @@
+import { readFile } from 'node:fs/promises';
+import { rootCertificates } from 'node:tls';
+import { reasonOf, TreesError } from '../errors.js';
+import type { NetworkOptions } from './network.js';
+
+/** What is used of a response; both Node's fetch and undici's give it. */
+export interface HttpResponse {
+  readonly status: number;
+  readonly statusText: string;
+  readonly headers: { get(name: string): string | null };
+  readonly body: ReadableStream<Uint8Array> | null;
+}
+
+export interface HttpRequest {
+  readonly headers: Record<string, string>;
+  readonly signal: AbortSignal;
+}
+
+export interface HttpClient {
+  /** GET without following redirects. */
+  get(url: URL, request: HttpRequest): Promise<HttpResponse>;
+  /** For libraries that bring their own requests. */
+  readonly fetch: typeof fetch;
+}
+
+async function readAuthorities(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    throw new TreesError('CONFIG_INVALID', `cannot read the CA file ${path}: ${reasonOf(error)}`, {
+      hint: 'network.ca names a PEM file with certificates',
+      cause: error,
+    });
+  }
+}
+
+/**
+ * Node 20's own fetch knows neither proxies nor further authorities; undici's does, but takes 70 ms to load, so that
+ * only those who need it pay for it.
+ */
+async function createFetch({ proxy, ca }: NetworkOptions): Promise<typeof fetch> {
+  if (proxy === undefined && ca === undefined) return fetch;
+  const undici = await import('undici');
+  const tls = ca === undefined ? {} : { ca: [...rootCertificates, await readAuthorities(ca)] };
+  const dispatcher =
+    proxy === undefined
+      ? new undici.Agent({ connect: tls })
+      : new undici.EnvHttpProxyAgent({
+          // Empty rather than undefined: undici would look into the environment itself.
+          httpProxy: proxy.http ?? '',
+          httpsProxy: proxy.https ?? '',
+          noProxy: proxy.no ?? '',
+          connect: tls,
+          requestTls: tls,
+          proxyTls: tls,
+          // As curl does: proxies often refuse to open tunnels to port 80.
+          proxyTunnel: false,
+        });
+  const proxied = async (input: unknown, init?: object): Promise<unknown> =>
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- only strings, URLs and plain options are ever passed
+    await undici.fetch(input as URL, { ...init, dispatcher });
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the same interface, declared twice: @types/node has undici 6, this is undici 7
+  return proxied as typeof fetch;
+}
+
+const clients = new WeakMap<NetworkOptions, Promise<HttpClient>>();
+
+/** The client for these options, one for all who pass the same object, so that connections are shared. */
+export async function httpClient(network: NetworkOptions): Promise<HttpClient> {
+  const known = clients.get(network);
+  if (known !== undefined) return await known;
+  const made = createFetch(network).then(
+    (send): HttpClient => ({
+      fetch: send,
+      get: async (url, request) => await send(url.href, { ...request, redirect: 'manual' }),
+    }),
+  );
+  clients.set(network, made);
+  return await made;
+}
