@@ -25,6 +25,8 @@ export interface Selection {
   readonly summary: string;
   readonly app: AppVersion;
   readonly base: { readonly name: string; readonly version: BaseVersion };
+  /** What it was chosen from; its updates are too. Absent: stable. */
+  readonly channel?: Channel | undefined;
 }
 
 export interface AppReference {
@@ -185,7 +187,8 @@ function selectIn(feed: IndexedFeed, reference: AppReference, request: Narrowed)
   if (app === undefined) throw new Error(`no version of ${reference.name} is left`);
   const version = pickBase(feed, app, { range: request.base?.range, channel: request.channel });
   if (version !== undefined) {
-    return { feed, name: reference.name, summary, app, base: { name: app.base.name, version } };
+    const base = { name: app.base.name, version };
+    return { feed, name: reference.name, summary, app, base, channel: request.channel };
   }
   const offered = newestFirst(own(feed.index.bases, app.base.name)?.versions ?? []).map((base) => base.version);
   const asked = request.base?.range === undefined ? '' : ` and you asked for ${request.base.range}`;

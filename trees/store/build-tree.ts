@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import * as z from 'zod/mini';
 import { TreesError } from '../errors.js';
 import type { Selection } from '../feed/select.js';
@@ -5,8 +6,8 @@ import type { Checksum, Commit } from '../ostree/types.js';
 import { type RunSpec, runSpecSchema } from '../run/spec.js';
 import { makeGeneration, switchCurrent } from './checkout.js';
 import { composeTree } from './compose.js';
-import { removeIfEmpty } from './files.js';
-import { currentNumber, findGeneration, type Generation, listGenerations } from './generations.js';
+import { removeIfEmpty, replaceFile } from './files.js';
+import { currentNumber, findGeneration, GENERATION_FILE, type Generation, listGenerations } from './generations.js';
 import type { InstallTarget } from './install-plan.js';
 import { commitKey, refName } from './metadata.js';
 import type { Store } from './store.js';
@@ -30,10 +31,17 @@ export async function buildGeneration(
   checkIdentity(layer, selection);
   const run = readRunSpec(layer);
   const { tree, number } = await composeGeneration(store, target, options);
+  const channel = selection.channel === 'edge' ? { channel: selection.channel } : {};
   const existing = findGeneration(store.paths, name, number);
   if (existing !== undefined) {
+    const { channel: _, ...rest } = existing;
+    const record: Generation = { ...rest, ...channel };
+    if (record.channel !== existing.channel) {
+      const file = join(store.paths.generation(name, number), GENERATION_FILE);
+      await replaceFile(file, `${JSON.stringify(record, null, 2)}\n`);
+    }
     await switchCurrent(store, name, number);
-    return existing;
+    return record;
   }
   const { base, app, feed } = selection;
   const generation: Omit<Generation, 'files' | 'size'> = {
@@ -45,6 +53,7 @@ export async function buildGeneration(
     arch: app.arch,
     summary: selection.summary,
     feed: feed.feed.name,
+    ...channel,
     base: { name: base.name, version: base.version.version, commit: base.version.commit },
     layer: app.commit,
     tree,

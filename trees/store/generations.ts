@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { isErrno, reasonOf, TreesError } from '../errors.js';
+import type { Channel } from '../feed/schema.js';
 import type { Checksum } from '../ostree/types.js';
 import type { StorePaths } from './paths.js';
 
@@ -22,6 +23,8 @@ export interface Generation {
   readonly summary: string;
   /** Name of the feed it came from. */
   readonly feed: string;
+  /** Channel that its updates come from; absent: stable. */
+  readonly channel?: Channel | undefined;
   readonly base: { readonly name: string; readonly version: string; readonly commit: Checksum };
   readonly layer: Checksum;
   readonly tree: Checksum;
@@ -122,7 +125,8 @@ function isGeneration(value: unknown): value is Generation {
     numbers.every((key) => Number.isSafeInteger(value[key])) &&
     [value['layer'], value['tree'], base['commit']].every((sum) => typeof sum === 'string' && CHECKSUM.test(sum)) &&
     typeof base['name'] === 'string' &&
-    typeof base['version'] === 'string'
+    typeof base['version'] === 'string' &&
+    [undefined, 'stable', 'edge'].some((channel) => channel === value['channel'])
   );
 }
 

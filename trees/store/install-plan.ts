@@ -3,7 +3,7 @@ import { TreesError, usageError } from '../errors.js';
 import { type Alternative, alternativesTo } from '../feed/alternatives.js';
 import type { IndexedFeed } from '../feed/feeds.js';
 import { type PathPlan, planPaths } from '../feed/path.js';
-import type { BaseVersion, FeedIndex } from '../feed/schema.js';
+import type { BaseVersion, Channel, FeedIndex } from '../feed/schema.js';
 import { parseAppReference, type Selection, selectApp } from '../feed/select.js';
 import type { Checksum } from '../ostree/types.js';
 import { commitNames } from './commit-names.js';
@@ -24,6 +24,8 @@ export interface InstallRequest {
   readonly arch: string;
   /** Look only in this feed. */
   readonly feed?: string | undefined;
+  /** Default: that of the app if it is installed, else stable. */
+  readonly channel?: Channel | undefined;
 }
 
 /** What to install, decided; nothing has been changed yet. */
@@ -43,7 +45,9 @@ export function chooseTarget(feeds: readonly IndexedFeed[], paths: StorePaths, r
   const reference = parseAppReference(request.app);
   const pin = readPin(paths, request.name ?? reference.name);
   const app = pin === undefined || reference.range !== undefined ? request.app : `${request.app}@${pin.range}`;
-  const found = selectApp(feeds, { ...request, app });
+  const installed = readCurrent(paths, request.name ?? reference.name, request.force === true);
+  const channel = request.channel ?? installed?.current.channel;
+  const found = selectApp(feeds, { ...request, app, channel });
   const name = request.name ?? found.name;
   if (pin !== undefined && !satisfies(found.app.version, pin.range)) {
     throw new TreesError(
@@ -57,7 +61,6 @@ export function chooseTarget(feeds: readonly IndexedFeed[], paths: StorePaths, r
       `Expected name to be lowercase letters, digits, ".", "_" and "-", starting with a letter or digit, got "${name}"`,
     );
   }
-  const installed = readCurrent(paths, name, request.force === true);
   if (installed !== undefined && installed.current.app !== found.name && request.force !== true) {
     throw new TreesError(
       'PATH_CONFLICT',
@@ -72,6 +75,7 @@ export function chooseTarget(feeds: readonly IndexedFeed[], paths: StorePaths, r
   const done =
     request.force !== true &&
     current?.layer === selection.app.commit &&
+    (current.channel ?? 'stable') === (channel ?? 'stable') &&
     (current.base.commit === selection.base.version.commit ||
       (request.base === undefined && satisfies(current.base.version, selection.app.base.range)));
   return { name, selection, installed, done };
@@ -104,6 +108,7 @@ function onInstalledBase(selection: Selection, paths: StorePaths): Selection {
     (version) =>
       inUse.has(version.commit) &&
       version.arch === selection.app.arch &&
+      (selection.channel === 'edge' || version.channel !== 'edge') &&
       satisfies(version.version, selection.app.base.range),
   );
   const best = usable.reduce<BaseVersion | undefined>(

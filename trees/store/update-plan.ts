@@ -29,7 +29,7 @@ export function chooseUpdate(gathered: GatheredFeeds, paths: StorePaths, name: s
   const { current } = installed;
   const feed = feedOf(gathered, installed);
   const app = `${current.feed}/${current.app}${pin === undefined ? '' : `@${pin.range}`}`;
-  const newest = selectApp([feed], { app, arch: current.arch });
+  const newest = selectApp([feed], { app, arch: current.arch, channel: current.channel });
   if (pin !== undefined || !greater(current.version, newest.app.version)) return toTarget(installed, pin, newest);
   // The feed has withdrawn what is installed, or a prerelease was chosen: the app stays, its base need not.
   return chooseSameLayer(feed, installed, pin) ?? toTarget(installed, pin, newest, true);
@@ -49,11 +49,13 @@ export function chooseFollower(
   const { current } = installed;
   if (current.feed !== from || current.base.name !== move.name || current.arch !== move.version.arch) return undefined;
   if (!greater(move.version.version, current.base.version)) return undefined;
+  if (move.version.channel === 'edge' && current.channel !== 'edge') return undefined;
   const feed = feeds.find((candidate) => candidate.feed.name === from);
   const app = feed === undefined ? undefined : installedVersion(feed, installed);
   if (feed === undefined || app?.base.name !== move.name) return undefined;
   if (!satisfies(move.version.version, app.base.range)) return undefined;
-  const selection: Selection = { feed, name: current.app, summary: current.summary, app, base: move };
+  const { channel, summary } = current;
+  const selection: Selection = { feed, name: current.app, summary, app, base: move, channel };
   return toTarget(installed, readPin(paths, name), selection);
 }
 
@@ -62,7 +64,9 @@ function chooseSameLayer(feed: IndexedFeed, installed: InstalledApp, pin: Pin | 
   const app = installedVersion(feed, installed);
   if (app === undefined) return undefined;
   const { current } = installed;
-  const selection = selectApp([feed], { app: `${current.app}@${app.version}`, arch: current.arch });
+  // What is installed may have been taken back from stable since.
+  const channel = app.channel ?? current.channel;
+  const selection = selectApp([feed], { app: `${current.app}@${app.version}`, arch: current.arch, channel });
   return toTarget(installed, pin, selection);
 }
 

@@ -38,6 +38,11 @@ export const command = defineCommand({
     },
     name: { type: 'string', alias: 'n', value: 'NAME', describe: 'install under this name' },
     force: { type: 'boolean', alias: 'f', describe: 'clear and install again' },
+    channel: {
+      type: 'string',
+      choices: ['stable', 'edge'],
+      describe: 'edge: also versions that are not for everybody yet, now and in updates; stable: back again',
+    },
     'allow-stale': { type: 'boolean', describe: 'accept an index that has expired' },
   },
   examples: [
@@ -73,6 +78,7 @@ function request(
     base?: string | undefined;
     name?: string | undefined;
     force?: boolean | undefined;
+    channel?: string | undefined;
     'allow-stale'?: boolean | undefined;
   },
 ): InstallOptions {
@@ -82,6 +88,7 @@ function request(
     base: args.base,
     name: args.name,
     force: args.force,
+    channel: args.channel === 'edge' || args.channel === 'stable' ? args.channel : undefined,
     allowStale: args['allow-stale'],
     arch: context.settings.arch,
     feed: context.settings.feed,
