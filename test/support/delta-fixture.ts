@@ -7,9 +7,13 @@ import { dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { setXattr } from '../../trees/system/index.js';
 
-/** On tmpfs where it can hold `bare-user` repositories: the stock tools sync the whole file system. */
+/** tmpfs where it can hold `bare-user` repositories: on disk, libostree and the stock tools sync the whole file system. */
+export function fastDirectory(): string {
+  return holdsXattrs('/dev/shm') ? '/dev/shm' : tmpdir();
+}
+
 export function temporaryDirectory(t: TestContext): string {
-  const directory = mkdtempSync(join(holdsXattrs('/dev/shm') ? '/dev/shm' : tmpdir(), 'trees-delta-'));
+  const directory = mkdtempSync(join(fastDirectory(), 'trees-delta-'));
   t.after(() => rmSync(directory, { recursive: true, force: true }));
   return directory;
 }

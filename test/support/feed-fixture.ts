@@ -74,8 +74,9 @@ export async function publishIndex(feed: string, index: unknown, key: SecretKey)
   await writeFile(join(feed, 'trees.pub'), formatPublicKey(key.public));
 }
 
-export async function createFeedFixture(): Promise<FeedFixture> {
-  const dir = await mkdtemp(join(tmpdir(), 'trees-feed-'));
+/** @param parent where its directory is made; default the system's temporary directory */
+export async function createFeedFixture(parent: string = tmpdir()): Promise<FeedFixture> {
+  const dir = await mkdtemp(join(parent, 'trees-feed-'));
   const feed = join(dir, 'feed');
   await mkdir(feed);
   const keys: SecretKey[] = [];

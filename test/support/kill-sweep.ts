@@ -1,10 +1,7 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type StorePaths, storePaths } from '../../trees/store/paths.js';
-import { projectRoot, type RunResult, runProgram } from './rig.js';
-import type { StoreFixture } from './store-fixture.js';
+import { type Crash, trees } from './crash-scenarios.js';
 
 /** System calls that change what is on disk, or make it last. */
 const CALLS =
@@ -13,72 +10,40 @@ const CALLS =
 const CLOSE = 6;
 const STRIDE = 7;
 
-interface Kill {
-  readonly call: string;
-  /** Before which one in a thread, counted from 1. */
-  readonly at: number;
-}
-
-export async function trees(root: string, args: readonly string[], kill?: Kill): Promise<RunResult> {
-  const command = [process.execPath, join(projectRoot, 'dist/cli/bin.js'), '--root', root, ...args];
-  const inject =
-    kill === undefined
-      ? []
-      : [
-          'strace',
-          '-f',
-          '-qq',
-          '-o',
-          '/dev/null',
-          `--trace=${kill.call}`,
-          `--inject=${kill.call}:signal=KILL:when=${kill.at}`,
-        ];
-  const [program = '', ...rest] = [...inject, ...command];
-  // One thread in the pool: strace counts calls per thread.
-  return await runProgram(program, rest, { env: { UV_THREADPOOL_SIZE: '1', NO_COLOR: '1' } });
-}
-
-/** A copy of a store, hard links included. */
-async function copy(from: string, to: string): Promise<StorePaths> {
-  await rm(to, { recursive: true, force: true });
-  const result = await runProgram('cp', ['-a', from, to]);
-  assert.equal(result.status, 0, result.stderr);
-  return storePaths(join(to, 'var/lib/trees'));
-}
-
 /**
- * Runs a command on copies of a store, killed before each system call that changes something, and each time once more.
- * @returns how often it was killed
+ * Gives a scenario's command in copies of its store, killed before each system call that changes something, and each time
+ * once more.
+ * @returns how often it was killed, and what was found how often
  */
-export async function sweep(
-  fixture: StoreFixture,
-  args: readonly string[],
-  check: (paths: StorePaths, state: { killed: boolean }) => Promise<void>,
-): Promise<number> {
-  const target = join(fixture.feed.dir, 'copy');
+export async function sweep(crash: Crash): Promise<{ rounds: number; seen: Map<string, number> }> {
+  const seen = new Map<string, number>();
   let rounds = 0;
   for (const call of CALLS) {
     for (let at = 1; ; at += at < CLOSE ? 1 : STRIDE) {
-      const paths = await copy(fixture.root, target);
-      const result = await trees(target, args, { call, at });
-      const killed = result.status !== 0;
+      const { root, paths } = await crash.restore();
+      const result = await trees(root, crash.scenario.args, strace(`--inject=${call}:signal=KILL:when=${at}`, call), {
+        // One thread in the pool: strace counts calls per thread.
+        UV_THREADPOOL_SIZE: '1',
+      });
       // It does not make this call that often.
-      if (!killed) break;
+      if (result.status === 0) break;
       assert.ok(result.signal === 'SIGKILL' || result.status === 137, `at ${call} ${at}: ${result.stderr}`);
       rounds += 1;
-      await check(paths, { killed });
-      const again = await trees(target, args);
-      // A removal may have been done but for saying so.
-      const done = args[0] === 'rm' && !existsSync(paths.app(args[1] ?? ''));
-      assert.ok(again.status === 0 || done, `again after ${call} ${at}: ${again.stderr}`);
-      await check(paths, { killed: false });
+      const what = await crash.afterKill(paths);
+      seen.set(what, (seen.get(what) ?? 0) + 1);
+      await crash.finish(root);
     }
   }
-  return rounds;
+  return { rounds, seen };
 }
 
-/** Why there can be no sweep; false if there can. */
+/** strace with its arguments, which injects something into calls of this name and prints nothing. */
+export function strace(inject: string, call: string): string[] {
+  return ['strace', '-f', '-qq', '-o', '/dev/null', `--trace=${call}`, inject];
+}
+
+/** Why nothing can be injected; false if it can. */
 export function reasonToSkip(): string | false {
-  const strace = (process.env['PATH'] ?? '').split(':').some((directory) => existsSync(join(directory, 'strace')));
-  return strace ? false : 'needs strace, to kill at chosen system calls';
+  const found = (process.env['PATH'] ?? '').split(':').some((directory) => existsSync(join(directory, 'strace')));
+  return found ? false : 'needs strace, to inject at chosen system calls';
 }

@@ -6,6 +6,7 @@ import { type Checksum, Repo } from '../../trees/ostree/index.js';
 import { listGenerations, readGeneration, readInstalled } from '../../trees/store/generations.js';
 import { type InstallOptions, type InstallResult, installApp } from '../../trees/store/install.js';
 import { type StorePaths, storePaths } from '../../trees/store/paths.js';
+import { hasEverything } from '../../trees/store/whole.js';
 import { createFeedFixture, type FeedFixture } from './feed-fixture.js';
 import { ARCH, createPublisher, type Edge, type Files, type Publisher } from './plain-publisher.js';
 import { runProgram } from './rig.js';
@@ -23,8 +24,9 @@ export interface StoreFixture extends AsyncDisposable {
   install(app: string, more?: Partial<InstallOptions>): Promise<InstallResult>;
 }
 
-export async function createStoreFixture(): Promise<StoreFixture> {
-  const feed = await createFeedFixture();
+/** @param parent where its directory is made; default the system's temporary directory */
+export async function createStoreFixture(parent?: string): Promise<StoreFixture> {
+  const feed = await createFeedFixture(parent);
   const publisher = await createPublisher(feed);
   const root = join(feed.dir, 'root');
   const paths = storePaths(join(root, 'var/lib/trees'));
@@ -116,8 +118,7 @@ export async function assertSound(paths: StorePaths): Promise<void> {
   using repo = await Repo.open(paths.repo);
   const refs = await repo.listRefs();
   for (const [ref, commit] of refs) {
-    const listed = await runProgram('ostree', [`--repo=${paths.repo}`, 'ls', '-R', commit]);
-    assert.equal(listed.status, 0, `${ref}: ${listed.stderr}`);
+    assert.ok(await hasEverything(repo, commit), `${ref} is whole`);
   }
   for (const name of readdirSync(paths.apps)) {
     for (const number of listGenerations(paths, name)) {

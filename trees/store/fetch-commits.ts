@@ -1,5 +1,4 @@
 import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import { applyBundle } from '../delta/index.js';
 import { type ErrorCode, reasonOf, TreesError } from '../errors.js';
 import { verifyCommitSignature } from '../feed/commit-signature.js';
@@ -9,6 +8,7 @@ import type { PathPlan } from '../feed/path.js';
 import type { BundleEntry } from '../feed/schema.js';
 import type { Selection } from '../feed/select.js';
 import { planBundles, refOf } from './install-plan.js';
+import { bundleLock, cleanDownloads } from './leftovers.js';
 import { linkSpeed, measureLink } from './link-speed.js';
 import { acquireLock } from './locks.js';
 import { requireSpace, spaceFor } from './space.js';
@@ -53,7 +53,10 @@ export async function fetchCommits(store: Store, feed: Feed, selection: Selectio
     throwIfCancelled(store.signal, 'the installation');
     const plan = nextPlan(store, selection, { have: await wholeCommits(store.repo), failed, first, fallback });
     const [bundle] = plan.edges;
-    if (bundle === undefined) return { bytes, bundles, fallback };
+    if (bundle === undefined) {
+      await cleanDownloads(store, selection.feed.index.bundles);
+      return { bytes, bundles, fallback };
+    }
     // Another way may be a longer one than what there was room for.
     if (failed.size > 0) requireSpace(store.paths.root, await spaceFor(store.paths.root, selection, plan));
     try {
@@ -108,7 +111,7 @@ async function fetchAndApply(
   { bundle, selection }: { bundle: BundleEntry; selection: Selection },
 ): Promise<void> {
   // Two installs that need the same base: one fetches, the other waits and finds it there.
-  const lock = await acquireLock(join(store.paths.locks, `bundle-${bundle.sha256}.lock`), 'exclusive', {
+  const lock = await acquireLock(bundleLock(store, bundle), 'exclusive', {
     what: `bundle ${bundle.file}`,
     command: `fetch ${bundle.file}`,
     timeout: Number.MAX_SAFE_INTEGER,

@@ -5,6 +5,7 @@ import type { Checksum } from '../ostree/types.js';
 import { appNames, findGeneration, listGenerations } from './generations.js';
 import { refName } from './metadata.js';
 import type { Store } from './store.js';
+import { sweepTemporary } from './sweep-temporary.js';
 import { deleteStrayMarks, deleteUnreferenced } from './whole.js';
 
 /** What pruning deleted, or would. */
@@ -33,6 +34,7 @@ export async function pruneStore(store: Store): Promise<Pruned> {
   await deleteStrayMarks(repo);
   const downloads = await listDownloads(store);
   for (const { path } of downloads) await rm(path, { force: true });
+  await sweepTemporary(store);
   return {
     refs,
     objects: commits.objects + result.objectsPruned,
@@ -71,9 +73,13 @@ interface Download {
   readonly size: number;
 }
 
+/** Files called otherwise are not ours to judge. */
+const DOWNLOAD = /^[0-9a-f]{64}(\.partial)?$/;
+
 async function listDownloads({ paths }: Store): Promise<Download[]> {
   const found: Download[] = [];
   for (const name of await readdir(paths.downloads).catch(() => [])) {
+    if (!DOWNLOAD.test(name)) continue;
     const path = join(paths.downloads, name);
     try {
       found.push({ path, size: (await stat(path)).size });

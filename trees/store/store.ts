@@ -1,8 +1,9 @@
-import { chmod, mkdir, readdir, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { chmod, lstat, mkdir, readdir, rename, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { isErrno, reasonOf, TreesError } from '../errors.js';
 import { Repo, type RepoMode } from '../ostree/index.js';
 import { type Reporter, silentReporter } from '../reporter.js';
+import { removeTree, syncDirectory } from './files.js';
 import { acquireLock, type Lock, type LockKind } from './locks.js';
 import { type StorePaths, storePaths } from './paths.js';
 import { checkUsable, createRoot, unusable } from './usable.js';
@@ -78,15 +79,26 @@ async function createDirectories(paths: StorePaths): Promise<void> {
 async function openRepo(paths: StorePaths, options: StoreOptions): Promise<Repo> {
   using _lock = await acquireLock(join(paths.locks, 'create.lock'), 'exclusive', lockOptions(options, paths));
   if (await isComplete(paths.repo)) return await Repo.open(paths.repo);
-  const mode: RepoMode = process.geteuid?.() === 0 ? 'bare' : 'bare-user';
-  let repo: Repo;
   try {
-    repo = await Repo.create(paths.repo, { mode });
+    await createRepo(paths.repo);
   } catch (error) {
     throw unusable(paths.root, `cannot create the repository (${reasonOf(error)})`);
   }
+  return await Repo.open(paths.repo);
+}
+
+/** Under another name first, so that a kill leaves none or one with all its settings. The caller has the lock for it. */
+async function createRepo(path: string): Promise<void> {
+  const mode: RepoMode = process.geteuid?.() === 0 ? 'bare' : 'bare-user';
+  // What is there, empty or half made, is completed: it may be a mount point or a link to another place.
+  const there = await lstat(path).catch(() => undefined);
+  const target = there === undefined ? join(dirname(path), '.new-repo') : path;
+  if (there === undefined) await removeTree(target);
+  using repo = await Repo.create(target, { mode });
   await repo.setMinFreeSpace(MIN_FREE);
-  return repo;
+  if (target === path) return;
+  await rename(target, path);
+  await syncDirectory(dirname(path));
 }
 
 /** A kill while the repository is created may leave a part of it; creating again completes that. */

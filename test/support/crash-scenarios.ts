@@ -1,0 +1,274 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { appendFileSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { currentNumber, listInstalled } from '../../trees/store/generations.js';
+import { type StorePaths, storePaths } from '../../trees/store/paths.js';
+import { projectRoot, type RunResult, runProgram } from './rig.js';
+import { assertSound, createStoreFixture, publishTool, readTree, type StoreFixture } from './store-fixture.js';
+
+/** A command that is killed, and the store it is given in. */
+export interface Scenario {
+  readonly name: string;
+  readonly args: readonly string[];
+  /** Whether there are the same generations however often it was killed; a repair makes a new one each time. */
+  readonly sameNumbers?: false;
+  /** Something is damaged until the command is done. */
+  readonly damaged?: true;
+  prepare(fixture: StoreFixture): Promise<void>;
+}
+
+async function publishTwo(fixture: StoreFixture): Promise<void> {
+  const { base, v1, v2 } = await publishTool(fixture);
+  await fixture.publish([
+    [null, base],
+    [base, v1],
+    [base, v2],
+  ]);
+}
+
+/** The five commands that change generations, installing twice: over an old version and into an empty store. */
+export const scenarios: readonly Scenario[] = [
+  {
+    name: 'a first installation',
+    args: ['install', 'tool@1'],
+    prepare: publishTwo,
+  },
+  {
+    name: 'an installation over another version',
+    args: ['install', 'tool@2'],
+    async prepare(fixture) {
+      await publishTwo(fixture);
+      await fixture.install('tool@1');
+    },
+  },
+  {
+    name: 'an update of two apps and their base',
+    args: ['update'],
+    async prepare(fixture) {
+      const { base, v1, v2 } = await publishTool(fixture);
+      const on = { base: 'deb', tested: '12.0.0', range: '^12' };
+      const other = await fixture.publisher.layer('other', '1.0.0', { 'usr/bin/other': 'other\n' }, on);
+      const next = await fixture.publisher.base('deb', '12.1.0', { 'usr/bin/sh': '#!shell, fixed\n' });
+      await fixture.publish([
+        [null, base],
+        [base, v1],
+        [base, other],
+      ]);
+      await fixture.install('tool@1', { base: 'deb@12.0.0' });
+      await fixture.install('other', { base: 'deb@12.0.0' });
+      await fixture.publish([
+        [v1, v2],
+        [base, next],
+      ]);
+    },
+  },
+  {
+    name: 'a rollback',
+    args: ['rollback', 'tool', '1'],
+    async prepare(fixture) {
+      await publishTwo(fixture);
+      await fixture.install('tool@1');
+      await fixture.install('tool@2');
+    },
+  },
+  {
+    name: 'a collection',
+    args: ['gc', '--keep', '0'],
+    async prepare(fixture) {
+      await publishTwo(fixture);
+      await fixture.install('tool@1');
+      await fixture.install('tool@2');
+    },
+  },
+  {
+    name: 'a repair',
+    args: ['fsck', '--repair'],
+    sameNumbers: false,
+    damaged: true,
+    async prepare(fixture) {
+      await publishTwo(fixture);
+      await fixture.install('tool@1');
+      appendFileSync(join(fixture.paths.rootfs('tool', 1), 'usr/bin/sh'), 'damaged\n');
+    },
+  },
+  {
+    name: 'a removal',
+    args: ['rm', 'tool'],
+    async prepare(fixture) {
+      await publishTwo(fixture);
+      await fixture.install('tool@1');
+      await fixture.install('tool@2');
+    },
+  },
+];
+
+/** What an app is seen as: its version and every path of its tree. */
+type Current = Readonly<Record<string, { version: string; tree: Record<string, string> }>>;
+
+/** A scenario made ready: kill its command in copies of a store, and say whether what is left is sound. */
+export interface Crash extends AsyncDisposable {
+  readonly scenario: Scenario;
+  readonly fixture: StoreFixture;
+  /** Makes a fresh copy of the store to give the command in; the one before is deleted. */
+  restore(): Promise<{ root: string; paths: StorePaths }>;
+  /**
+   * Asserts what must hold when the command was killed.
+   * @returns `old`, `new`, or what is in between: `other new, tool old`
+   */
+  afterKill(paths: StorePaths): Promise<string>;
+  /** Gives the command once more and asserts that the store is what it is when nobody was killed. */
+  finish(root: string): Promise<void>;
+}
+
+/** @param parent where temporary directories are made */
+export async function createCrash(scenario: Scenario, parent?: string): Promise<Crash> {
+  const fixture = await createStoreFixture(parent);
+  try {
+    await scenario.prepare(fixture);
+    writePrecious(fixture.paths);
+    const data = readTree(fixture.paths.data);
+    const copyPath = join(fixture.feed.dir, 'copy');
+    const restore = async (): Promise<{ root: string; paths: StorePaths }> => {
+      await rm(copyPath, { recursive: true, force: true });
+      const result = await runProgram('cp', ['-a', fixture.root, copyPath]);
+      assert.equal(result.status, 0, result.stderr);
+      return { root: copyPath, paths: storesPaths(copyPath) };
+    };
+
+    const before = currentOf(fixture.paths);
+    const undisturbed = await restore();
+    const done = await trees(undisturbed.root, scenario.args);
+    assert.equal(done.status, 0, done.stderr);
+    await assertSound(undisturbed.paths);
+    const after = currentOf(undisturbed.paths);
+    const wanted = describeStore(undisturbed.paths, scenario);
+
+    return {
+      scenario,
+      fixture,
+      restore,
+      async afterKill(paths) {
+        assert.deepEqual(readTree(paths.data), data, 'data is as it was');
+        const found = currentOf(paths);
+        const seen: string[] = [];
+        for (const name of new Set([...Object.keys(before), ...Object.keys(after)])) {
+          const isNew = isSame(found[name], after[name]);
+          if (!isNew) assert.deepEqual(found[name], before[name], `${name} is whole, old or new`);
+          seen.push(`${name} ${isNew ? 'new' : 'old'}`);
+        }
+        // Killed while the repository is created, there is nothing to look at yet.
+        if (scenario.damaged !== true && hasRepository(paths)) await assertSound(paths);
+        return seen.sort().join(', ');
+      },
+      async finish(root) {
+        const paths = storesPaths(root);
+        const again = await trees(root, scenario.args);
+        // A removal may have been done but for saying so.
+        const gone = scenario.args[0] === 'rm' && again.stderr.includes('not installed');
+        assert.ok(again.status === 0 || gone, again.stderr);
+        assert.deepEqual(readTree(paths.data), data, 'data is as it was');
+        assert.deepEqual(currentOf(paths), after);
+        const found = describeStore(paths, scenario);
+        assert.deepEqual(
+          found.filter((line) => !isNameless(line)),
+          wanted,
+        );
+        await assertSound(paths);
+        // Others may be writing such files, so only who has the store to himself takes them away.
+        if (!found.some(isNameless)) return;
+        const collected = await trees(root, ['gc', '--keep', '9']);
+        assert.equal(collected.status, 0, collected.stderr);
+        assert.deepEqual(describeStore(paths, scenario).filter(isNameless), []);
+      },
+      [Symbol.asyncDispose]: async () => await fixture[Symbol.asyncDispose](),
+    };
+  } catch (error) {
+    await fixture[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** Runs the real binary. @param before program and arguments to run it under */
+export async function trees(
+  root: string,
+  args: readonly string[],
+  before: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
+): Promise<RunResult> {
+  const [program = '', ...rest] = [...before, ...treesCommand(root, args)];
+  return await runProgram(program, rest, { env: { NO_COLOR: '1', ...env } });
+}
+
+export function treesCommand(root: string, args: readonly string[]): readonly [string, ...string[]] {
+  return [process.execPath, join(projectRoot, 'dist/cli/bin.js'), '--root', root, ...args];
+}
+
+function storesPaths(root: string): StorePaths {
+  return storePaths(join(root, 'var/lib/trees'));
+}
+
+function hasRepository(paths: StorePaths): boolean {
+  return lstatSync(join(paths.repo, 'refs/heads'), { throwIfNoEntry: false }) !== undefined;
+}
+
+function writePrecious({ data }: StorePaths): void {
+  mkdirSync(join(data, 'tool/volumes/db'), { recursive: true });
+  writeFileSync(join(data, 'tool/volumes/db/precious'), 'mine\n');
+  writeFileSync(join(data, 'tool/.trash-000000000000'), 'called like a leftover\n');
+}
+
+function currentOf(paths: StorePaths): Current {
+  return Object.fromEntries(
+    listInstalled(paths).map(({ name, current }) => [
+      name,
+      { version: current.version, tree: readTree(paths.rootfs(name, current.number)) },
+    ]),
+  );
+}
+
+function isSame(a: Current[string] | undefined, b: Current[string] | undefined): boolean {
+  return a?.version === b?.version && JSON.stringify(a?.tree) === JSON.stringify(b?.tree);
+}
+
+/** A file of libostree's that has not got its name yet. */
+function isNameless(line: string): boolean {
+  return /^repo\/(\S+\/)?tmp\.\w{6}( |$)/.test(line);
+}
+
+/** Every path of a store with what it is and holds, but for times and who held a lock last. */
+function describeStore(paths: StorePaths, { sameNumbers }: Scenario): string[] {
+  const lines: string[] = [];
+  const visit = (path: string): void => {
+    for (const name of readdirSync(join(paths.root, path)).sort()) {
+      const relative = join(path, name);
+      const full = join(paths.root, relative);
+      const info = lstatSync(full);
+      if (info.isDirectory()) {
+        lines.push(`${relative}/`);
+        visit(relative);
+      } else if (info.isSymbolicLink()) {
+        lines.push(`${relative} -> ${readlinkSync(full)}`);
+      } else {
+        lines.push(`${relative} ${digest(relative, readFileSync(full))}`);
+      }
+    }
+  };
+  visit('');
+  if (sameNumbers !== false) return lines;
+  const numbered = /^(apps\/tool|repo\/refs\/heads\/tree\/tool)\/(\d+)/;
+  const current = currentNumber(paths, 'tool');
+  return lines.flatMap((line) => {
+    const number = numbered.exec(line)?.[2];
+    if (number !== undefined && Number(number) !== current) return [];
+    return line.replace(numbered, '$1/N').replace(/^(apps\/tool\/current -> ).*/, '$1N');
+  });
+}
+
+/** Of files that hold a time, what does not depend on it. */
+function digest(path: string, content: Buffer): string {
+  if (path.startsWith('locks/') || path.endsWith('.lock')) return '';
+  const text = content.toString('latin1').replace(/"(installed|fetched|number)": ?("[^"]*"|\d+)/g, '"$1"');
+  return createHash('sha256').update(text).digest('hex').slice(0, 16);
+}

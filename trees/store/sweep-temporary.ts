@@ -1,0 +1,73 @@
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isErrno } from '../errors.js';
+import type { Store } from './store.js';
+
+/** What libostree calls a file until it is renamed into its place (libglnx: `tmp.` and six characters). */
+const TEMPORARY = /^tmp\.[A-Za-z0-9]{6}$/;
+const LOCK_SUFFIX = '-lock';
+const BUNDLE_LOCK = /^bundle-[0-9a-f]{64}\.lock$/;
+
+/**
+ * Deletes what killed processes left: libostree's files that never got their name, and the locks of bundles. Files called
+ * otherwise are not ours to judge. The caller holds the store's lock exclusively, so nobody is at work.
+ */
+export async function sweepTemporary(store: Store): Promise<void> {
+  const { paths } = store;
+  const { repo } = paths;
+  await dropUnfinished(store);
+  const objects = await directoriesIn(join(repo, 'objects'));
+  const refs = await allBelow(join(repo, 'refs/heads'));
+  for (const directory of [repo, join(repo, 'state'), ...objects, ...refs]) await deleteFiles(directory, TEMPORARY);
+  await deleteFiles(paths.locks, BUNDLE_LOCK);
+}
+
+/**
+ * Deletes what killed transactions had written. libostree does that when one ends: the remains of the same boot become the
+ * next one's own, and aborting deletes those. The caller holds the store's lock exclusively.
+ */
+export async function dropUnfinished({ repo }: Store): Promise<void> {
+  const directory = join(repo.path, 'tmp');
+  const remains = async (): Promise<string[]> =>
+    (await entriesOf(directory)).map(({ name }) => name).filter((name) => name.startsWith('staging-'));
+  if ((await remains()).length === 0) return;
+  const own = await repo.beginTransaction();
+  await own.abort();
+  if ((await remains()).some((name) => !isLock(name))) {
+    const others = await repo.beginTransaction();
+    await others.commit();
+  }
+  const left = await remains();
+  for (const name of left.filter(isLock)) {
+    if (!left.includes(name.slice(0, -LOCK_SUFFIX.length))) await rm(join(directory, name), { force: true });
+  }
+}
+
+function isLock(name: string): boolean {
+  return name.endsWith(LOCK_SUFFIX);
+}
+
+async function deleteFiles(directory: string, pattern: RegExp): Promise<void> {
+  for (const entry of await entriesOf(directory)) {
+    if (entry.isFile() && pattern.test(entry.name)) await rm(join(directory, entry.name), { force: true });
+  }
+}
+
+async function directoriesIn(directory: string): Promise<string[]> {
+  const entries = await entriesOf(directory);
+  return entries.filter((entry) => entry.isDirectory()).map((entry) => join(directory, entry.name));
+}
+
+async function allBelow(directory: string): Promise<string[]> {
+  const below = await Promise.all((await directoriesIn(directory)).map(async (child) => await allBelow(child)));
+  return [directory, ...below.flat()];
+}
+
+async function entriesOf(directory: string) {
+  try {
+    return await readdir(directory, { withFileTypes: true });
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ENOTDIR')) return [];
+    throw error;
+  }
+}
