@@ -7,7 +7,7 @@ import { installApp } from '../../trees/store/install.js';
 import { ARCH } from './plain-publisher.js';
 
 const [root = '', app = ''] = process.argv.slice(2);
-for (const name of ['system', 'ostree', 'delta'] as const) loadNative(name);
+for (const name of ['system', 'ostree', 'delta', 'store'] as const) loadNative(name);
 process.stdout.write('ready\n');
 const result = await installApp({ root, app, arch: ARCH, lockTimeout: 60, command: `install ${app}` });
 process.stdout.write(`done ${result.generation.number}\n`);

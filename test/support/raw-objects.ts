@@ -56,7 +56,7 @@ const text = (name: string | Buffer): Buffer => Buffer.concat([Buffer.from(name)
 function tuple(members: readonly Buffer[], last: Buffer): Buffer {
   const ends: number[] = [];
   for (const member of members) ends.push((ends.at(-1) ?? 0) + member.length);
-  return framed(Buffer.concat([...members, last]), ends.reverse());
+  return framed(Buffer.concat([...members, last]), ends.toReversed());
 }
 
 function array(elements: readonly Buffer[]): Buffer {

@@ -3,6 +3,6 @@ import { loadNative } from '../../trees/native-loader.js';
 import { removeApp } from '../../trees/store/remove.js';
 
 const [root = '', name = ''] = process.argv.slice(2);
-for (const name of ['system', 'ostree', 'delta'] as const) loadNative(name);
+for (const name of ['system', 'ostree', 'delta', 'store'] as const) loadNative(name);
 process.stdout.write('ready\n');
 await removeApp({ root, name, purge: false, force: false, lockTimeout: 60, command: `remove ${name}` });

@@ -1,6 +1,7 @@
 import { lstatSync, readdirSync, readlinkSync, type Stats } from 'node:fs';
 import { join } from 'node:path';
 import type { Checksum, DirMeta } from '../ostree/index.js';
+import { sameBytes } from './files.js';
 import type { Generation } from './generations.js';
 import { type Store, throwIfCancelled } from './store.js';
 
@@ -65,25 +66,35 @@ async function compareFile(job: Job, path: string, checksum: Checksum): Promise<
     job.missing.push(path);
     return;
   }
-  const object = lstatOrUndefined(join(store.paths.repo, 'objects', checksum.slice(0, 2), `${checksum.slice(2)}.file`));
+  const object = lstatOrUndefined(objectPath(store, checksum));
   // The check of objects tells of it; what the tree has may well be right.
   if (object === undefined || (object.ino === found.ino && object.dev === found.dev)) return;
-  if (!(await isSeparate(job, path, { checksum, found }))) job.changed.push(path);
+  if (!(await isSeparate(job, path, { checksum, found, object }))) job.changed.push(path);
 }
 
-/** What libostree does not link: empty files, and symlinks where the repository keeps them as files. */
+/**
+ * What is not linked: empty files, symlinks where the repository keeps them as files, and copies that were made because
+ * the file system allows no more links to the object.
+ */
 async function isSeparate(
   { store, rootfs }: Job,
   path: string,
-  { checksum, found }: { checksum: Checksum; found: Stats },
+  { checksum, found, object }: { checksum: Checksum; found: Stats; object: Stats },
 ): Promise<boolean> {
   const info = await store.repo.readFileInfo(checksum);
-  if (info.kind === 'symlink') return found.isSymbolicLink() && readlinkSync(join(rootfs, path)) === info.target;
-  if (!found.isFile() || info.size > 0 || found.size > 0) return false;
-  return (
-    store.checkoutMode === 'user' ||
-    (found.uid === info.uid && found.gid === info.gid && (found.mode & 0o7777) === (info.mode & 0o7777))
-  );
+  const full = join(rootfs, path);
+  if (info.kind === 'symlink') return found.isSymbolicLink() && readlinkSync(full) === info.target;
+  if (!found.isFile() || found.size !== info.size) return false;
+  const user = store.checkoutMode === 'user';
+  if (!user && (found.uid !== info.uid || found.gid !== info.gid || (found.mode & 0o7777) !== (info.mode & 0o7777))) {
+    return false;
+  }
+  if (info.size === 0) return true;
+  return (!user || found.mode === object.mode) && sameBytes(full, objectPath(store, checksum));
+}
+
+function objectPath({ paths }: Store, checksum: Checksum): string {
+  return join(paths.repo, 'objects', checksum.slice(0, 2), `${checksum.slice(2)}.file`);
 }
 
 function lookAt({ rootfs }: Job, path: string): Stats | undefined {

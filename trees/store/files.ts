@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { closeSync, openSync, readSync } from 'node:fs';
 import { chmod, constants, open, readdir, rename, rm, rmdir, symlink, unlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { isErrno } from '../errors.js';
@@ -74,6 +75,26 @@ export async function removeIfEmpty(path: string): Promise<void> {
     await rmdir(path);
   } catch (error) {
     if (!isErrno(error, 'ENOTEMPTY', 'EEXIST', 'ENOENT')) throw error;
+  }
+}
+
+const COMPARE_CHUNK = 1024 * 1024;
+
+/** Whether two files have the same content. Neither may be a symlink. */
+export function sameBytes(a: string, b: string): boolean {
+  const one = Buffer.alloc(COMPARE_CHUNK);
+  const other = Buffer.alloc(COMPARE_CHUNK);
+  const fds = [a, b].map((path) => openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW));
+  const [first = -1, second = -1] = fds;
+  try {
+    for (let position = 0; ; position += COMPARE_CHUNK) {
+      const size = readSync(first, one, 0, COMPARE_CHUNK, position);
+      if (size !== readSync(second, other, 0, COMPARE_CHUNK, position)) return false;
+      if (size === 0) return true;
+      if (!one.subarray(0, size).equals(other.subarray(0, size))) return false;
+    }
+  } finally {
+    for (const fd of fds) closeSync(fd);
   }
 }
 

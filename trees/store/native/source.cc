@@ -78,7 +78,11 @@ Wanted FileSource::look(const Checksum &checksum) const {
   if (S_ISLNK(meta.mode)) {
     wanted.target.resize(static_cast<size_t>(wanted.status.st_size));
     const ssize_t size = ::pread(fd.get(), wanted.target.data(), wanted.target.size(), 0);
-    if (size != wanted.status.st_size || size == 0 || wanted.target.find('\0') != std::string::npos)
+    // libostree writes the NUL that ends it, too.
+    if (!wanted.target.empty() && wanted.target.back() == '\0')
+      wanted.target.pop_back();
+    if (size != wanted.status.st_size || wanted.target.empty() ||
+        wanted.target.find('\0') != std::string::npos)
       object_corrupt(ObjectType::kFile, checksum, "its content is not the target of a symbolic link");
     wanted.mode = S_IFLNK | 0777;
     wanted.shared = false;
