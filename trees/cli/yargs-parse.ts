@@ -38,7 +38,8 @@ export async function yargsParse(command: Command, title: string, argv: readonly
     if (name in command.options) continue;
     if (parsed[name] !== undefined) globals[name] = parsed[name];
   }
-  for (const positional of command.positionals) args[positional.name] = parsed[positional.name];
+  for (const { name, variadic } of command.positionals)
+    args[name] = parsed[name] ?? (variadic === true ? [] : undefined);
   return { args, globals };
 }
 
