@@ -30,6 +30,7 @@ export interface NativeBundleInfo {
   readonly detached: Metadata | undefined;
   /** `(a{sv}aya(say)sstayay)` */
   readonly commit: readonly [Metadata, Uint8Array, unknown, string, string, bigint, Uint8Array, Uint8Array];
+  /** Empty unless asked for. */
   readonly parts: ReadonlyArray<{
     readonly offset: number;
     readonly compressedSize: number;
@@ -59,12 +60,19 @@ interface NativeDelta {
   ): Promise<{ size: number; sha256: string; rawSize: number; writes: number; parts: number; objects: number }>;
   open(
     job: NativeJob,
-    options: { path: string; temporary: string; sha256: Checksum | undefined },
+    options: { path: string; temporary: string; sha256: Checksum | undefined; parts: boolean },
   ): Promise<NativeBundleInfo>;
+  /** A bundle that is still arriving, from its last bytes. Fails with the code TAIL_SHORT. */
+  openTail(
+    job: NativeJob,
+    options: { tail: Uint8Array; size: number; temporary: string; sha256: Checksum },
+  ): Promise<NativeBundleInfo>;
+  /** The first `bytes` bytes of an arriving bundle are there. */
+  arrived(bundle: NativeBundle, bytes: number): void;
   apply(
     job: NativeJob,
     bundle: NativeBundle,
-    options: { repository: string; ref: string; threads: number },
+    options: { repository: string; ref: string; threads: number; path: string },
   ): Promise<{ objectsWritten: number; bytesWritten: number }>;
   applyParts(
     job: NativeJob,

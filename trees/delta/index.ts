@@ -1,11 +1,13 @@
 /** Bundles: creating, reading and applying them. */
-export { applyBundle } from './apply.js';
+export { applyArriving, applyBundle } from './apply.js';
 export { isRef } from './arguments.js';
 export { createBundle } from './create.js';
 export { bundleInfo } from './info.js';
 export type {
   AppliedBundle,
+  ApplyArrivingOptions,
   ApplyBundleOptions,
+  Arrival,
   BundleCommit,
   BundleEncoding,
   BundleInfo,

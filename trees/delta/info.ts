@@ -13,20 +13,30 @@ export async function bundleInfo(
   path: string,
   options: { signal?: AbortSignal | undefined } = {},
 ): Promise<BundleInfo> {
-  return toBundleInfo(await openBundle(path, options));
+  return toBundleInfo(await openBundle(path, { ...options, parts: true }));
 }
 
 /**
- * Opens and validates; the result's `handle` can be applied. With `sha256` the file must have that digest. `temporary` is a directory
- * for what does not fit into memory.
+ * Opens and validates; the result's `handle` can be applied. With `sha256` the file must have that digest, which applying checks.
+ * `temporary` is a directory for what does not fit into memory. `parts` lists the parts and their objects.
  */
 export async function openBundle(
   path: string,
-  options: { sha256?: string | undefined; temporary?: string; signal?: AbortSignal | undefined },
+  options: {
+    sha256?: string | undefined;
+    temporary?: string;
+    parts?: boolean;
+    signal?: AbortSignal | undefined;
+  },
 ): Promise<NativeBundleInfo> {
   return runJob(
     async (native, job) =>
-      native.open(job, { path: resolve(path), temporary: options.temporary ?? tmpdir(), sha256: options.sha256 }),
+      native.open(job, {
+        path: resolve(path),
+        temporary: options.temporary ?? tmpdir(),
+        sha256: options.sha256,
+        parts: options.parts === true,
+      }),
     { what: `cannot read the bundle ${path}`, ioCode: 'BUNDLE_UNREADABLE', signal: options.signal },
   );
 }

@@ -91,18 +91,44 @@ export interface ExpectedBundle {
   /** Bytes of the file. */
   size: number;
   sha256?: Checksum | undefined;
+  /** Bytes of the static delta inside. */
+  rawSize?: number | undefined;
+  /** Bytes of the objects that applying writes. */
+  writes?: number | undefined;
 }
 
-export interface ApplyBundleOptions extends Options {
+interface ApplyOptions extends Options {
   repoPath: string;
-  path: string;
-  /** What the index says of the bundle; anything else is refused before the repository is touched. */
-  expect?: ExpectedBundle | undefined;
   /** Set in the transaction that writes the objects. */
   ref?: string | undefined;
   /** Called before anything is written; throwing refuses the bundle, and the error is passed on. */
   verifyCommit?: ((commitBytes: Uint8Array, detached: Metadata | undefined) => void | Promise<void>) | undefined;
   threads?: number | undefined;
+}
+
+export interface ApplyBundleOptions extends ApplyOptions {
+  path: string;
+  /** What the index says of the bundle; anything else is refused, and the repository stays as it is. */
+  expect?: ExpectedBundle | undefined;
+}
+
+/** What is known of a file that is being downloaded. */
+export interface Arrival {
+  /** Resolves to the file's path when its first bytes are there. The file may be renamed after that, not replaced. */
+  readonly path: Promise<string>;
+  /** Calls `listener` with the number of bytes that are there, now and whenever it changes. One listener at a time. */
+  listen(listener: (bytes: number) => void): void;
+}
+
+export interface ApplyArrivingOptions extends ApplyOptions {
+  /** For messages. */
+  name: string;
+  expect: ExpectedBundle & { sha256: Checksum };
+  arrival: Arrival;
+  /** The last `bytes` bytes of the file, from wherever they come: they are compared with the file's when those arrive. */
+  readTail: (bytes: number) => Promise<Uint8Array>;
+  /** How many bytes of tail to begin with; more are read if they turn out to be too few. */
+  tail: number;
 }
 
 export interface AppliedBundle {

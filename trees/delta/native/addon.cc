@@ -145,21 +145,7 @@ Value create(const CallbackInfo &info) {
   });
 }
 
-Object info_value(Env env, const Source &source, const Superblock &block) {
-  Object result = Object::New(env);
-  result.Set("from", block.from ? Value(String::New(env, block.from->hex())) : env.Null());
-  result.Set("to", block.to.hex());
-  result.Set("compressed", !source.frames().empty());
-  result.Set("encoding", block.encoding);
-  result.Set("size", number(source.file_size()));
-  result.Set("rawSize", number(source.size()));
-  result.Set("writes", number(block.writes));
-  result.Set("objects", number(block.objects));
-  result.Set("commitBytes",
-             Napi::Buffer<uint8_t>::Copy(env, block.commit_bytes.data(), block.commit_bytes.size()));
-  result.Set("detached",
-             block.detached == nullptr ? env.Undefined() : variant_value(env, block.detached.get()));
-  result.Set("commit", variant_value(env, block.commit.get()));
+Napi::Array part_values(Env env, const Source &source, const Superblock &block) {
   Napi::Array parts = Napi::Array::New(env, block.parts.size());
   for (size_t i = 0; i < block.parts.size(); i++) {
     const PartHeader &header = block.parts[i];
@@ -179,8 +165,39 @@ Object info_value(Env env, const Source &source, const Superblock &block) {
     part.Set("objects", objects);
     parts.Set(static_cast<uint32_t>(i), part);
   }
-  result.Set("parts", parts);
+  return parts;
+}
+
+Object info_value(Env env, const Source &source, const Superblock &block, bool parts) {
+  Object result = Object::New(env);
+  result.Set("from", block.from ? Value(String::New(env, block.from->hex())) : env.Null());
+  result.Set("to", block.to.hex());
+  result.Set("compressed", !source.frames().empty());
+  result.Set("encoding", block.encoding);
+  result.Set("size", number(source.file_size()));
+  result.Set("rawSize", number(source.size()));
+  result.Set("writes", number(block.writes));
+  result.Set("objects", number(block.objects));
+  result.Set("commitBytes",
+             Napi::Buffer<uint8_t>::Copy(env, block.commit_bytes.data(), block.commit_bytes.size()));
+  result.Set("detached",
+             block.detached == nullptr ? env.Undefined() : variant_value(env, block.detached.get()));
+  result.Set("commit", variant_value(env, block.commit.get()));
+  // A large bundle has a million objects; applying it must not make JavaScript objects of them.
+  if (parts)
+    result.Set("parts", part_values(env, source, block));
+  else
+    result.Set("parts", Napi::Array::New(env));
   return result;
+}
+
+Task::Finish opened(BundlePtr bundle, bool parts) {
+  return [bundle, parts](Env env) -> Value {
+    Object result = info_value(env, bundle->source, bundle->block, parts);
+    result.Set("handle", Napi::External<BundlePtr>::New(env, new BundlePtr(bundle),
+                                                        [](Env, BundlePtr *handle) { delete handle; }));
+    return result;
+  };
 }
 
 // Opens a bundle and reads its superblock; the result's `handle` is what `apply` takes, so that what was
@@ -191,24 +208,51 @@ Value open_bundle(const CallbackInfo &info) {
   std::string path = text(options, "path");
   std::string temporary = text(options, "temporary");
   std::optional<Checksum> sha256 = checksum(options, "sha256");
-  return Task::run(info.Env(), "trees-bundle-open", [job, path, temporary, sha256] {
-    auto bundle = std::make_shared<OpenBundle>(path, temporary, sha256, *job);
-    return [bundle](Env env) -> Value {
-      Object result = info_value(env, bundle->source, bundle->block);
-      result.Set("handle", Napi::External<BundlePtr>::New(env, new BundlePtr(bundle),
-                                                          [](Env, BundlePtr *handle) { delete handle; }));
-      return result;
-    };
+  bool parts = flag(options, "parts");
+  return Task::run(info.Env(), "trees-bundle-open", [=] {
+    try {
+      return opened(std::make_shared<OpenBundle>(path, temporary, sha256, *job), parts);
+    } catch (const Failure &failure) {
+      // A damaged file is told by its digest, not by where the damage shows.
+      if (failure.code == "BUNDLE_CORRUPT" && sha256)
+        check_digest(path, *sha256, *job);
+      throw;
+    }
   });
+}
+
+// The same for a bundle that is still arriving, from its last bytes.
+Value open_tail(const CallbackInfo &info) {
+  JobPtr job = job_argument(info);
+  Object options = info[1].As<Object>();
+  auto size = static_cast<uint64_t>(options.Get("size").As<Napi::Number>().Int64Value());
+  auto buffer = options.Get("tail").As<Napi::Uint8Array>();
+  Bytes tail(buffer.Data(), buffer.Data() + buffer.ByteLength());
+  std::string temporary = text(options, "temporary");
+  Checksum sha256 = *checksum(options, "sha256");
+  return Task::run(info.Env(), "trees-bundle-open", [=] {
+    return opened(std::make_shared<OpenBundle>(size, tail, temporary, sha256, *job), false);
+  });
+}
+
+BundlePtr bundle_argument(const CallbackInfo &info, size_t index) {
+  return *info[index].As<Napi::External<BundlePtr>>().Data();
+}
+
+// (bundle, bytes): the first `bytes` of the file are there.
+Value bundle_arrived(const CallbackInfo &info) {
+  bundle_argument(info, 0)->arrival.advance(static_cast<uint64_t>(info[1].As<Napi::Number>().Int64Value()));
+  return info.Env().Undefined();
 }
 
 Value apply_bundle(const CallbackInfo &info) {
   JobPtr job = job_argument(info);
-  BundlePtr bundle = *info[1].As<Napi::External<BundlePtr>>().Data();
+  BundlePtr bundle = bundle_argument(info, 1);
   Object object = info[2].As<Object>();
   ApplyOptions options;
   options.repository = text(object, "repository");
   options.ref = text(object, "ref");
+  options.path = text(object, "path");
   options.threads = object.Get("threads").As<Napi::Number>();
   return Task::run(info.Env(), "trees-bundle-apply", [job, bundle, options] {
     ApplyStats stats = apply(*bundle, options, *job);
@@ -223,7 +267,7 @@ Value apply_bundle(const CallbackInfo &info) {
 
 Value apply_bundle_parts(const CallbackInfo &info) {
   JobPtr job = job_argument(info);
-  BundlePtr bundle = *info[1].As<Napi::External<BundlePtr>>().Data();
+  BundlePtr bundle = bundle_argument(info, 1);
   Object object = info[2].As<Object>();
   std::string repository = text(object, "repository");
   bool with_commit = flag(object, "commit");
@@ -248,6 +292,8 @@ Object initialise(Env env, Object exports) {
   exports.Set("jobProgress", Napi::Function::New(env, job_progress));
   exports.Set("create", Napi::Function::New(env, create));
   exports.Set("open", Napi::Function::New(env, open_bundle));
+  exports.Set("openTail", Napi::Function::New(env, open_tail));
+  exports.Set("arrived", Napi::Function::New(env, bundle_arrived));
   exports.Set("apply", Napi::Function::New(env, apply_bundle));
   exports.Set("applyParts", Napi::Function::New(env, apply_bundle_parts));
   return exports;

@@ -1,19 +1,23 @@
 #include "apply.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
-#include <exception>
-#include <mutex>
-#include <thread>
 
 #include "codec.h"
 #include "executor.h"
+#include "pipeline.h"
+#include "whole.h"
 
 namespace trees::delta {
 
 namespace {
 
-// Each thread holds a part in memory.
-constexpr unsigned MAX_THREADS = 4;
+// What the largest legitimate part needs for its objects: a patch of a file is as long as the file, plus
+// three numbers for each stretch of it, and those are rarely shorter than a few bytes.
+constexpr uint64_t MAX_GROWTH = 8;
+constexpr uint64_t GROWTH_PER_OBJECT = 1024;
+constexpr uint64_t GROWTH = 1 << 20;
 
 // Commits or aborts libostree's transaction.
 class Transaction {
@@ -33,7 +37,6 @@ public:
     ostree_repo_transaction_set_ref(repo_.get(), nullptr, ref.c_str(), commit.hex().c_str());
   }
   void commit() {
-    job_.check();
     GErrorSlot error;
     if (!ostree_repo_commit_transaction(repo_.get(), nullptr, job_.cancellable.get(), &error))
       error.raise("STORE_UNUSABLE", "cannot commit the transaction in " + repo_.path());
@@ -48,164 +51,187 @@ private:
 
 class Applier {
 public:
-  Applier(const OpenBundle &bundle, const ApplyOptions &options, Job &job)
-      : bundle_(bundle), options_(options), job_(job),
-        repo_(Repo::open(options.repository, job.cancellable.get())), writer_(repo_, job) {}
+  Applier(OpenBundle &bundle, const ApplyOptions &options, Job &job)
+      : bundle_(bundle), block_(bundle.block), options_(options), job_(job),
+        repo_(Repo::open(options.repository, job.cancellable.get())) {}
 
   ApplyStats run() {
-    const Superblock &block = bundle_.block;
-    job_.total = block.writes;
+    job_.total = block_.writes;
     if (ostree_repo_get_mode(repo_.get()) == OSTREE_REPO_MODE_ARCHIVE)
       throw Failure("UNSUPPORTED", "bundles apply to bare repositories only (" + repo_.path() + ")");
-    if (block.from && !repo_.has(OSTREE_OBJECT_TYPE_COMMIT, *block.from))
-      throw Failure("STORE_CORRUPT", "its source commit " + block.from->hex() + " is not in " + repo_.path(),
-                    {{"object", block.from->hex()}, {"type", "commit"}});
+    if (block_.from && !repo_.has(OSTREE_OBJECT_TYPE_COMMIT, *block_.from))
+      throw Failure("STORE_CORRUPT", "its source commit " + block_.from->hex() + " is not in " + repo_.path(),
+                    {{"object", block_.from->hex()}, {"type", "commit"}});
+    // Holds the repository's lock against pruning from here on.
     Transaction transaction(repo_, job_);
-    parts();
-    commit_object();
-    check_complete();
+    Stage stage(repo_);
+    ObjectWriter writer(stage);
+    look_for_objects(stage);
+    parts(writer);
+    if (!options_.only || options_.only->commit)
+      commit_object(stage);
+    if (!options_.only)
+      check_whole(repo_, stage, block_, job_);
+    // From here on there is no way back but forward: what is published is whole and verified.
+    job_.check();
+    stage.publish();
     if (!options_.ref.empty())
-      transaction.set_ref(options_.ref, block.to);
+      transaction.set_ref(options_.ref, block_.to);
     transaction.commit();
-    clear_partial();
-    return {writer_.objects(), writer_.bytes()};
+    if (!options_.only)
+      clear_partial();
+    return {writer.objects(), writer.bytes()};
   }
 
 private:
-  void parts() {
-    size_t count = bundle_.block.parts.size(), next = 0;
-    unsigned threads =
-        options_.threads != 0 ? options_.threads : std::max(1U, std::thread::hardware_concurrency());
-    std::mutex mutex;
-    std::exception_ptr failure;
-    auto work = [&] {
-      for (;;) {
-        size_t index;
-        {
-          std::lock_guard lock(mutex);
-          if (failure || next == count)
-            return;
-          index = next++;
-        }
-        try {
-          part(index);
-        } catch (...) {
-          std::lock_guard lock(mutex);
-          if (!failure)
-            failure = std::current_exception();
-        }
+  // Which objects are to be written, and whether there is room for them.
+  void look_for_objects(Stage &stage) {
+    uint64_t needed = 0;
+    for (size_t i = 0; i < block_.parts.size(); i++) {
+      const PartHeader &header = block_.parts[i];
+      job_.check();
+      if (!selected(i)) {
+        skip_.push_back(true);
+        wanted_.emplace_back();
+        continue;
       }
-    };
-    std::vector<std::thread> workers;
-    for (size_t i = 1; i < std::min<size_t>(threads, count); i++)
-      workers.emplace_back(work);
-    work();
-    for (std::thread &worker : workers)
-      worker.join();
-    if (failure)
-      std::rethrow_exception(failure);
-  }
-
-  bool have_all(const PartHeader &header) const {
-    for (const PartObject &object : header.objects)
-      if (!repo_.has(object.type, object.checksum))
-        return false;
-    return true;
-  }
-
-  void part(size_t index) {
-    const Superblock &block = bundle_.block;
-    const PartHeader &header = block.parts[index];
-    job_.check();
-    if (have_all(header)) {
-      job_.done += header.unpacked;
-      return;
+      std::vector<bool> wanted;
+      wanted.reserve(header.objects.size());
+      size_t count = 0;
+      for (const PartObject &object : header.objects) {
+        wanted.push_back(!repo_.has(object.type, object.checksum));
+        count += wanted.back() ? 1 : 0;
+      }
+      skip_.push_back(count == 0);
+      if (count == 0)
+        job_.done += header.unpacked;
+      // What a part that is there in part will write is not known.
+      else if (count == header.objects.size() && __builtin_add_overflow(needed, header.unpacked, &needed))
+        needed = UINT64_MAX;
+      wanted_.push_back(std::move(wanted));
     }
-    const EntrySpan &span = block.entries[index];
+    stage.require(needed);
+  }
+
+  bool selected(size_t index) const {
+    if (!options_.only)
+      return true;
+    const std::vector<size_t> &parts = options_.only->parts;
+    return std::find(parts.begin(), parts.end(), index) != parts.end();
+  }
+
+  void parts(ObjectWriter &writer) {
+    Fd fd;
+    if (!options_.path.empty()) {
+      fd = Fd(::open(options_.path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW));
+      if (!fd)
+        throw_errno("cannot open " + options_.path);
+    }
+    PipelineOptions pipeline{
+        bundle_.source,   block_, fd ? fd.get() : bundle_.source.fd(), bundle_.arrival, bundle_.sha256,
+        options_.threads, skip_};
+    run_pipeline(
+        pipeline, [&](size_t index, View entry, const Blob &backing) { part(index, entry, backing, writer); },
+        job_);
+  }
+
+  void part(size_t index, View bytes, const Blob &backing, ObjectWriter &writer) {
+    const PartHeader &header = block_.parts[index];
+    job_.check();
     std::string name = "part " + std::to_string(index);
-    Source::Stretch stretch = bundle_.source.read(span.start, span.end - span.start, job_);
-    Entry entry = parse_entry(stretch.view());
-    if (entry.key != delta_key(block.from, block.to, std::to_string(index)) || entry.type != "(yay)" ||
+    Entry entry = parse_entry(bytes);
+    if (entry.key != delta_key(block_.from, block_.to, std::to_string(index)) || entry.type != "(yay)" ||
         entry.value.size < 1)
       corrupt(name + " is not where it should be");
-    if (entry.value.size != header.size || Sha256::of(entry.value) != header.checksum)
-      corrupt(name + " does not match its checksum");
+    if (entry.value.size != header.size)
+      corrupt(name + " is not as long as its header says");
     View content(entry.value.data + 1, entry.value.size - 1);
-    std::string temporary = options_.repository + "/tmp";
-    Blob unpacked;
+    ExecuteContext context{repo_, writer, job_};
     switch (entry.value.data[0]) {
     case COMPRESSION_NONE:
-      break;
-    case COMPRESSION_XZ:
-      unpacked = decode_xz(content, temporary, job_);
-      content = unpacked.view();
-      break;
+      // The header's checksum of the part is not looked at, nor does libostree do that with inline parts: it
+      // would be over the same bytes as the checksums of the objects, which are verified one by one, and the
+      // frames have checksums of their own.
+      return execute_part(content, backing, header, wanted_[index], context);
+    case COMPRESSION_XZ: {
+      // Damage is told from malice before the decoder sees it; the compressed bytes are few.
+      if (Sha256::of(entry.value) != header.checksum)
+        corrupt(name + " does not match its checksum");
+      Blob unpacked = decode_xz(content, largest(header), options_.repository + "/tmp", job_);
+      return execute_part(unpacked.view(), unpacked, header, wanted_[index], context);
+    }
     default:
       corrupt(name + " is compressed in an unknown way");
     }
-    execute_part(content, header, {repo_, writer_, job_, temporary});
   }
 
-  void commit_object() {
-    const Superblock &block = bundle_.block;
-    if (repo_.has(OSTREE_OBJECT_TYPE_COMMIT, block.to) && repo_.detached(block.to) != nullptr)
-      return;
-    GErrorSlot error;
-    if (block.detached != nullptr &&
-        !ostree_repo_write_commit_detached_metadata(repo_.get(), block.to.hex().c_str(), block.detached.get(),
-                                                    job_.cancellable.get(), &error))
-      error.raise("IO", "cannot write the commit's detached metadata");
-    if (!repo_.has(OSTREE_OBJECT_TYPE_COMMIT, block.to))
-      writer_.metadata(OSTREE_OBJECT_TYPE_COMMIT, block.to, View(block.commit_bytes));
+  static uint64_t largest(const PartHeader &header) {
+    uint64_t size = header.objects.size() * GROWTH_PER_OBJECT + GROWTH, grown;
+    if (__builtin_mul_overflow(header.unpacked, MAX_GROWTH, &grown) ||
+        __builtin_add_overflow(size, grown, &size))
+      return UINT64_MAX;
+    return size;
   }
 
-  // A bundle may be made for another source, or leave something out: nothing incomplete gets a ref.
-  void check_complete() const {
-    Tree tree;
-    try {
-      tree = repo_.walk(bundle_.block.to, job_);
-    } catch (const Failure &failure) {
-      if (failure.code == "STORE_CORRUPT")
-        incomplete(failure.what());
-      throw;
+  void commit_object(Stage &stage) {
+    bool have = repo_.has(OSTREE_OBJECT_TYPE_COMMIT, block_.to);
+    Bytes detached;
+    if (block_.detached != nullptr && (!have || repo_.detached(block_.to) == nullptr)) {
+      auto *data = static_cast<const uint8_t *>(g_variant_get_data(block_.detached.get()));
+      detached.assign(data, data + g_variant_get_size(block_.detached.get()));
     }
-    auto check = [&](OstreeObjectType type, const Checksum &checksum) {
-      if (!repo_.has(type, checksum))
-        incomplete(std::string(type_name(type)) + " " + checksum.hex() + " is missing");
-    };
-    for (const Checksum &dirmeta : tree.dirmetas)
-      check(OSTREE_OBJECT_TYPE_DIR_META, dirmeta);
-    for (const TreeFile &file : tree.files)
-      check(OSTREE_OBJECT_TYPE_FILE, file.checksum);
-  }
-
-  [[noreturn]] void incomplete(const std::string &why) const {
-    bool full = !bundle_.block.from;
-    throw Failure(full ? "BUNDLE_CORRUPT" : "STORE_CORRUPT",
-                  full ? "it lacks objects of its commit: " + why : "its source commit is not whole: " + why);
+    // Its checksum was verified when the superblock was read.
+    stage.commit(block_.to, have ? View() : View(block_.commit_bytes), View(detached));
   }
 
   // Left behind by fsck when it deletes objects; the commit is whole now.
   void clear_partial() const {
     GErrorSlot error;
-    if (!ostree_repo_mark_commit_partial(repo_.get(), bundle_.block.to.hex().c_str(), FALSE, &error))
+    if (!ostree_repo_mark_commit_partial(repo_.get(), block_.to.hex().c_str(), FALSE, &error))
       error.raise("STORE_UNUSABLE", "cannot clear the mark of a partial commit in " + repo_.path());
   }
 
-  const OpenBundle &bundle_;
+  OpenBundle &bundle_;
+  const Superblock &block_;
   const ApplyOptions &options_;
   Job &job_;
   Repo repo_;
-  ObjectWriter writer_;
+  // For each part: which of its objects are to be written; whether there are none.
+  std::vector<std::vector<bool>> wanted_;
+  std::vector<bool> skip_;
 };
 
 } // namespace
 
 OpenBundle::OpenBundle(const std::string &path, const std::string &temporary,
-                       const std::optional<Checksum> &sha256, const Job &job)
-    : source(path, temporary, sha256, job), block(read_superblock(source, job)) {}
+                       const std::optional<Checksum> &digest, const Job &job)
+    : source(path, temporary, digest.has_value(), job), block(read_superblock(source, job)), sha256(digest) {
+  arrival.advance(source.file_size());
+}
 
-ApplyStats apply(const OpenBundle &bundle, const ApplyOptions &options, Job &job) {
+OpenBundle::OpenBundle(uint64_t file_size, Bytes tail, const std::string &temporary, const Checksum &digest,
+                       const Job &job)
+    : source(file_size, std::move(tail), temporary, job), block(read_superblock(source, job)),
+      sha256(digest) {}
+
+void check_digest(const std::string &path, const Checksum &sha256, const Job &job) {
+  Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+  if (!fd)
+    throw_errno("cannot open it");
+  Sha256 hash;
+  Bytes chunk(1 << 20);
+  uint64_t offset = 0;
+  while (size_t count = read_at(fd.get(), chunk.data(), chunk.size(), offset)) {
+    job.check();
+    hash.update(View(chunk.data(), count));
+    offset += count;
+  }
+  Checksum actual = hash.finish();
+  if (actual != sha256)
+    corrupt("its SHA-256 is " + actual.hex() + ", not " + sha256.hex(), {{"path", path}});
+}
+
+ApplyStats apply(OpenBundle &bundle, const ApplyOptions &options, Job &job) {
   return Applier(bundle, options, job).run();
 }
 

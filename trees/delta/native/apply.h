@@ -1,23 +1,41 @@
 // Applies a bundle to a repository, within one transaction.
 #pragma once
 
+#include "arrival.h"
 #include "superblock.h"
 
 namespace trees::delta {
 
 // A bundle whose superblock has been read and validated.
 struct OpenBundle {
-  // Throws BUNDLE_CORRUPT if the file's SHA-256 is not `sha256`.
+  // A file that is there as a whole. With `sha256` it must have that digest: `apply` checks it over the same
+  // bytes that it decompresses, before anything enters the repository.
   OpenBundle(const std::string &path, const std::string &temporary, const std::optional<Checksum> &sha256,
+             const Job &job);
+  // A file that is still arriving, of which the last bytes are known. Throws TAIL_SHORT.
+  OpenBundle(uint64_t file_size, Bytes tail, const std::string &temporary, const Checksum &sha256,
              const Job &job);
   Source source;
   Superblock block;
+  std::optional<Checksum> sha256;
+  Arrival arrival;
+};
+
+// Throws BUNDLE_CORRUPT unless the file has that SHA-256.
+void check_digest(const std::string &path, const Checksum &sha256, const Job &job);
+
+struct PartSelection {
+  std::vector<size_t> parts;
+  bool commit; // the commit object as well
 };
 
 struct ApplyOptions {
   std::string repository;
-  std::string ref; // empty: none
+  std::string ref;  // empty: none
+  std::string path; // of the file that is arriving; empty: the one that was opened
   unsigned threads = 0;
+  // Only these, whether or not the commit is whole then; no ref is set.
+  std::optional<PartSelection> only;
 };
 
 struct ApplyStats {
@@ -26,6 +44,6 @@ struct ApplyStats {
 };
 
 // Throws Failure; the repository's objects and refs are as before then.
-ApplyStats apply(const OpenBundle &bundle, const ApplyOptions &options, Job &job);
+ApplyStats apply(OpenBundle &bundle, const ApplyOptions &options, Job &job);
 
 } // namespace trees::delta

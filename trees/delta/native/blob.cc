@@ -2,6 +2,8 @@
 
 #include <sys/mman.h>
 
+#include <utility>
+
 namespace trees::delta {
 
 namespace {
@@ -44,6 +46,37 @@ void Blob::unmap() {
     ::munmap(mapping_, mapped_);
   mapping_ = nullptr;
   mapped_ = 0;
+}
+
+Buffer &Buffer::operator=(Buffer &&other) noexcept {
+  if (this != &other) {
+    release();
+    memory_ = std::exchange(other.memory_, nullptr);
+    size_ = std::exchange(other.size_, 0);
+    capacity_ = std::exchange(other.capacity_, 0);
+  }
+  return *this;
+}
+
+void Buffer::resize(size_t size) {
+  if (size > capacity_) {
+    release();
+    // Not from the heap, where what was freed stays with the process.
+    void *memory =
+        ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED)
+      throw std::bad_alloc();
+    memory_ = memory;
+    capacity_ = size;
+  }
+  size_ = size;
+}
+
+void Buffer::release() {
+  if (memory_ != nullptr)
+    ::munmap(memory_, capacity_);
+  memory_ = nullptr;
+  size_ = capacity_ = 0;
 }
 
 void SpillBuffer::append(const void *data, size_t size) {

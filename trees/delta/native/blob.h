@@ -33,6 +33,30 @@ private:
   size_t mapped_ = 0;
 };
 
+// Memory for large pieces of data that are used again and again, not cleared between.
+class Buffer {
+public:
+  Buffer() = default;
+  Buffer(const Buffer &) = delete;
+  Buffer &operator=(const Buffer &) = delete;
+  Buffer(Buffer &&other) noexcept { *this = std::move(other); }
+  Buffer &operator=(Buffer &&other) noexcept;
+  ~Buffer() { release(); }
+
+  // The content is undefined afterwards.
+  void resize(size_t size);
+  uint8_t *data() { return static_cast<uint8_t *>(memory_); }
+  size_t size() const { return size_; }
+  size_t capacity() const { return capacity_; }
+  View view() const { return {static_cast<const uint8_t *>(memory_), size_}; }
+
+private:
+  void release();
+  void *memory_ = nullptr;
+  size_t size_ = 0;
+  size_t capacity_ = 0;
+};
+
 // Append-only; above `limit` bytes the content lives in an unlinked file in `directory`.
 class SpillBuffer {
 public:

@@ -28,7 +28,8 @@ Bytes zstd_frame(const Rope &rope, uint64_t offset, uint64_t size, int level, co
 // CRC64.
 Bytes xz_stream(const Rope &rope, bool x86, const Job &job);
 
-// The decompressed bytes of an xz stream, as stock parts have them. Throws BUNDLE_CORRUPT.
-Blob decode_xz(View compressed, const std::string &temporary, const Job &job);
+// The decompressed bytes of one xz stream, as stock parts have them; at most `limit` bytes. Throws
+// BUNDLE_CORRUPT.
+Blob decode_xz(View compressed, uint64_t limit, const std::string &temporary, const Job &job);
 
 } // namespace trees::delta

@@ -2,6 +2,8 @@
 
 #include <sys/stat.h>
 
+#include <optional>
+
 #include "framing.h"
 
 namespace trees::delta {
@@ -9,8 +11,12 @@ namespace trees::delta {
 namespace {
 
 constexpr size_t MODE_SIZE = 12;
-constexpr size_t MEMORY_LIMIT = 32 << 20;
 constexpr size_t CHUNK = 1 << 20;
+// Used pages of a mapped file are given back in stretches of this.
+constexpr uint64_t RELEASE = 8 << 20;
+// What operations may add up to beyond the size that the header gives: makers count symbolic links
+// differently.
+constexpr uint64_t SLACK_PER_OBJECT = 4096;
 
 class Cursor {
 public:
@@ -69,8 +75,10 @@ PartTables split_part(View part) {
 
 class Executor {
 public:
-  Executor(View part, const PartHeader &header, const ExecuteContext &context)
-      : tables_(split_part(part)), header_(header), context_(context), operations_(tables_.operations) {}
+  Executor(View part, const Blob &backing, const PartHeader &header, const std::vector<bool> &wanted,
+           const ExecuteContext &context)
+      : tables_(split_part(part)), backing_(backing), header_(header), wanted_(wanted), context_(context),
+        operations_(tables_.operations), budget_(size_budget(header)) {}
 
   void run() {
     while (!operations_.empty()) {
@@ -85,11 +93,21 @@ public:
 
 private:
   struct OpenFile {
-    const PartObject *object;
-    bool wanted;
     uint64_t size;
-    SpillBuffer content;
+    std::optional<ObjectWriter::File> content; // none if the object is there already
   };
+
+  static uint64_t size_budget(const PartHeader &header) {
+    uint64_t slack = header.objects.size() * SLACK_PER_OBJECT, budget;
+    return __builtin_add_overflow(header.unpacked, slack, &budget) ? UINT64_MAX : budget;
+  }
+
+  // A size is claimed long before the bytes that prove it come.
+  void spend(uint64_t size) {
+    if (size > budget_)
+      corrupt("the objects of a part are larger than its header says");
+    budget_ -= size;
+  }
 
   void step(Op op) {
     switch (op) {
@@ -138,7 +156,13 @@ private:
     xattrs_.reset(g_variant_get_child_value(tables_.xattrs.get(), xattrs));
   }
 
-  bool wanted(const PartObject &object) const { return !context_.repo.has(object.type, object.checksum); }
+  // Whether the object taken last is to be written.
+  bool wanted() const { return wanted_[next_ - 1]; }
+
+  FileAttributes attributes() const {
+    auto *data = static_cast<const uint8_t *>(g_variant_get_data(xattrs_.get()));
+    return {uid_, gid_, mode_, View(data, g_variant_get_size(xattrs_.get()))};
+  }
 
   void splice() {
     const PartObject &object = take_object();
@@ -147,14 +171,38 @@ private:
       read_mode_and_xattrs();
     uint64_t size = operations_.number();
     View content = payload(operations_.number(), size);
-    if (!wanted(object))
-      return progress(size);
-    if (is_file)
-      context_.writer.file(object.checksum, uid_, gid_, mode_, xattrs_.get(), content);
-    else
-      context_.writer.metadata(object.type, object.checksum, content);
+    spend(size);
     has_source_ = false;
+    if (!wanted())
+      return progress(size);
+    if (!is_file)
+      context_.writer.metadata(object.type, object.checksum, content);
+    else if (S_ISLNK(mode_))
+      context_.writer.symlink(object.checksum, attributes(), content);
+    else
+      regular(object, content);
     progress(size);
+  }
+
+  void regular(const PartObject &object, View content) {
+    ObjectWriter::File file(context_.writer, object.checksum, attributes(), content.size);
+    while (content.size > 0) {
+      View piece = take(content, std::min<uint64_t>(RELEASE, content.size));
+      file.append(piece);
+      used(piece);
+      context_.job.check();
+    }
+    file.finish();
+  }
+
+  // Everything of the part up to the end of `piece` was dealt with; should it be needed again it is read
+  // again.
+  void used(View piece) {
+    auto position = static_cast<uint64_t>(piece.end() - backing_.data());
+    if (position < released_ + RELEASE)
+      return;
+    backing_.release_before(position);
+    released_ = position;
   }
 
   void open() {
@@ -165,8 +213,11 @@ private:
     if (!S_ISREG(mode_))
       corrupt("a part patches something that is not a regular file");
     uint64_t size = operations_.number();
-    open_ = std::make_unique<OpenFile>(
-        OpenFile{&object, wanted(object), size, SpillBuffer(context_.temporary, MEMORY_LIMIT)});
+    spend(size);
+    open_ = std::make_unique<OpenFile>();
+    open_->size = size;
+    if (wanted())
+      open_->content.emplace(context_.writer, object.checksum, attributes(), size);
   }
 
   OpenFile &current() {
@@ -175,18 +226,11 @@ private:
     return *open_;
   }
 
-  // What is still missing of the open file must be able to take `size` more bytes.
-  void reserve(const OpenFile &file, uint64_t size) const {
-    if (size > file.size - file.content.size())
-      corrupt("a part writes more than a file's size");
-  }
-
   void write() {
     OpenFile &file = current();
     uint64_t size = operations_.number(), offset = operations_.number();
-    if (!file.wanted)
+    if (!file.content)
       return;
-    reserve(file, size);
     View bytes;
     if (has_source_) {
       load_source();
@@ -196,7 +240,10 @@ private:
     } else {
       bytes = payload(offset, size);
     }
-    file.content.append(bytes.data, bytes.size);
+    while (bytes.size > 0) {
+      context_.job.check();
+      file.content->append(take(bytes, std::min<uint64_t>(RELEASE, bytes.size)));
+    }
   }
 
   void set_source(uint64_t offset) {
@@ -225,30 +272,35 @@ private:
   void patch() {
     OpenFile &file = current();
     uint64_t offset = operations_.number(), size = operations_.number();
-    if (!file.wanted)
+    if (!file.content)
       return;
     if (!has_source_)
       corrupt("a part patches without a source");
     load_source();
     View stream = payload(offset, size);
     View old = source_content_.view();
-    int64_t old_position = 0;
+    int64_t old_position = 0, released = 0;
     Bytes sum;
-    while (file.content.size() < file.size) {
+    while (file.content->left() > 0) {
       int64_t difference = control(stream), fresh = control(stream), seek = control(stream);
       if (difference < 0 || fresh < 0 || difference > INT32_MAX || fresh > INT32_MAX)
         corrupt("a patch is damaged");
-      reserve(file, static_cast<uint64_t>(difference) + static_cast<uint64_t>(fresh));
+      if (difference == 0 && fresh == 0)
+        context_.job.check();
       for (View left = take(stream, static_cast<uint64_t>(difference)); left.size > 0;) {
         context_.job.check();
         View piece = take(left, std::min(CHUNK, left.size));
         sum.assign(piece.data, piece.end());
         add_old(sum, old, old_position);
-        file.content.append(sum.data(), sum.size());
+        file.content->append(View(sum));
         advance(old_position, static_cast<int64_t>(piece.size));
+        if (old_position > released + static_cast<int64_t>(RELEASE)) {
+          source_content_.release_before(std::min<uint64_t>(static_cast<uint64_t>(old_position), old.size));
+          released = old_position;
+        }
       }
       View bytes = take(stream, static_cast<uint64_t>(fresh));
-      file.content.append(bytes.data, bytes.size);
+      file.content->append(bytes);
       advance(old_position, seek);
     }
   }
@@ -291,12 +343,9 @@ private:
   void close() {
     OpenFile &file = current();
     uint64_t size = file.size;
-    if (file.wanted) {
-      if (file.content.size() != size)
-        corrupt("a part writes less than a file's size");
-      Blob content = file.content.finish();
+    if (file.content) {
       try {
-        context_.writer.file(file.object->checksum, uid_, gid_, mode_, xattrs_.get(), content.view());
+        file.content->finish();
       } catch (const Mismatch &) {
         if (used_source_)
           check_source();
@@ -327,9 +376,13 @@ private:
   void progress(uint64_t size) const { context_.job.done += size; }
 
   PartTables tables_;
+  const Blob &backing_;
   const PartHeader &header_;
+  const std::vector<bool> &wanted_;
   const ExecuteContext &context_;
   Cursor operations_;
+  uint64_t budget_;
+  uint64_t released_ = 0;
   size_t next_ = 0;
   std::unique_ptr<OpenFile> open_;
   uint32_t uid_ = 0, gid_ = 0, mode_ = 0;
@@ -343,10 +396,11 @@ private:
 
 } // namespace
 
-void execute_part(View part, const PartHeader &header, const ExecuteContext &context) {
+void execute_part(View part, const Blob &backing, const PartHeader &header, const std::vector<bool> &wanted,
+                  const ExecuteContext &context) {
   if (header.objects.empty())
     return;
-  Executor(part, header, context).run();
+  Executor(part, backing, header, wanted, context).run();
 }
 
 } // namespace trees::delta

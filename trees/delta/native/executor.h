@@ -10,10 +10,12 @@ struct ExecuteContext {
   const Repo &repo;
   ObjectWriter &writer;
   Job &job;
-  std::string temporary;
 };
 
-// `part` is the decompressed part without the compression byte.
-void execute_part(View part, const PartHeader &header, const ExecuteContext &context);
+// `part` is the decompressed part without the compression byte. `wanted` says which of the header's objects
+// are to be written. `backing` is what `part` lies in: pages of it that were used are given back where it is
+// a file.
+void execute_part(View part, const Blob &backing, const PartHeader &header, const std::vector<bool> &wanted,
+                  const ExecuteContext &context);
 
 } // namespace trees::delta

@@ -25,6 +25,11 @@ inline void append(Bytes &out, const void *data, size_t size) {
 inline void pad(Bytes &out, uint64_t offset, size_t alignment) {
   out.insert(out.end(), align_up(offset, alignment) - offset, 0);
 }
+// Numbers in metadata objects are big-endian.
+inline void append_big_endian(Bytes &out, uint32_t value) {
+  for (int shift = 24; shift >= 0; shift -= 8)
+    out.push_back(static_cast<uint8_t>(value >> shift));
+}
 void append_variant(Bytes &out, GVariant *value);
 
 // One `{sv}` of the superblock's metadata, cut so that the value may be streamed between head and tail.

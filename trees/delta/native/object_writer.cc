@@ -2,68 +2,30 @@
 
 #include <sys/stat.h>
 
-#include "codec.h"
+#include "framing.h"
 
 namespace trees::delta {
 
 namespace {
 
-struct BytesUnref {
-  void operator()(GBytes *bytes) const { g_bytes_unref(bytes); }
-};
+constexpr size_t STEP = 256 << 10;
 
-ObjectPtr<GFileInfo> file_info(uint32_t uid, uint32_t gid, uint32_t mode, View content) {
-  ObjectPtr<GFileInfo> info(g_file_info_new());
-  g_file_info_set_attribute_uint32(info.get(), "unix::uid", uid);
-  g_file_info_set_attribute_uint32(info.get(), "unix::gid", gid);
-  g_file_info_set_attribute_uint32(info.get(), "unix::mode", mode);
-  if (S_ISLNK(mode)) {
-    std::string target(content.text());
-    g_file_info_set_file_type(info.get(), G_FILE_TYPE_SYMBOLIC_LINK);
-    g_file_info_set_symlink_target(info.get(), target.c_str());
-    g_file_info_set_size(info.get(), 0);
-  } else {
-    g_file_info_set_file_type(info.get(), G_FILE_TYPE_REGULAR);
-    g_file_info_set_size(info.get(), static_cast<goffset>(content.size));
-  }
-  return info;
-}
-
-// libostree's content stream: header, then content. The checksum of a file object covers exactly these bytes.
-struct ContentStream {
-  ObjectPtr<GInputStream> stream;
-  guint64 size = 0;
-};
-
-ContentStream content_stream(GFileInfo *info, GVariant *xattrs, GInputStream *content) {
-  ContentStream result;
-  GInputStream *raw = nullptr;
-  GErrorSlot error;
-  if (!ostree_raw_file_to_content_stream(content, info, xattrs, &raw, &result.size, nullptr, &error))
-    error.raise("INTERNAL", "cannot build a file object");
-  result.stream.reset(raw);
-  return result;
-}
-
-Checksum file_checksum(GFileInfo *info, GVariant *xattrs, View content) {
-  // With an empty content stream in place of the content this gives the header, from libostree itself.
-  ObjectPtr<GInputStream> nothing(g_memory_input_stream_new());
-  bool symlink = g_file_info_get_file_type(info) == G_FILE_TYPE_SYMBOLIC_LINK;
-  ContentStream header = content_stream(info, xattrs, symlink ? nullptr : nothing.get());
-  Sha256 hash;
-  uint8_t buffer[4096];
-  GErrorSlot error;
-  for (;;) {
-    gssize count = g_input_stream_read(header.stream.get(), buffer, sizeof buffer, nullptr, &error);
-    if (count < 0)
-      error.raise("INTERNAL", "cannot read a file object's header");
-    if (count == 0)
-      break;
-    hash.update(View(buffer, static_cast<size_t>(count)));
-  }
-  if (!symlink)
-    hash.update(content);
-  return hash.finish();
+// What the checksum of a file object covers before the content. Format: libostree's file header, the variant
+// `(uuuusa(ayay))` (owner, group, mode, device, target of a link, attributes; numbers big-endian) after its
+// size and padding to 8 bytes.
+Bytes file_header(const FileAttributes &attributes, std::string_view target) {
+  Bytes header;
+  uint64_t target_end = 4 * sizeof(uint32_t) + target.size() + 1;
+  uint64_t body = target_end + attributes.xattrs.size;
+  unsigned width = offset_size_for(body, 1);
+  auto size = static_cast<uint32_t>(body + width);
+  for (uint32_t value : {size, 0U, attributes.uid, attributes.gid, attributes.mode, 0U})
+    append_big_endian(header, value);
+  append(header, target.data(), target.size());
+  header.push_back(0);
+  append(header, attributes.xattrs.data, attributes.xattrs.size);
+  append_offset(header, target_end, width);
+  return header;
 }
 
 } // namespace
@@ -78,38 +40,75 @@ void ObjectWriter::metadata(OstreeObjectType type, const Checksum &checksum, Vie
   Checksum actual = Sha256::of(content);
   if (actual != checksum)
     throw Mismatch(type, checksum, actual);
-  std::unique_ptr<GBytes, BytesUnref> bytes(g_bytes_new(content.data, content.size));
-  VariantPtr variant(
-      g_variant_ref_sink(g_variant_new_from_bytes(ostree_metadata_variant_type(type), bytes.get(), FALSE)));
-  GErrorSlot error;
-  if (!ostree_repo_write_metadata(repo_.get(), type, checksum.hex().c_str(), variant.get(), nullptr,
-                                  job_.cancellable.get(), &error))
-    error.raise("BUNDLE_CORRUPT", "cannot write an object to " + repo_.path());
+  stage_.metadata(type, checksum, content);
   objects_++;
   bytes_ += content.size;
 }
 
-void ObjectWriter::file(const Checksum &checksum, uint32_t uid, uint32_t gid, uint32_t mode, GVariant *xattrs,
-                        View content) {
-  bool symlink = S_ISLNK(mode);
-  if (!symlink && !S_ISREG(mode))
-    corrupt("file " + checksum.hex() + " is neither a regular file nor a symbolic link");
-  ObjectPtr<GFileInfo> info = file_info(uid, gid, mode, content);
-  Checksum actual = file_checksum(info.get(), xattrs, content);
+void ObjectWriter::symlink(const Checksum &checksum, const FileAttributes &attributes, View target) {
+  if (target.text().find('\0') != std::string_view::npos || target.size == 0)
+    corrupt("file " + checksum.hex() + " is a symbolic link to nowhere");
+  Checksum actual = Sha256::of(View(file_header(attributes, target.text())));
   if (actual != checksum)
     throw Mismatch(OSTREE_OBJECT_TYPE_FILE, checksum, actual);
-  ObjectPtr<GInputStream> memory;
-  if (!symlink)
-    memory.reset(
-        g_memory_input_stream_new_from_data(content.data, static_cast<gssize>(content.size), nullptr));
-  ContentStream stream = content_stream(info.get(), xattrs, memory.get());
-  GErrorSlot error;
-  // Without an output checksum libostree trusts ours.
-  if (!ostree_repo_write_content(repo_.get(), checksum.hex().c_str(), stream.stream.get(), stream.size,
-                                 nullptr, job_.cancellable.get(), &error))
-    error.raise("IO", "cannot write an object to " + repo_.path());
+  stage_.symlink(checksum, attributes, std::string(target.text()));
   objects_++;
-  bytes_ += content.size;
+  bytes_ += target.size;
+}
+
+ObjectWriter::File::File(ObjectWriter &writer, const Checksum &checksum, const FileAttributes &attributes,
+                         uint64_t size)
+    : writer_(writer), checksum_(checksum), attributes_(attributes), size_(size) {
+  if (!S_ISREG(attributes.mode))
+    corrupt("file " + checksum.hex() + " is neither a regular file nor a symbolic link");
+  writer.stage_.reserve(size);
+  hash_.update(View(file_header(attributes, "")));
+  fd_ = writer.stage_.create(checksum, attributes);
+}
+
+void ObjectWriter::File::append(View bytes) {
+  if (bytes.size > left())
+    corrupt("a part writes more than a file's size");
+  written_ += bytes.size;
+  if (pending_.size() + bytes.size < STEP && left() > 0) {
+    trees::delta::append(pending_, bytes.data, bytes.size);
+    return;
+  }
+  flush();
+  // Piece by piece, so that what was hashed is still in the cache when it is written.
+  while (bytes.size > 0) {
+    View piece(bytes.data, std::min(STEP, bytes.size));
+    write(piece);
+    bytes = View(bytes.data + piece.size, bytes.size - piece.size);
+  }
+}
+
+void ObjectWriter::File::flush() {
+  write(View(pending_));
+  pending_.clear();
+}
+
+void ObjectWriter::File::write(View bytes) {
+  if (bytes.size == 0)
+    return;
+  hash_.update(bytes);
+  if (fd_)
+    write_all(fd_.get(), bytes.data, bytes.size);
+}
+
+void ObjectWriter::File::finish() {
+  if (left() > 0)
+    corrupt("a part writes less than a file's size");
+  flush();
+  Checksum actual = hash_.finish();
+  if (actual != checksum_)
+    throw Mismatch(OSTREE_OBJECT_TYPE_FILE, checksum_, actual);
+  // Without a descriptor another thread brings the same object.
+  if (!fd_)
+    return;
+  writer_.stage_.seal(fd_.get(), attributes_);
+  writer_.objects_++;
+  writer_.bytes_ += size_;
 }
 
 } // namespace trees::delta

@@ -1,25 +1,49 @@
-// Writes verified objects into a repository's transaction. Safe to use from several threads.
+// Writes verified objects to the stage of an apply. Safe to use from several threads.
 #pragma once
 
-#include "repo.h"
+#include "codec.h"
+#include "stage.h"
 
 namespace trees::delta {
 
 class ObjectWriter {
 public:
-  ObjectWriter(const Repo &repo, Job &job) : repo_(repo), job_(job) {}
+  explicit ObjectWriter(Stage &stage) : stage_(stage) {}
 
   // Throw BUNDLE_CORRUPT if the object does not have the checksum.
   void metadata(OstreeObjectType type, const Checksum &checksum, View content);
-  void file(const Checksum &checksum, uint32_t uid, uint32_t gid, uint32_t mode, GVariant *xattrs,
-            View content);
+  void symlink(const Checksum &checksum, const FileAttributes &attributes, View target);
+
+  // Attributes of a regular file before its content; the rest comes by `append`. Nothing is held in memory
+  // but what small appends collect.
+  class File {
+  public:
+    File(ObjectWriter &writer, const Checksum &checksum, const FileAttributes &attributes, uint64_t size);
+    void append(View bytes);
+    uint64_t size() const { return size_; }
+    // Bytes that are still missing.
+    uint64_t left() const { return size_ - written_; }
+    // Throws BUNDLE_CORRUPT unless the object has its checksum.
+    void finish();
+
+  private:
+    void flush();
+    void write(View bytes);
+    ObjectWriter &writer_;
+    Checksum checksum_;
+    FileAttributes attributes_;
+    uint64_t size_;
+    uint64_t written_ = 0;
+    Sha256 hash_;
+    Fd fd_;
+    Bytes pending_;
+  };
 
   uint64_t objects() const { return objects_; }
   uint64_t bytes() const { return bytes_; }
 
 private:
-  const Repo &repo_;
-  Job &job_;
+  Stage &stage_;
   std::atomic<uint64_t> objects_{0};
   std::atomic<uint64_t> bytes_{0};
 };

@@ -1,8 +1,11 @@
 #include "repo.h"
 
+#include <fcntl.h>
 #include <gio/gfiledescriptorbased.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <unordered_set>
 
 namespace trees::delta {
@@ -63,13 +66,23 @@ Repo Repo::open(const std::string &path, GCancellable *cancellable) {
   GErrorSlot error;
   if (!ostree_repo_open(repo.get(), cancellable, &error))
     error.raise("STORE_UNUSABLE", "cannot open the repository " + path);
+  repo.plain_ = ostree_repo_get_parent(repo.get()) == nullptr &&
+                ostree_repo_get_mode(repo.get()) != OSTREE_REPO_MODE_ARCHIVE;
   return repo;
 }
 
 bool Repo::has(OstreeObjectType type, const Checksum &checksum) const {
+  std::string hex = checksum.hex();
+  if (plain_) {
+    std::string name = "objects/" + hex.substr(0, 2) + "/" + hex.substr(2) + "." + type_name(type);
+    if (::faccessat(ostree_repo_get_dfd(repo_.get()), name.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+      return true;
+    if (errno == ENOENT)
+      return false;
+  }
   GErrorSlot error;
   gboolean found = FALSE;
-  if (!ostree_repo_has_object(repo_.get(), type, checksum.hex().c_str(), &found, nullptr, &error))
+  if (!ostree_repo_has_object(repo_.get(), type, hex.c_str(), &found, nullptr, &error))
     error.raise("STORE_UNUSABLE", "cannot look for an object in " + path_);
   return found != FALSE;
 }

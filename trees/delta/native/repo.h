@@ -49,6 +49,8 @@ public:
 private:
   std::string path_;
   ObjectPtr<OstreeRepo> repo_;
+  // Its objects are files of their own in its own directory, so that looking for one is one system call.
+  bool plain_ = false;
 };
 
 const char *type_name(OstreeObjectType type);

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 
-#include "codec.h"
 #include "framing.h"
 
 namespace trees::delta {
@@ -14,22 +13,24 @@ namespace trees::delta {
 namespace {
 
 constexpr uint32_t ZSTD_FRAME_MAGIC = 0xFD2FB528;
-// Frames up to this are decompressed in memory at once, larger ones through a file.
-constexpr size_t MEMORY_LIMIT = 40 << 20;
 constexpr size_t CHUNK = 1 << 20;
 constexpr size_t MAX_FRAME_OVERHEAD = 64;
+// A block takes three bytes and gives at most 128 KiB.
+constexpr uint64_t MIN_BLOCK = 3;
+constexpr uint64_t MAX_BLOCK = 128 << 10;
 // A seek table of more than this (2 million frames) is not one of a bundle.
 constexpr uint64_t MAX_SEEK_TABLE = 16 << 20;
+// A bundle's superblock is a fraction of this; reading it must not hold the whole file in memory.
+constexpr uint64_t MAX_REMEMBERED = 64 << 20;
 
-struct DCtxFree {
-  void operator()(ZSTD_DCtx *context) const { ZSTD_freeDCtx(context); }
-};
+std::map<std::string, std::string> facts(const Frame &frame) {
+  return {{"offset", std::to_string(frame.offset)}};
+}
 
 } // namespace
 
-Source::Source(const std::string &path, std::string temporary, const std::optional<Checksum> &sha256,
-               const Job &job)
-    : path_(path), temporary_(std::move(temporary)) {
+Source::Source(const std::string &path, std::string temporary, bool remember, const Job &job)
+    : path_(path), temporary_(std::move(temporary)), remember_(remember) {
   fd_ = Fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
   if (!fd_)
     throw_errno("cannot open it");
@@ -39,61 +40,97 @@ Source::Source(const std::string &path, std::string temporary, const std::option
   if (!S_ISREG(status.st_mode))
     corrupt("it is not a regular file", {{"path", path}});
   file_size_ = static_cast<uint64_t>(status.st_size);
-  if (sha256)
-    verify(*sha256, job);
-  uint8_t magic[4] = {};
-  if (read_at(fd_.get(), magic, 4, 0) == 4 && read_offset(magic, 4) == ZSTD_FRAME_MAGIC)
+  uint8_t magic[4] = {}, footer[SEEK_FOOTER_SIZE] = {};
+  if (file_size_ >= sizeof magic)
+    fetch(0, magic, sizeof magic);
+  if (file_size_ >= sizeof footer)
+    fetch(file_size_ - sizeof footer, footer, sizeof footer);
+  // A sparse file may have the end but not the beginning.
+  if (read_offset(magic, sizeof magic) == ZSTD_FRAME_MAGIC ||
+      seek_table_size(View(footer, sizeof footer)) != 0)
     load_frames(job);
   else
     size_ = file_size_;
 }
 
+Source::Source(uint64_t file_size, Bytes tail, std::string temporary, const Job &job)
+    : temporary_(std::move(temporary)), file_size_(file_size) {
+  if (tail.size() > file_size)
+    corrupt("its tail is longer than it is");
+  read_.emplace(file_size - tail.size(), std::move(tail));
+  uint8_t footer[SEEK_FOOTER_SIZE];
+  if (file_size_ <= SEEK_FOOTER_SIZE)
+    corrupt("it is too short");
+  fetch(file_size_ - sizeof footer, footer, sizeof footer);
+  // The tail of a plain delta tells too little.
+  if (seek_table_size(View(footer, sizeof footer)) == 0)
+    throw Failure(TAIL_SHORT, "its tail is not that of a bundle", {{"bytes", std::to_string(file_size_)}});
+  load_frames(job);
+}
+
 void Source::load_frames(const Job &job) {
   uint8_t footer[SEEK_FOOTER_SIZE];
   uint64_t table_size = 0;
-  if (file_size_ > SEEK_FOOTER_SIZE &&
-      read_at(fd_.get(), footer, sizeof footer, file_size_ - sizeof footer) == sizeof footer)
+  if (file_size_ > SEEK_FOOTER_SIZE) {
+    fetch(file_size_ - sizeof footer, footer, sizeof footer);
     table_size = seek_table_size(View(footer, sizeof footer));
+  }
   if (table_size == 0 || table_size > file_size_ || table_size > MAX_SEEK_TABLE)
     corrupt("the seek table at its end is missing: the file is cut short or not a bundle", {{"path", path_}});
   Bytes table(table_size);
-  if (read_at(fd_.get(), table.data(), table_size, file_size_ - table_size) != table_size)
-    corrupt("the file shrinks while it is read", {{"path", path_}});
+  fetch(file_size_ - table_size, table.data(), table_size);
   frames_ = parse_seek_table(View(table), file_size_);
   if (frames_.empty())
     corrupt("it has no content", {{"path", path_}});
   size_ = frames_.back().raw_offset + frames_.back().raw_size;
-  tail_ = read(frames_.back().raw_offset, frames_.back().raw_size, job).blob;
+  last_ = read(frames_.back().raw_offset, frames_.back().raw_size, job).blob;
+}
+
+void Source::fetch(uint64_t offset, void *target, size_t size) const {
+  if (!fd_) {
+    const auto &[start, tail] = *read_.begin();
+    if (offset < start)
+      throw Failure(TAIL_SHORT, "its tail is longer", {{"bytes", std::to_string(file_size_ - offset)}});
+    std::memcpy(target, tail.data() + (offset - start), size);
+    return;
+  }
+  if (read_at(fd_.get(), target, size, offset) != size)
+    corrupt("the file shrinks while it is read", {{"path", path_}});
+  if (!remember_)
+    return;
+  auto *bytes = static_cast<const uint8_t *>(target);
+  if (!same_as_read(offset, View(bytes, size)))
+    corrupt("the file changes while it is read", {{"path", path_}});
+  Bytes &kept = read_[offset];
+  if (kept.size() >= size)
+    return;
+  remembered_ += size - kept.size();
+  if (remembered_ > MAX_REMEMBERED)
+    corrupt("what describes it is spread all over it", {{"path", path_}});
+  kept.assign(bytes, bytes + size);
+}
+
+bool Source::same_as_read(uint64_t offset, View bytes) const {
+  for (const auto &[start, kept] : read_) {
+    uint64_t from = std::max(start, offset), to = std::min(start + kept.size(), offset + bytes.size);
+    if (from < to && std::memcmp(kept.data() + (from - start), bytes.data + (from - offset), to - from) != 0)
+      return false;
+  }
+  return true;
+}
+
+size_t Source::frame_at(uint64_t position) const {
+  auto after = [](uint64_t wanted, const Frame &frame) { return wanted < frame.raw_offset; };
+  auto next = std::upper_bound(frames_.begin(), frames_.end(), position, after);
+  return next == frames_.begin() ? 0 : static_cast<size_t>(next - frames_.begin()) - 1;
 }
 
 StoredRange Source::stored(uint64_t start, uint64_t end) const {
   if (frames_.empty())
     return {start, end - start};
-  StoredRange range{0, 0};
-  for (const Frame &frame : frames_) {
-    if (frame.raw_offset >= end || frame.raw_offset + frame.raw_size <= start)
-      continue;
-    if (range.size == 0)
-      range.offset = frame.offset;
-    range.size = frame.offset + frame.size - range.offset;
-  }
-  return range;
-}
-
-void Source::verify(const Checksum &sha256, const Job &job) const {
-  Sha256 hash;
-  Bytes chunk(CHUNK);
-  for (uint64_t offset = 0; offset < file_size_;) {
-    job.check();
-    size_t count = read_at(fd_.get(), chunk.data(), chunk.size(), offset);
-    if (count == 0)
-      break;
-    hash.update(View(chunk.data(), count));
-    offset += count;
-  }
-  Checksum actual = hash.finish();
-  if (actual != sha256)
-    corrupt("its SHA-256 is " + actual.hex() + ", not " + sha256.hex(), {{"path", path_}});
+  const Frame &first = frames_[frame_at(start)];
+  const Frame &last = frames_[frame_at(end > start ? end - 1 : start)];
+  return {first.offset, last.offset + last.size - first.offset};
 }
 
 Source::Stretch Source::read(uint64_t offset, uint64_t size, const Job &job) const {
@@ -104,21 +141,16 @@ Source::Stretch Source::read(uint64_t offset, uint64_t size, const Job &job) con
     Bytes chunk(std::min<uint64_t>(CHUNK, size));
     for (uint64_t done = 0; done < size;) {
       job.check();
-      size_t count =
-          read_at(fd_.get(), chunk.data(), std::min<uint64_t>(chunk.size(), size - done), offset + done);
-      if (count == 0)
-        corrupt("the file shrinks while it is read", {{"path", path_}});
+      auto count = static_cast<size_t>(std::min<uint64_t>(chunk.size(), size - done));
+      fetch(offset + done, chunk.data(), count);
       buffer.append(chunk.data(), count);
       done += count;
     }
     return {std::make_shared<Blob>(buffer.finish()), 0, size};
   }
-  auto after = [](uint64_t position, const Frame &frame) { return position < frame.raw_offset; };
-  auto first = std::upper_bound(frames_.begin(), frames_.end(), offset, after);
-  if (first != frames_.begin())
-    --first;
-  if (tail_ && first == frames_.end() - 1)
-    return {tail_, offset - first->raw_offset, size};
+  auto first = frames_.begin() + static_cast<ptrdiff_t>(frame_at(offset));
+  if (last_ && first == frames_.end() - 1)
+    return {last_, offset - first->raw_offset, size};
   bool single = first + 1 == frames_.end() || (first + 1)->raw_offset >= offset + size;
   if (single && first->raw_size <= MEMORY_LIMIT)
     return {std::make_shared<Blob>(decode_at_once(*first)), offset - first->raw_offset, size};
@@ -130,54 +162,84 @@ Source::Stretch Source::read(uint64_t offset, uint64_t size, const Job &job) con
 }
 
 Blob Source::decode_at_once(const Frame &frame) const {
-  std::map<std::string, std::string> facts{{"path", path_}, {"offset", std::to_string(frame.offset)}};
-  // Incompressible content grows by a header and a few bytes for each block.
-  if (frame.size > ZSTD_compressBound(frame.raw_size) + MAX_FRAME_OVERHEAD)
-    corrupt("a frame is too large", facts);
-  Bytes input(frame.size), output(frame.raw_size);
-  if (read_at(fd_.get(), input.data(), input.size(), frame.offset) != input.size())
-    corrupt("the file shrinks while it is read", facts);
-  size_t size = ZSTD_decompress(output.data(), output.size(), input.data(), input.size());
-  if (ZSTD_isError(size))
-    corrupt(std::string("a frame does not decompress: ") + ZSTD_getErrorName(size), facts);
-  if (size != frame.raw_size)
-    corrupt("a frame is shorter than the seek table says", facts);
+  check_frame(frame);
+  Bytes input(frame.size);
+  fetch(frame.offset, input.data(), input.size());
+  Bytes output(frame.raw_size);
+  decode_frame(View(input), frame, output.data());
   return Blob(std::move(output));
 }
 
 void Source::decode(const Frame &frame, SpillBuffer &out, const Job &job) const {
-  std::map<std::string, std::string> facts{{"path", path_}, {"offset", std::to_string(frame.offset)}};
-  std::unique_ptr<ZSTD_DCtx, DCtxFree> context(ZSTD_createDCtx());
-  if (context == nullptr)
-    throw std::bad_alloc();
-  Bytes input(std::min<uint64_t>(CHUNK, frame.size)), output(CHUNK);
-  uint64_t consumed = 0, produced = 0;
-  size_t left = 1;
-  while (consumed < frame.size) {
+  check_frame(frame);
+  FrameDecoder decoder;
+  decoder.begin(frame);
+  Bytes input(std::min<uint64_t>(CHUNK, frame.size));
+  for (uint64_t consumed = 0; consumed < frame.size;) {
     job.check();
-    size_t count = read_at(fd_.get(), input.data(), std::min<uint64_t>(input.size(), frame.size - consumed),
-                           frame.offset + consumed);
-    if (count == 0)
-      corrupt("the file shrinks while it is read", facts);
+    auto count = static_cast<size_t>(std::min<uint64_t>(input.size(), frame.size - consumed));
+    fetch(frame.offset + consumed, input.data(), count);
+    decoder.add(View(input.data(), count), out);
     consumed += count;
-    ZSTD_inBuffer in{input.data(), count, 0};
-    bool full = false;
-    while (in.pos < in.size || full) {
-      if (left == 0)
-        corrupt("a frame ends before the seek table says so", facts);
-      ZSTD_outBuffer target{output.data(), output.size(), 0};
-      left = ZSTD_decompressStream(context.get(), &target, &in);
-      if (ZSTD_isError(left))
-        corrupt(std::string("a frame does not decompress: ") + ZSTD_getErrorName(left), facts);
-      produced += target.pos;
-      if (produced > frame.raw_size)
-        corrupt("a frame is longer than the seek table says", facts);
-      out.append(output.data(), target.pos);
-      full = target.pos == target.size && left != 0;
-    }
   }
-  if (left != 0 || produced != frame.raw_size)
-    corrupt("a frame is shorter than the seek table says", facts);
+  decoder.end();
+}
+
+void check_frame(const Frame &frame) {
+  // Incompressible content grows by a header and a few bytes for each block.
+  if (frame.size > ZSTD_compressBound(frame.raw_size) + MAX_FRAME_OVERHEAD)
+    corrupt("a frame is too large", facts(frame));
+  if (frame.raw_size > (frame.size / MIN_BLOCK + 1) * MAX_BLOCK)
+    corrupt("a frame of " + std::to_string(frame.size) + " bytes cannot hold " +
+                std::to_string(frame.raw_size),
+            facts(frame));
+}
+
+void decode_frame(View compressed, const Frame &frame, uint8_t *target) {
+  size_t size = ZSTD_decompress(target, frame.raw_size, compressed.data, compressed.size);
+  if (ZSTD_isError(size))
+    corrupt(std::string("a frame does not decompress: ") + ZSTD_getErrorName(size), facts(frame));
+  if (size != frame.raw_size)
+    corrupt("a frame is shorter than the seek table says", facts(frame));
+}
+
+FrameDecoder::FrameDecoder() : context_(ZSTD_createDCtx()), output_(CHUNK) {
+  if (context_ == nullptr)
+    throw std::bad_alloc();
+}
+
+FrameDecoder::~FrameDecoder() {
+  ZSTD_freeDCtx(static_cast<ZSTD_DCtx *>(context_));
+}
+
+void FrameDecoder::begin(const Frame &frame) {
+  ZSTD_DCtx_reset(static_cast<ZSTD_DCtx *>(context_), ZSTD_reset_session_only);
+  frame_ = frame;
+  produced_ = 0;
+  left_ = 1;
+}
+
+void FrameDecoder::add(View compressed, SpillBuffer &out) {
+  ZSTD_inBuffer in{compressed.data, compressed.size, 0};
+  bool full = false;
+  while (in.pos < in.size || full) {
+    if (left_ == 0)
+      corrupt("a frame ends before the seek table says so", facts(frame_));
+    ZSTD_outBuffer target{output_.data(), output_.size(), 0};
+    left_ = ZSTD_decompressStream(static_cast<ZSTD_DCtx *>(context_), &target, &in);
+    if (ZSTD_isError(left_))
+      corrupt(std::string("a frame does not decompress: ") + ZSTD_getErrorName(left_), facts(frame_));
+    produced_ += target.pos;
+    if (produced_ > frame_.raw_size)
+      corrupt("a frame is longer than the seek table says", facts(frame_));
+    out.append(output_.data(), target.pos);
+    full = target.pos == target.size && left_ != 0;
+  }
+}
+
+void FrameDecoder::end() const {
+  if (left_ != 0 || produced_ != frame_.raw_size)
+    corrupt("a frame is shorter than the seek table says", facts(frame_));
 }
 
 } // namespace trees::delta

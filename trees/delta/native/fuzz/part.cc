@@ -1,6 +1,7 @@
-// Feeds parts to the interpreter of operations, with a repository that has one file to patch from. The first byte is the
-// number of objects that the part's header announces, the second chooses their types, the third which of them are in the
-// repository already: of the others none can ever have its checksum, so the first one that is whole ends the part.
+// Feeds parts to the interpreter of operations, with a repository that has one file to patch from. The first
+// byte is the number of objects that the part's header announces, the second chooses their types, the third
+// which of them are in the repository already: of the others none can ever have its checksum, so the first
+// one that is whole ends the part.
 #include <cstdlib>
 #include <filesystem>
 
@@ -55,7 +56,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static Job job;
   static const Repo repo = Repo::open(path, nullptr);
   static const Checksum source = write_source(repo);
-  static ObjectWriter writer(repo, job);
+  static Stage stage(repo);
+  static ObjectWriter writer(stage);
   if (size < 3 || removed != 0)
     return 0;
   PartHeader header{};
@@ -63,13 +65,17 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                                            OSTREE_OBJECT_TYPE_DIR_META, OSTREE_OBJECT_TYPE_COMMIT};
   for (unsigned i = 0; i < data[0] % 8; i++) {
     bool have = (data[2] >> i & 1) != 0;
-    header.objects.push_back({have ? OSTREE_OBJECT_TYPE_FILE : types[(data[1] >> (i % 4)) % 4],
-                              have ? source : Checksum()});
+    header.objects.push_back(
+        {have ? OSTREE_OBJECT_TYPE_FILE : types[(data[1] >> (i % 4)) % 4], have ? source : Checksum()});
   }
+  header.unpacked = size;
+  std::vector<bool> wanted;
+  for (const PartObject &object : header.objects)
+    wanted.push_back(!repo.has(object.type, object.checksum));
   // Its own copy, so that reading beyond the end is found.
   Bytes part(data + 3, data + size);
   try {
-    execute_part(View(part), header, {repo, writer, job, "/tmp"});
+    execute_part(View(part), Blob(), header, wanted, {repo, writer, job});
   } catch (const Failure &) {
     // Refusing is right; anything else is a finding.
   }

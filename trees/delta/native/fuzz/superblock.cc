@@ -11,7 +11,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   write_all(file.get(), data, size);
   Job job;
   try {
-    Source source("/proc/self/fd/" + std::to_string(file.get()), "/tmp", std::nullopt, job);
+    Source source("/proc/self/fd/" + std::to_string(file.get()), "/tmp", true, job);
     Superblock block = read_superblock(source, job);
     for (const EntrySpan &span : block.entries) {
       source.stored(span.start, span.end);

@@ -8,7 +8,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   // Its own copy, so that reading beyond the end is found.
   Bytes stream(data, data + size);
   try {
-    decode_xz(View(stream), "/tmp", job);
+    decode_xz(View(stream), 64 << 20, "/tmp", job);
   } catch (const Failure &) {
     // Refusing is right; anything else is a finding.
   }

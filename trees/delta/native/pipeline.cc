@@ -1,0 +1,393 @@
+#include "pipeline.h"
+
+#include <algorithm>
+#include <deque>
+#include <exception>
+#include <thread>
+
+#include "codec.h"
+
+namespace trees::delta {
+
+namespace {
+
+constexpr size_t CHUNK = 1 << 20;
+// Bytes of parts in work, compressed and decompressed. With Node's own 60 MB an installation stays below 200
+// MB.
+constexpr uint64_t BUDGET = 96 << 20;
+// Memory that is kept for the next part.
+constexpr size_t MAX_SPARE = 32 << 20;
+// An xz decoder has a copy of what it decompresses, up to its dictionary: 32 MiB in stock deltas.
+constexpr uint64_t XZ_DICTIONARY = 32 << 20;
+
+// Parts that are read together, because they share frames. Most are one part in one frame.
+struct Unit {
+  uint64_t offset = 0; // in the file
+  uint64_t size = 0;
+  uint64_t raw_offset = 0; // in the static delta
+  uint64_t raw_size = 0;
+  size_t first_frame = 0;
+  size_t frames = 0; // 0: a plain delta, stored as it is
+  std::vector<size_t> parts;
+
+  bool large() const { return raw_size > MEMORY_LIMIT || size > MEMORY_LIMIT; }
+};
+
+// A unit whose bytes have been read.
+struct Loaded {
+  const Unit *unit = nullptr;
+  Buffer compressed;
+  std::shared_ptr<const Blob> raw; // if it is decompressed already
+  uint64_t cost = 0;
+};
+
+class Pipeline {
+public:
+  Pipeline(const PipelineOptions &options, const UsePart &use, Job &job)
+      : options_(options), source_(options.source), use_(use), job_(job) {
+    make_units();
+  }
+
+  void run() {
+    unsigned wanted =
+        options_.threads != 0 ? options_.threads : std::max(1U, std::thread::hardware_concurrency());
+    std::vector<std::thread> workers;
+    size_t count = std::min<size_t>(wanted, units_.size());
+    try {
+      for (size_t i = 0; i < count; i++)
+        workers.emplace_back([this] { work(); });
+      read_all();
+    } catch (...) {
+      fail(std::current_exception());
+    }
+    {
+      std::lock_guard lock(mutex_);
+      finished_ = true;
+    }
+    changed_.notify_all();
+    for (std::thread &worker : workers)
+      worker.join();
+    if (failure_)
+      std::rethrow_exception(failure_);
+  }
+
+private:
+  void make_units() {
+    const std::vector<EntrySpan> &entries = options_.block.entries;
+    std::vector<size_t> order;
+    for (size_t i = 0; i < entries.size(); i++)
+      if (!options_.skip[i])
+        order.push_back(i);
+    std::sort(order.begin(), order.end(),
+              [&](size_t a, size_t b) { return entries[a].start < entries[b].start; });
+    for (size_t index : order) {
+      Unit unit = unit_of(entries[index]);
+      unit.parts.push_back(index);
+      if (!units_.empty() && unit.offset < units_.back().offset + units_.back().size)
+        merge(units_.back(), unit);
+      else
+        units_.push_back(std::move(unit));
+    }
+  }
+
+  Unit unit_of(const EntrySpan &span) const {
+    const std::vector<Frame> &frames = source_.frames();
+    StoredRange stored = source_.stored(span.start, span.end);
+    Unit unit;
+    unit.offset = stored.offset;
+    unit.size = stored.size;
+    unit.raw_offset = span.start;
+    unit.raw_size = span.end - span.start;
+    if (frames.empty())
+      return unit;
+    unit.first_frame = source_.frame_at(span.start);
+    size_t last = source_.frame_at(span.end > span.start ? span.end - 1 : span.start);
+    unit.frames = last + 1 - unit.first_frame;
+    unit.raw_offset = frames[unit.first_frame].raw_offset;
+    unit.raw_size = frames[last].raw_offset + frames[last].raw_size - unit.raw_offset;
+    return unit;
+  }
+
+  static void merge(Unit &into, const Unit &next) {
+    into.size = std::max(into.offset + into.size, next.offset + next.size) - into.offset;
+    into.raw_size =
+        std::max(into.raw_offset + into.raw_size, next.raw_offset + next.raw_size) - into.raw_offset;
+    into.frames = into.frames == 0 ? 0 : next.first_frame + next.frames - into.first_frame;
+    into.parts.insert(into.parts.end(), next.parts.begin(), next.parts.end());
+  }
+
+  bool in_last_frame(const Unit &unit) const {
+    return unit.frames == 1 && unit.first_frame + 1 == source_.frames().size();
+  }
+
+  // ---- reading, on the calling thread ----
+
+  void read_all() {
+    try {
+      read_units();
+    } catch (...) {
+      fail(std::current_exception());
+    }
+    if (options_.sha256)
+      verify();
+  }
+
+  void read_units() {
+    // What is in the last frame is known since the bundle was opened. That it is what the file has is
+    // compared when the file's end is read.
+    if (!units_.empty() && in_last_frame(units_.back())) {
+      const Frame &frame = source_.frames().back();
+      auto stretch = source_.read(frame.raw_offset, frame.raw_size, job_);
+      push(Loaded{&units_.back(), Buffer(), stretch.blob, 0});
+    }
+    for (const Unit &unit : units_) {
+      if (stopped())
+        break;
+      if (in_last_frame(unit))
+        continue;
+      pass(unit.offset);
+      unit.large() ? read_large(unit) : read_unit(unit);
+    }
+  }
+
+  // The file's digest is worth knowing after a failure, too: it tells a damaged file from a bad one.
+  void verify() {
+    if (stopped() && !failed_as_corrupt())
+      return;
+    pass(source_.file_size());
+    Checksum actual = hash_.finish();
+    if (actual == *options_.sha256)
+      return;
+    std::lock_guard lock(mutex_);
+    failure_ = std::make_exception_ptr(
+        Failure("BUNDLE_CORRUPT", "its SHA-256 is " + actual.hex() + ", not " + options_.sha256->hex(),
+                {{"path", source_.path()}}));
+  }
+
+  // Reads up to `end`, for the digest only.
+  void pass(uint64_t end) {
+    if (!options_.sha256) {
+      position_ = end;
+      return;
+    }
+    chunk_.resize(CHUNK);
+    while (position_ < end)
+      read(chunk_.data(), std::min<uint64_t>(CHUNK, end - position_));
+  }
+
+  void read(uint8_t *target, uint64_t size) {
+    while (size > 0) {
+      job_.check();
+      uint64_t there = options_.arrival.wait(position_, job_);
+      uint64_t count = std::min({size, there - position_, uint64_t{CHUNK}});
+      if (read_at(options_.fd, target, count, position_) != count)
+        corrupt("the file shrinks while it is read", {{"path", source_.path()}});
+      View bytes(target, count);
+      if (!source_.same_as_read(position_, bytes))
+        corrupt("its end is not what was read before the rest", {{"path", source_.path()}});
+      if (options_.sha256)
+        hash_.update(bytes);
+      position_ += count;
+      target += count;
+      size -= count;
+    }
+  }
+
+  void read_unit(const Unit &unit) {
+    for (size_t i = 0; i < unit.frames; i++)
+      check_frame(source_.frames()[unit.first_frame + i]);
+    Loaded loaded{&unit, Buffer(), nullptr, cost(unit)};
+    if (!admit(loaded.cost))
+      return;
+    loaded.compressed = take(unit.size);
+    read(loaded.compressed.data(), unit.size);
+    push(std::move(loaded));
+  }
+
+  // More than fits into memory: decompressed piece by piece into a file.
+  void read_large(const Unit &unit) {
+    if (!admit(BUDGET))
+      return;
+    SpillBuffer out(source_.temporary(), 0);
+    FrameDecoder decoder;
+    chunk_.resize(CHUNK);
+    auto pieces = [&](uint64_t size, auto take_piece) {
+      while (size > 0) {
+        uint64_t count = std::min<uint64_t>(CHUNK, size);
+        read(chunk_.data(), count);
+        take_piece(View(chunk_.data(), count));
+        size -= count;
+      }
+    };
+    if (unit.frames == 0)
+      pieces(unit.size, [&](View piece) { out.append(piece.data, piece.size); });
+    for (size_t i = 0; i < unit.frames; i++) {
+      const Frame &frame = source_.frames()[unit.first_frame + i];
+      check_frame(frame);
+      decoder.begin(frame);
+      pieces(frame.size, [&](View piece) { decoder.add(piece, out); });
+      decoder.end();
+    }
+    push(Loaded{&unit, Buffer(), std::make_shared<Blob>(out.finish()), BUDGET});
+  }
+
+  uint64_t cost(const Unit &unit) const {
+    uint64_t cost = unit.size + (unit.frames == 0 ? 0 : unit.raw_size);
+    if (unit.frames != 0 && options_.block.encoding != "small")
+      return cost;
+    for (size_t part : unit.parts)
+      cost += std::min(options_.block.parts[part].unpacked, XZ_DICTIONARY) * 2;
+    return cost;
+  }
+
+  bool admit(uint64_t cost) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return failure_ || in_work_ == 0 || in_work_ + cost <= BUDGET; });
+    if (failure_)
+      return false;
+    in_work_ += cost;
+    return true;
+  }
+
+  void push(Loaded loaded) {
+    {
+      std::lock_guard lock(mutex_);
+      queue_.push_back(std::move(loaded));
+    }
+    changed_.notify_all();
+  }
+
+  // ---- decompressing and using, on the workers ----
+
+  void work() {
+    for (;;) {
+      Loaded loaded;
+      {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [&] { return failure_ || finished_ || !queue_.empty(); });
+        if (failure_ || queue_.empty())
+          return;
+        loaded = std::move(queue_.front());
+        queue_.pop_front();
+      }
+      try {
+        use(loaded);
+      } catch (...) {
+        fail(std::current_exception());
+      }
+      give(std::move(loaded.compressed));
+      loaded.raw.reset();
+      std::lock_guard lock(mutex_);
+      in_work_ -= loaded.cost;
+      changed_.notify_all();
+    }
+  }
+
+  void use(Loaded &loaded) {
+    const Unit &unit = *loaded.unit;
+    if (loaded.raw)
+      return use_parts(unit, loaded.raw->view(), *loaded.raw);
+    static const Blob memory;
+    if (unit.frames == 0)
+      return use_parts(unit, loaded.compressed.view(), memory);
+    Buffer raw = take(unit.raw_size);
+    uint64_t at = 0, raw_at = 0;
+    for (size_t i = 0; i < unit.frames; i++) {
+      const Frame &frame = source_.frames()[unit.first_frame + i];
+      decode_frame(View(loaded.compressed.data() + at, frame.size), frame, raw.data() + raw_at);
+      at += frame.size;
+      raw_at += frame.raw_size;
+    }
+    give(std::move(loaded.compressed));
+    use_parts(unit, raw.view(), memory);
+    give(std::move(raw));
+  }
+
+  void use_parts(const Unit &unit, View raw, const Blob &backing) {
+    for (size_t part : unit.parts) {
+      const EntrySpan &span = options_.block.entries[part];
+      use_(part, View(raw.data + (span.start - unit.raw_offset), span.end - span.start), backing);
+    }
+  }
+
+  // ---- shared ----
+
+  Buffer take(size_t size) {
+    Buffer buffer;
+    {
+      std::lock_guard lock(mutex_);
+      // The smallest that is large enough, or a new one.
+      auto best = spare_.end();
+      for (auto it = spare_.begin(); it != spare_.end(); ++it)
+        if (it->capacity() >= size && (best == spare_.end() || it->capacity() < best->capacity()))
+          best = it;
+      if (best != spare_.end()) {
+        buffer = std::move(*best);
+        spare_.erase(best);
+        spare_size_ -= buffer.capacity();
+      }
+    }
+    buffer.resize(size);
+    return buffer;
+  }
+
+  void give(Buffer buffer) {
+    std::lock_guard lock(mutex_);
+    if (buffer.capacity() == 0 || spare_size_ + buffer.capacity() > MAX_SPARE)
+      return;
+    spare_size_ += buffer.capacity();
+    spare_.push_back(std::move(buffer));
+  }
+
+  void fail(std::exception_ptr failure) {
+    {
+      std::lock_guard lock(mutex_);
+      if (!failure_)
+        failure_ = std::move(failure);
+    }
+    changed_.notify_all();
+  }
+
+  bool stopped() {
+    std::lock_guard lock(mutex_);
+    return failure_ != nullptr;
+  }
+
+  bool failed_as_corrupt() {
+    std::lock_guard lock(mutex_);
+    try {
+      std::rethrow_exception(failure_);
+    } catch (const Failure &failure) {
+      return failure.code == "BUNDLE_CORRUPT";
+    } catch (...) {
+      return false;
+    }
+  }
+
+  const PipelineOptions &options_;
+  const Source &source_;
+  const UsePart &use_;
+  Job &job_;
+  std::vector<Unit> units_;
+
+  Sha256 hash_;
+  uint64_t position_ = 0;
+  Buffer chunk_;
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Loaded> queue_;
+  std::vector<Buffer> spare_;
+  size_t spare_size_ = 0;
+  uint64_t in_work_ = 0;
+  bool finished_ = false;
+  std::exception_ptr failure_;
+};
+
+} // namespace
+
+void run_pipeline(const PipelineOptions &options, const UsePart &use, Job &job) {
+  Pipeline(options, use, job).run();
+}
+
+} // namespace trees::delta

@@ -1,0 +1,33 @@
+// Reads a bundle from its first byte to its last, once: hashes what it reads, decompresses the same bytes and
+// hands the parts to workers, in bounded memory. The file may still be growing.
+#pragma once
+
+#include <functional>
+
+#include "arrival.h"
+#include "source.h"
+#include "superblock.h"
+
+namespace trees::delta {
+
+struct PipelineOptions {
+  const Source &source;
+  const Superblock &block;
+  // The file; what of it has arrived.
+  int fd;
+  Arrival &arrival;
+  // Checked at the end.
+  std::optional<Checksum> sha256;
+  unsigned threads;
+  // Parts that need not be decompressed.
+  const std::vector<bool> &skip;
+};
+
+// What a worker gets: an element of the superblock's metadata, and what its bytes lie in.
+using UsePart = std::function<void(size_t index, View entry, const Blob &backing)>;
+
+// Calls `use` for each part that is not skipped, on several threads. Throws the first failure; if the file is
+// not what its digest says that is the failure, whatever came of it first.
+void run_pipeline(const PipelineOptions &options, const UsePart &use, Job &job);
+
+} // namespace trees::delta
