@@ -10,6 +10,8 @@ import { type FeedFixture, publishIndex } from './feed-fixture.js';
 import { runProgram } from './rig.js';
 
 export const ARCH = 'x86_64';
+/** For trees of some gigabytes on a loaded machine. */
+const COMMIT_TIMEOUT_MS = 1_200_000;
 
 /** Paths and contents: a string is a file's content, `{ link }` a symlink; a trailing slash makes a directory. */
 export type Files = Readonly<Record<string, string | { readonly link: string }>>;
@@ -57,7 +59,7 @@ export async function createPublisher(fixture: Pick<FeedFixture, 'dir' | 'feed' 
       await rm(tree, { recursive: true, force: true });
       await writeFiles(tree, files);
     }
-    const result = await runProgram('ostree', [
+    const args = [
       `--repo=${path}`,
       'commit',
       `--branch=${ref}`,
@@ -66,7 +68,8 @@ export async function createPublisher(fixture: Pick<FeedFixture, 'dir' | 'feed' 
       '--timestamp=2026-01-01T00:00:00Z',
       '--subject=test',
       ...Object.entries(metadata).map(([key, value]) => `--add-metadata-string=trees.${key}=${value}`),
-    ]);
+    ];
+    const result = await runProgram('ostree', args, { timeout: COMMIT_TIMEOUT_MS });
     if (result.status !== 0) throw new Error(`ostree commit: ${result.stderr}`);
     const checksum = result.stdout.trim();
     await repo.setRef(ref, checksum);

@@ -31,10 +31,10 @@ export function installedFamilies(cache: Cache, repo: string): Family[] {
         await takeTurns([whole, copying, starting], { rounds: 15 });
         const [ours, copy, node] = [wall(whole), wall(copying), wall(starting)];
         const common = { unit: ' ×', bar: atMost(1.2), peer: `${seconds(copy)} cp -al` };
-        const what = `checkout of ${files} files, to cp -al`;
-        tell({ ...common, what: `${what}: whole command`, ours: seconds(ours), value: ours / copy });
+        const what = `checkout of ${files} files`;
+        tell({ ...common, what: `${what}, whole command`, ours: seconds(ours), value: ours / copy });
         const net = ours - node;
-        tell({ ...common, what: `${what}: without starting Node`, ours: seconds(net), value: net / copy });
+        tell({ ...common, what: `${what}, without starting Node`, ours: seconds(net), value: net / copy });
       },
     },
     {
