@@ -61,6 +61,7 @@ async function fill(feed: Feed, entry: BundleEntry, transfer: Transfer): Promise
   const { signal } = transfer.options;
   const onWait = (text: string): void => task.update(partial.length, text);
   const retries = createRetries({ policy: feed.retries, signal, reporter, onWait });
+  let empty = 0;
   let connections = CONNECTIONS;
   let validators: Map<string, string> | undefined = new Map();
   while (partial.length < entry.size) {
@@ -68,7 +69,9 @@ async function fill(feed: Feed, entry: BundleEntry, transfer: Transfer): Promise
     try {
       const request = { offset: before, connections, signal, validators };
       for await (const bytes of parallelBytes(feed, entry, request)) await append(bytes, transfer);
-      if (partial.length === before) {
+      // Nothing at all may be a hiccup of the server; twice is a file that is too short.
+      empty = partial.length === before ? empty + 1 : 0;
+      if (empty > 0 && (empty > 1 || feed.isRemote !== true)) {
         throw corruptBundle(feed, entry, `it ends after ${before} of ${entry.size} bytes`);
       }
     } catch (error) {

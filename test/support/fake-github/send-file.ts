@@ -65,6 +65,15 @@ export async function sendAsset(
   await sendStream(fault?.kind === 'gzip' ? file.pipe(createGzip()) : file, response, { fault, isChanged });
 }
 
+/** Until there is room again, or nobody there any more. */
+async function drained(response: ServerResponse): Promise<void> {
+  const over = new AbortController();
+  await Promise.race([
+    once(response, 'drain', { signal: over.signal }),
+    once(response, 'close', { signal: over.signal }),
+  ]).finally(() => over.abort());
+}
+
 /** Sends a body, and breaks it off where the fault says so. */
 async function sendStream(
   body: AsyncIterable<Buffer>,
@@ -78,7 +87,7 @@ async function sendStream(
     if (response.destroyed) return;
     const bytes = isChanged ? Buffer.from(chunk).fill('changed ') : chunk.subarray(0, Math.min(chunk.length, left));
     left -= bytes.length;
-    if (!response.write(bytes)) await Promise.race([once(response, 'drain'), once(response, 'close')]);
+    if (!response.write(bytes)) await drained(response);
     if (left <= 0) break;
   }
   if (cut === undefined || fault?.kind === 'truncate') {
