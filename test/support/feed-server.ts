@@ -24,18 +24,21 @@ export interface FeedServer extends AsyncDisposable {
   ranges: boolean;
   /** The next requests for `file` fail in these ways, in order. */
   fail(file: string, ...faults: Fault[]): void;
+  /** Called, and waited for, before a request is answered. */
+  before: ((url: string) => Promise<void>) | undefined;
 }
 
 export async function serveDirectory(directory: string): Promise<FeedServer> {
   const seen: Seen[] = [];
   const faults = new Map<string, Fault[]>();
-  const state = { ranges: true };
+  const state: { ranges: boolean; before: FeedServer['before'] } = { ranges: true, before: undefined };
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = request.url ?? '/';
     const file = basename(decodeURIComponent(url));
     const range = request.headers.range;
     seen.push({ url, range, headers: request.headers });
+    await state.before?.(url);
     const fault = faults.get(file)?.shift();
     if (fault?.kind === 'status') {
       response.writeHead(fault.status).end();
@@ -95,6 +98,12 @@ export async function serveDirectory(directory: string): Promise<FeedServer> {
     },
     set ranges(value) {
       state.ranges = value;
+    },
+    get before() {
+      return state.before;
+    },
+    set before(value) {
+      state.before = value;
     },
     fail(file, ...list) {
       faults.set(file, list);

@@ -8,27 +8,44 @@ import { makeGeneration, switchCurrent } from './checkout.js';
 import { composeTree } from './compose.js';
 import { removeIfEmpty, replaceFile } from './files.js';
 import { currentNumber, findGeneration, GENERATION_FILE, type Generation, listGenerations } from './generations.js';
-import type { InstallTarget } from './install-plan.js';
 import { commitKey, refName } from './metadata.js';
 import type { Store } from './store.js';
 import { text } from './tree-commit.js';
 import { whileArriving } from './whole.js';
 
+/** What a generation is made of: a `Selection`, or less. */
+export interface BuildSource {
+  readonly name: string;
+  readonly summary: string;
+  readonly channel?: Selection['channel'];
+  readonly feed: { readonly feed: { readonly name: string } };
+  readonly app: {
+    readonly version: string;
+    readonly arch: string;
+    readonly commit: Checksum;
+    /** What the publisher tested it with and got; undefined where nobody says. */
+    readonly base: { readonly tested: string; readonly tree: Checksum } | undefined;
+  };
+  readonly base: { readonly name: string; readonly version: { readonly version: string; readonly commit: Checksum } };
+}
+
 /**
  * Composes base and layer, which are in the store, makes a generation of the tree and makes it current. A generation of
  * the same tree that is there already (an earlier run was killed before the switch, or it was rolled back from) is taken.
  * The caller holds the app's lock and the store's shared lock, and has cleaned up leftovers.
+ * @param options.fresh make a new generation even if there is one of this tree
+ * @param options.anonymous the layer was made by other tools and does not say what it is
  * @returns the generation that is current now
  * @throws TreesError INDEX_INVALID if composing does not give what the publisher got, LAYER_INVALID
  */
 export async function buildGeneration(
   store: Store,
-  target: InstallTarget,
-  options: { fresh: boolean },
+  target: { readonly name: string; readonly selection: BuildSource },
+  options: { fresh: boolean; anonymous?: boolean },
 ): Promise<Generation> {
   const { name, selection } = target;
   const layer = await store.repo.readCommit(selection.app.commit);
-  checkIdentity(layer, selection);
+  if (options.anonymous !== true) checkIdentity(layer, selection);
   const run = readRunSpec(layer);
   const { tree, number } = await composeGeneration(store, target, options);
   const channel = selection.channel === 'edge' ? { channel: selection.channel } : {};
@@ -75,7 +92,7 @@ export async function buildGeneration(
 /** Composes within a transaction that also sets the generation's ref, so that no prune finds the tree unreferenced. */
 async function composeGeneration(
   store: Store,
-  { name, selection }: InstallTarget,
+  { name, selection }: { readonly name: string; readonly selection: BuildSource },
   { fresh }: { fresh: boolean },
 ): Promise<{ tree: Checksum; number: number }> {
   await using transaction = await store.repo.beginTransaction({ signal: store.signal });
@@ -96,8 +113,8 @@ async function composeGeneration(
 }
 
 /** Composition is deterministic, so on the base version that the publisher tested both must get the same tree. */
-function checkTree(tree: Checksum, { name, app, base }: Selection): void {
-  if (base.version.version !== app.base.tested || tree === app.base.tree) return;
+function checkTree(tree: Checksum, { name, app, base }: BuildSource): void {
+  if (app.base === undefined || base.version.version !== app.base.tested || tree === app.base.tree) return;
   throw new TreesError(
     'INDEX_INVALID',
     `cannot install ${name} ${app.version}: composing it on ${base.name} ${base.version.version} gives tree ${tree}, ` +
@@ -107,7 +124,7 @@ function checkTree(tree: Checksum, { name, app, base }: Selection): void {
 }
 
 /** The index and the commit are signed each on its own; together they must speak of the same thing. */
-function checkIdentity(layer: Commit, { name, app }: Selection): void {
+function checkIdentity(layer: Commit, { name, app }: BuildSource): void {
   const expected = [
     [commitKey.kind, 'layer'],
     [commitKey.name, name],

@@ -23,12 +23,13 @@ export async function rebuildRecord(store: Store, feeds: GatheredFeeds, name: st
     ({ index }) => Object.hasOwn(index.apps, app) && index.apps[app]?.versions.some((entry) => entry.commit === layer),
   );
   const directory = store.paths.generation(name, number);
+  const version = text(commit, commitKey.version) ?? (await versionByRef(store, app, layer));
   const generation: Generation = {
     schema: 1,
     number,
     name,
     app,
-    version: text(commit, commitKey.version) ?? '',
+    version,
     arch: text(commit, commitKey.arch) ?? '',
     summary: offering?.index.apps[app]?.summary ?? text(commit, commitKey.summary) ?? '',
     feed: offering?.feed.name ?? '',
@@ -40,6 +41,13 @@ export async function rebuildRecord(store: Store, feeds: GatheredFeeds, name: st
     run: readRunSpec(commit),
   };
   await replaceFile(join(directory, GENERATION_FILE), `${JSON.stringify(generation, null, 2)}\n`);
+}
+
+/** Trees that other tools made do not say their version; the ref they were installed under does. */
+async function versionByRef({ repo }: Store, app: string, layer: unknown): Promise<string> {
+  const refs = await repo.listRefs(`layer/${app}`);
+  const ref = [...refs].find(([, commit]) => commit === layer)?.[0];
+  return ref?.slice(ref.lastIndexOf('/') + 1) ?? '';
 }
 
 function field(value: unknown, key: string): string {

@@ -1,22 +1,19 @@
-import { rename } from 'node:fs/promises';
-import { TreesError } from '../errors.js';
+import { reasonOf, TreesError } from '../errors.js';
 import { type GatheredFeeds, type GatherOptions, gatherFeeds } from '../feed/gather.js';
 import { openFeed } from '../feed/open.js';
 import type { Selection } from '../feed/select.js';
-import { compareTree } from './check-tree.js';
-import { makeGeneration, switchCurrent } from './checkout.js';
-import { composeTree } from './compose.js';
+import type { Checksum } from '../ostree/types.js';
 import { fetchCommits } from './fetch-commits.js';
-import { discardTree, removeTree, temporaryName } from './files.js';
 import { type Damage, type Inspection, inspect } from './fsck.js';
-import { appNames, currentNumber, findGeneration, type Generation, listGenerations } from './generations.js';
-import { movePin } from './hold.js';
-import { cleanLeftovers } from './leftovers.js';
-import { refName } from './metadata.js';
+import { appNames, findGeneration, type Generation, listGenerations } from './generations.js';
+import { cleanDownloads, cleanLeftovers } from './leftovers.js';
 import { rebuildRecord } from './rebuild-record.js';
-import { findInUse } from './remove.js';
+import { fetchSupplies, type ObjectKey, type Supplies, type Useless } from './repair-supplies.js';
+import { type ObjectName, replaceObjects } from './replace-objects.js';
+import { isWhole, restoreCurrent, restoreLinks, restoreTree } from './restore.js';
 import { openExistingStore, type Store, type StoreOptions } from './store.js';
-import { clearMarks, deleteStrayMarks, hasEverything, whileArriving } from './whole.js';
+import { dropUnfinished } from './sweep-temporary.js';
+import { clearMarks, deleteStrayMarks } from './whole.js';
 
 export interface FsckOptions extends StoreOptions, Pick<GatherOptions, 'allowStale' | 'network'> {
   /** Apps to check; undefined: the whole store. */
@@ -27,41 +24,109 @@ export interface FsckOptions extends StoreOptions, Pick<GatherOptions, 'allowSta
 export interface FsckResult extends Inspection {
   /** What was damaged and is not any more. */
   readonly repaired: readonly Damage[];
+  /** Bytes that were fetched to repair with. */
+  readonly fetched: number;
 }
 
-/** Behind a damaged directory there may be more that only shows once it is whole. */
-const PASSES = 4;
+/** Behind a damaged directory there may be more that only shows once it is whole, and a bundle may be of no use. */
+const ROUNDS = 6;
 
 /**
- * Checks the store and, if asked to, puts right what can be: objects are fetched again from the feeds, trees composed
- * and link trees made again. Data is never touched.
+ * Checks the store and, if asked to, puts right what can be: objects are fetched again from the feeds, of bundles only
+ * the parts that hold them; trees are composed and link trees made again. Others may work with the store while
+ * something is fetched. Data is never touched.
  * @throws TreesError STORE_UNUSABLE, LOCKED, CANCELLED; what cannot be repaired is in the result
  */
 export async function checkStore(options: FsckOptions): Promise<FsckResult> {
-  const nothing = { damage: [], marks: 0, generations: 0, repaired: [] };
   using store = await openExistingStore(options);
-  if (store === undefined) return nothing;
+  if (store === undefined) return { damage: [], marks: 0, generations: 0, repaired: [], fetched: 0 };
   if (!options.repair) {
     using _lock = await store.lockForReading();
-    return { ...(await inspect(store, options.names)), repaired: [] };
+    return { ...(await inspect(store, options.names)), repaired: [], fetched: 0 };
   }
   // The network is asked before anybody has to wait for us.
   const feeds = await gatherFeeds(options.root, options);
-  using _lock = await store.lockStore('exclusive');
-  const names = options.names ?? appNames(store.paths);
-  let now = await inspect(store, options.names);
-  const seen = new Map(now.damage.map((damage) => [keyOf(damage), damage]));
-  for (let pass = 0; pass < PASSES && now.damage.length > 0; pass += 1) {
-    await repair(store, { names, damage: now.damage, feeds, options });
-    const before = new Set(now.damage.map(keyOf));
-    now = await inspect(store, options.names);
-    for (const damage of now.damage) seen.set(keyOf(damage), damage);
-    if (now.damage.every((damage) => before.has(keyOf(damage))) && now.damage.length === before.size) break;
+  const useless: Useless = { parts: new Set(), whole: new Set() };
+  const seen = new Map<string, Damage>();
+  let fetched = 0;
+  let before = '';
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const { damage, supplies, corrupt } = await look(store, { feeds, options, useless });
+    for (const one of damage) seen.set(keyOf(one), one);
+    const now = JSON.stringify([damage.map(keyOf).sort(), useless.parts.size, useless.whole.size]);
+    if (damage.length === 0 || now === before) break;
+    before = now;
+    fetched += supplies.fetched;
+    using _lock = await store.lockStore('exclusive');
+    await repair(store, { damage, supplies, corrupt, feeds, options, useless });
   }
+  using _lock = await store.lockStore('exclusive');
   await clearMarks(store.repo);
   await deleteStrayMarks(store.repo);
+  // What a killed repair left, which may have had nothing else to do.
+  for (const name of options.names ?? appNames(store.paths)) await cleanLeftovers(store, name);
+  for (const { index } of feeds.feeds) await cleanDownloads(store, index.bundles);
+  await dropUnfinished(store);
+  const now = await inspect(store, options.names);
   const left = new Set(now.damage.map(keyOf));
-  return { ...now, marks: 0, repaired: [...seen].filter(([key]) => !left.has(key)).map(([, damage]) => damage) };
+  return {
+    ...now,
+    marks: 0,
+    repaired: [...seen].filter(([key]) => !left.has(key)).map(([, damage]) => damage),
+    fetched,
+  };
+}
+
+interface Found {
+  readonly damage: readonly Damage[];
+  readonly corrupt: ReadonlyMap<ObjectKey, ObjectName>;
+  readonly supplies: Supplies;
+}
+
+interface Context {
+  readonly feeds: GatheredFeeds;
+  readonly options: FsckOptions;
+  readonly useless: Useless;
+}
+
+/** What is damaged, and what there is to repair it with. Changes nothing but downloads. */
+async function look(store: Store, { feeds, options, useless }: Context): Promise<Found> {
+  using _lock = await store.lockStore('shared');
+  const { damage } = await inspect(store, options.names);
+  const objects = damage.filter((one) => one.kind === 'object');
+  const corrupt = objects.filter(({ problem }) => problem === 'corrupt');
+  const byKey = (list: readonly ObjectName[]) =>
+    new Map(list.map(({ type, checksum }) => [`${checksum}.${type}`, { type, checksum }]));
+  const damaged = new Set(byKey(objects).keys());
+  const generations = generationsOf(store, options.names);
+  const broken = await findBroken(store, generations, damaged);
+  const repairables = generations.flatMap((generation) => {
+    const selection = findSelection(feeds, generation);
+    return selection === undefined ? [] : [{ generation, selection }];
+  });
+  const supplies = await fetchSupplies(store, repairables, { options, damaged, broken, useless });
+  return { damage, corrupt: byKey(corrupt), supplies };
+}
+
+function generationsOf({ paths }: Store, names: readonly string[] | undefined): Generation[] {
+  return (names ?? appNames(paths)).flatMap((name) =>
+    listGenerations(paths, name).flatMap((number) => findGeneration(paths, name, number) ?? []),
+  );
+}
+
+/** Bases and layers that lack something, with what that is as far as it is damaged; undefined where it cannot be told. */
+async function findBroken(
+  { repo }: Store,
+  generations: readonly Generation[],
+  damaged: ReadonlySet<ObjectKey>,
+): Promise<Map<Checksum, ReadonlySet<ObjectKey> | undefined>> {
+  const broken = new Map<Checksum, ReadonlySet<ObjectKey> | undefined>();
+  for (const commit of new Set(generations.flatMap(({ base, layer }) => [base.commit, layer]))) {
+    const objects = await repo.traverseCommit(commit, { maxDepth: 0 }).catch(() => undefined);
+    const needed = objects?.map(({ type, checksum }) => `${checksum}.${type}`).filter((key) => damaged.has(key));
+    if (needed === undefined || needed.length > 0) broken.set(commit, needed && new Set(needed));
+  }
+  return broken;
 }
 
 function keyOf(damage: Damage): string {
@@ -79,30 +144,39 @@ function keyOf(damage: Damage): string {
   }
 }
 
-interface Repair {
-  readonly names: readonly string[];
-  readonly damage: readonly Damage[];
-  readonly feeds: GatheredFeeds;
-  readonly options: FsckOptions;
-}
+interface Repair extends Context, Found {}
 
-async function repair(store: Store, { names, damage, feeds, options }: Repair): Promise<void> {
+async function repair(store: Store, found: Repair): Promise<void> {
+  const { damage, supplies, feeds, options } = found;
+  const names = options.names ?? appNames(store.paths);
   for (const name of names) await cleanLeftovers(store, name);
-  for (const { name, generation } of damage.filter((found) => found.kind === 'record')) {
+  for (const { name, generation } of damage.filter((one) => one.kind === 'record')) {
     await attempt(store, async () => await rebuildRecord(store, feeds, name, generation));
   }
-  const generations = names.flatMap((name) =>
-    listGenerations(store.paths, name).flatMap((number) => findGeneration(store.paths, name, number) ?? []),
-  );
-  await deleteCorrupt(store, { damage, feeds, generations });
+  const generations = generationsOf(store, options.names);
+  await replaceDamaged(store, generations, found);
   for (const generation of generations) {
     await attempt(store, async () => {
-      await restoreCommits(store, generation, { feeds, options });
-      await restoreTree(store, generation);
+      await restoreCommits(store, generation, { feeds, options, supplies });
+      const { base, layer } = generation;
+      // What is still missing comes in the next round, or is told of as damage.
+      if ((await isWhole(store, base.commit)) && (await isWhole(store, layer))) await restoreTree(store, generation);
     });
   }
-  for (const generation of generations) await attempt(store, async () => await restoreLinks(store, generation));
+  const renewed = await findRenewed(store, damage);
+  for (const generation of generations)
+    await attempt(store, async () => await restoreLinks(store, generation, renewed));
   for (const name of names) await restoreCurrent(store, name);
+}
+
+/** Files that were damaged and are not any more. */
+async function findRenewed({ repo }: Store, damage: readonly Damage[]): Promise<Set<Checksum>> {
+  const renewed = new Set<Checksum>();
+  for (const one of damage) {
+    if (one.kind !== 'object' || one.type !== 'file') continue;
+    if ((await repo.fsckObject(one.type, one.checksum)) === undefined) renewed.add(one.checksum);
+  }
+  return renewed;
 }
 
 /** What one generation cannot get back must not keep the others from it. */
@@ -111,46 +185,55 @@ async function attempt(store: Store, work: () => Promise<void>): Promise<void> {
     await work();
   } catch (error) {
     if (store.signal?.aborted === true || (error instanceof TreesError && error.code === 'CANCELLED')) throw error;
-    store.reporter.warn(error instanceof Error ? error.message : String(error));
+    store.reporter.warn(reasonOf(error));
   }
 }
 
 /**
- * Deletes damaged objects, so that they can be written anew; but not if a generation needs one and no feed offers what
- * it is part of any more: a damaged file may still be of use to somebody. The commits are marked before, so that they are not
- * taken for whole if this is killed.
+ * Replaces damaged objects from parts, and deletes those that whole bundles or composing will bring; but none that a
+ * generation needs and nothing was fetched for: a damaged file may still be of use to somebody. The commits are marked
+ * before, so that they are not taken for whole if this is killed.
  */
-async function deleteCorrupt(
-  { repo }: Store,
-  { damage, feeds, generations }: Pick<Repair, 'damage' | 'feeds'> & { generations: readonly Generation[] },
+async function replaceDamaged(
+  store: Store,
+  generations: readonly Generation[],
+  { corrupt: seen, supplies, useless }: Repair,
 ): Promise<void> {
-  const corrupt = damage.filter((found) => found.kind === 'object').filter(({ problem }) => problem === 'corrupt');
-  if (corrupt.length === 0) return;
-  const precious = new Set<string>();
-  for (const generation of generations) {
-    const { base, layer, tree } = generation;
-    const offered = findSelection(feeds, generation) !== undefined;
+  const { repo } = store;
+  // Somebody may have put it right since we looked.
+  const corrupt = new Map<ObjectKey, ObjectName>();
+  for (const [key, object] of seen) {
+    if ((await repo.fsckObject(object.type, object.checksum))?.problem === 'corrupt') corrupt.set(key, object);
+  }
+  const supplied = new Set(supplies.parts.flatMap(({ objects }) => [...objects]));
+  const precious = new Set<ObjectKey>();
+  for (const { base, layer, tree } of generations) {
     for (const commit of [base.commit, layer, tree]) {
-      const objects = await repo.traverseCommit(commit, { maxDepth: 0 }).catch(() => []);
-      if (!offered) for (const { type, checksum } of objects) precious.add(`${checksum}.${type}`);
-      const affected = objects.some((object) => corrupt.some(({ checksum }) => checksum === object.checksum));
-      if (affected && offered) await repo.setCommitPartial(commit, true);
+      const objects = await repo.traverseCommit(commit, { maxDepth: 0 }).catch(() => undefined);
+      const damaged = objects?.map(({ type, checksum }) => `${checksum}.${type}`).filter((key) => corrupt.has(key));
+      if (damaged?.length === 0) continue;
+      const isReplaced = damaged?.every((key) => supplied.has(key)) ?? false;
+      if (commit !== tree && !supplies.whole.has(commit) && !isReplaced) {
+        for (const key of damaged ?? corrupt.keys()) if (!supplied.has(key)) precious.add(key);
+      }
+      await repo.setCommitPartial(commit, true);
     }
   }
-  for (const { type, checksum } of corrupt) {
-    if (!precious.has(`${checksum}.${type}`)) await repo.deleteObject(type, checksum);
+  for (const { to } of supplies.parts) await repo.setCommitPartial(to, true);
+  await replaceObjects(store, supplies.parts, { corrupt, useless });
+  for (const [key, { type, checksum }] of corrupt) {
+    if (!supplied.has(key) && !precious.has(key)) await repo.deleteObject(type, checksum);
   }
 }
 
-/** Fetches what is missing of base and layer. */
+/** Brings what is missing of base and layer and was downloaded before. */
 async function restoreCommits(
   store: Store,
   generation: Generation,
-  { feeds, options }: Pick<Repair, 'feeds' | 'options'>,
+  { feeds, options, supplies }: Pick<Repair, 'feeds' | 'options' | 'supplies'>,
 ): Promise<void> {
-  const { repo } = store;
   const { name, version, base, layer } = generation;
-  const broken: string[] = [];
+  const broken: Checksum[] = [];
   for (const commit of [base.commit, layer]) if (!(await isWhole(store, commit))) broken.push(commit);
   if (broken.length === 0) return;
   const selection = findSelection(feeds, generation);
@@ -160,12 +243,10 @@ async function restoreCommits(
       `cannot repair ${name} ${version}: no feed offers it on ${base.name} ${base.version} any more`,
     );
   }
-  for (const commit of broken) await repo.setCommitPartial(commit, true);
+  for (const commit of broken) await store.repo.setCommitPartial(commit, true);
+  // The others come in the next round: nobody has to wait for the network.
+  if (!broken.every((commit) => supplies.whole.has(commit))) return;
   await fetchCommits(store, openFeed(selection.feed.feed, options.network), selection);
-}
-
-async function isWhole({ repo }: Store, commit: string): Promise<boolean> {
-  return (await repo.hasObject('commit', commit)) && (await hasEverything(repo, commit));
 }
 
 function findSelection(
@@ -183,70 +264,4 @@ function findSelection(
     }
   }
   return undefined;
-}
-
-/** Composes the tree again where it or a ref is not whole: composing gives the same commit. */
-async function restoreTree(
-  store: Store,
-  { name, number, app, arch, version, base, layer, tree }: Generation,
-): Promise<void> {
-  const { repo } = store;
-  const wanted = [
-    [refName.base(base.name, arch, base.version), base.commit],
-    [refName.layer(app, arch, version), layer],
-  ] as const;
-  const refs = await repo.listRefs();
-  for (const [ref, commit] of wanted) {
-    if (refs.get(ref) === undefined && (await isWhole(store, commit))) await repo.setRef(ref, commit);
-  }
-  const ref = refName.tree(name, number);
-  if (await isWhole(store, tree)) {
-    if (refs.get(ref) !== tree) await repo.setRef(ref, tree);
-    return;
-  }
-  await using transaction = await repo.beginTransaction({ signal: store.signal });
-  const composed = await composeTree(repo, { base: base.commit, layers: [layer] });
-  if (composed !== tree) {
-    throw new TreesError('STORE_CORRUPT', `cannot repair ${name}: composing gives ${composed}, it was ${tree}`);
-  }
-  transaction.setRef(ref, tree);
-  await whileArriving(repo, tree, async () => await transaction.commit());
-}
-
-/**
- * Makes a damaged link tree again. The current one is replaced by a new generation, so that there is always a whole one;
- * what something runs from stays.
- */
-async function restoreLinks(store: Store, generation: Generation): Promise<void> {
-  const { paths, repo } = store;
-  const { name, number, tree } = generation;
-  if (!(await isWhole(store, tree)) || (await compareTree(store, generation)) === undefined) return;
-  const inUse = findInUse(paths, name, [number]).length > 0;
-  if (currentNumber(paths, name) === number) {
-    const next = (listGenerations(paths, name).at(-1) ?? 0) + 1;
-    await repo.setRef(refName.tree(name, next), tree);
-    await makeGeneration(store, { ...generation, number: next });
-    await switchCurrent(store, name, next);
-    await movePin(paths, name, number, next);
-    if (!inUse) {
-      await discardTree(paths.generation(name, number));
-      await repo.setRef(refName.tree(name, number), undefined);
-    }
-  } else if (!inUse) {
-    const aside = temporaryName(paths.generation(name, number), 'trash');
-    await rename(paths.generation(name, number), aside);
-    await makeGeneration(store, generation);
-    await removeTree(aside);
-  }
-  if (inUse)
-    store.reporter.warn(`generation ${number} of ${name} is running: stop it and repair again, or run trees gc`);
-}
-
-/** Makes the newest generation current where that is gone. */
-async function restoreCurrent(store: Store, name: string): Promise<void> {
-  const current = currentNumber(store.paths, name);
-  const numbers = listGenerations(store.paths, name);
-  const newest = numbers.at(-1);
-  if (current === undefined || newest === undefined || numbers.includes(current)) return;
-  await switchCurrent(store, name, newest);
 }

@@ -92,6 +92,11 @@ function feedOf({ feeds, problems }: GatheredFeeds, { name, current }: Installed
   if (found !== undefined) return found;
   const problem = problems.find(({ feed }) => feed.name === current.feed);
   if (problem !== undefined) throw problem.error;
+  if (current.feed === '') {
+    throw new TreesError('FEED_NOT_FOUND', `cannot update ${name}: it was installed from a file`, {
+      hint: `trees bundle install FILE brings a newer one, trees install FEED/${current.app} takes it from a feed`,
+    });
+  }
   throw new TreesError('FEED_NOT_FOUND', `cannot update ${name}: it came from feed "${current.feed}", which is gone`, {
     hint: `add the feed again under that name, or take the app from another one: trees install FEED/${current.app}`,
     details: { feed: current.feed },

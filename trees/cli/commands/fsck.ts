@@ -3,6 +3,7 @@ import { appNames, isAppName, requireInstalled } from '../../store/generations.j
 import { type StorePaths, storePaths } from '../../store/paths.js';
 import { checkStore } from '../../store/repair.js';
 import { defineCommand } from '../command.js';
+import { formatBytes } from '../render/format.js';
 import { storeOptions } from '../store-options.js';
 
 export const command = defineCommand({
@@ -11,7 +12,8 @@ export const command = defineCommand({
   description:
     'Checks every object against its checksum, every link tree against its commit, records and refs; with apps named, only ' +
     'what those need. The exit status is 1 if anything is damaged.\n\n' +
-    '--repair fetches missing and damaged objects again from the feeds, composes trees and makes link trees again. A ' +
+    '--repair fetches missing and damaged objects again from the feeds: of a bundle only the parts that hold them, all of ' +
+    'it only if no part will do. It composes trees and makes link trees again. A ' +
     'damaged current generation is replaced by a new one; what runs keeps running from the old one. Data is never touched. ' +
     'The exit status is 1 if anything stays damaged.',
   positionals: [{ name: 'app', describe: 'name it is installed under', variadic: true, complete: 'installed' }],
@@ -28,7 +30,7 @@ export const command = defineCommand({
     const { settings } = context;
     for (const name of args.app) requirePresent(storePaths(settings.root), name);
     const repair = args.repair === true && !settings.dryRun;
-    const { damage, repaired, generations, marks } = await checkStore({
+    const { damage, repaired, generations, marks, fetched } = await checkStore({
       ...storeOptions(context, repair ? 'fsck --repair' : 'fsck'),
       names: args.app.length === 0 ? undefined : [...new Set(args.app)],
       repair,
@@ -43,10 +45,11 @@ export const command = defineCommand({
           `${repair ? ' still' : '; trees fsck --repair puts right what it can'}\n`;
     return {
       status: damage.length === 0 ? 0 : 1,
-      json: { dryRun: settings.dryRun, generations, damage, repaired, unfinished: marks },
+      json: { dryRun: settings.dryRun, generations, damage, repaired, unfinished: marks, fetched },
       text:
         damage.map((found) => `${describe(found)}\n`).join('') +
         repaired.map((found) => `repaired: ${describe(found)}\n`).join('') +
+        (fetched > 0 ? `fetched ${formatBytes(fetched)}\n` : '') +
         verdict,
     };
   },
