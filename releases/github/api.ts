@@ -1,5 +1,7 @@
 import { Octokit } from 'octokit';
 import { TreesError } from '../../trees/errors.js';
+import { httpClient } from '../../trees/feed/http-client.js';
+import { DEFAULT_TIMEOUT } from '../../trees/feed/http-get.js';
 import { githubUrls, type NetworkOptions } from '../../trees/feed/network.js';
 import type { Reporter } from '../../trees/reporter.js';
 import { pause } from './pause.js';
@@ -13,6 +15,7 @@ export interface GithubApi {
   /** `github:owner/repo`. */
   readonly url: string;
   readonly octokit: Octokit;
+  readonly network: NetworkOptions;
   readonly pace: Pace;
   readonly signal: AbortSignal | undefined;
   readonly reporter: Reporter;
@@ -100,7 +103,14 @@ export function githubApi(
     retry: { enabled: false },
     throttle: { enabled: false },
     log: { debug: silent, info: silent, warn: silent, error: silent },
-    request: signal === undefined ? {} : { signal },
+    // Proxies and further authorities, as for everything that is fetched.
+    request: { fetch: async (...request: Parameters<typeof fetch>) => (await httpClient(network)).fetch(...request) },
+  });
+  octokit.hook.before('request', (request) => {
+    // Uploads bring a signal that knows whether bytes still flow.
+    if (request.request.signal !== undefined) return;
+    const late = AbortSignal.timeout((network.timeout ?? DEFAULT_TIMEOUT) * 1000);
+    request.request.signal = signal === undefined ? late : AbortSignal.any([signal, late]);
   });
   const beforeChange = pacer(pace, signal);
   return {
@@ -108,6 +118,7 @@ export function githubApi(
     repo,
     url: href,
     octokit,
+    network,
     pace,
     signal,
     reporter,

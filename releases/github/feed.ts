@@ -1,28 +1,20 @@
-import { Readable } from 'node:stream';
-import { TreesError } from '../../trees/errors.js';
+import { transportFailure } from '../../trees/feed/failure.js';
 import type { Feed, FeedFile, OpenOptions } from '../../trees/feed/feed.js';
+import { fileOf, requestHeaders } from '../../trees/feed/http.js';
+import { httpClient } from '../../trees/feed/http-client.js';
+import { DEFAULT_TIMEOUT, httpGet } from '../../trees/feed/http-get.js';
+import { retryPolicy } from '../../trees/feed/retry.js';
 import type { GithubApi } from './api.js';
 import { currentRelease } from './draft.js';
 import { type Asset, listAssets, releaseByTag } from './releases.js';
 
-/** Headers of a request for a part of a file. */
-function rangeHeaders({ offset = 0, length }: OpenOptions): Record<string, string> {
-  if (offset === 0 && length === undefined) return {};
-  return { range: `bytes=${offset}-${length === undefined ? '' : offset + length - 1}` };
-}
-
-function offsetOf(headers: Readonly<Record<string, string | number | undefined>>, status: number): number {
-  if (status !== 206) return 0;
-  return Number(/^bytes (\d+)-/.exec(String(headers['content-range']))?.[1] ?? 0);
-}
-
 /**
- * Reads an asset through the API. The server answers with the bytes or with a redirect to where they are; the token is
- * for the API only and never goes there.
+ * Reads an asset through the API, which leads to where its bytes are. The token is for the API only and never goes
+ * there.
  */
 async function openAsset(api: GithubApi, asset: Asset, options: OpenOptions): Promise<FeedFile> {
-  const { owner, repo } = api;
-  const headers = { 'accept-encoding': 'identity', ...rangeHeaders(options) };
+  const { owner, repo, network } = api;
+  const target = `${asset.name} of ${api.url}`;
   const answer = await api.call(
     `read ${asset.name}`,
     async ({ request }) =>
@@ -30,37 +22,34 @@ async function openAsset(api: GithubApi, asset: Asset, options: OpenOptions): Pr
         owner,
         repo,
         asset_id: asset.id,
-        headers: { ...headers, accept: 'application/octet-stream' },
+        headers: { accept: 'application/octet-stream' },
         request: { redirect: 'manual', parseSuccessResponseBody: false },
       }),
   );
-  const { status, headers: answered } = answer;
-  const body: unknown = answer.data;
-  if (answered.location === undefined) return { stream: streamOf(body), offset: offsetOf(answered, status) };
-  if (body instanceof ReadableStream) await body.cancel();
-  const signal = options.signal ?? api.signal;
-  const elsewhere = await fetch(answered.location, { headers, ...(signal === undefined ? {} : { signal }) });
-  if (!elsewhere.ok) {
-    await elsewhere.body?.cancel();
-    throw new TreesError('FEED_UNREACHABLE', `cannot read ${asset.name} of ${api.url}: status ${elsewhere.status}`, {
-      hint: 'run the command again: it goes on from here',
-    });
-  }
-  return {
-    stream: streamOf(elsewhere.body),
-    offset: offsetOf(Object.fromEntries(elsewhere.headers), elsewhere.status),
-  };
+  const { location } = answer.headers;
+  if (location === undefined) throw transportFailure(target, 'refused', 'the API did not say where the file is');
+  const got = await httpGet(await httpClient(network), new URL(location), {
+    headers: requestHeaders(options),
+    signal: options.signal ?? api.signal,
+    timeout: network.timeout ?? DEFAULT_TIMEOUT,
+    target,
+    isSigned: true,
+  });
+  const found = got.response.status === 416 ? 'useless' : fileOf(got, target);
+  if (found !== 'useless') return found;
+  got.abort();
+  // What there is of it already is not of this file.
+  return await openAsset(api, asset, { signal: options.signal });
 }
 
-function streamOf(body: unknown): Readable {
-  if (body instanceof ReadableStream) return Readable.fromWeb(body);
-  return Readable.from([]);
+function remote({ url, network }: GithubApi): Pick<Feed, 'url' | 'isRemote' | 'retries'> {
+  return { url, isRemote: true, retries: retryPolicy(network) };
 }
 
 /** Reads the assets of one release, a draft for example. */
 export function assetsFeed(api: GithubApi, assets: () => Promise<ReadonlyMap<string, Asset>>): Feed {
   return {
-    url: api.url,
+    ...remote(api),
     async open(file, options = {}) {
       const asset = (await assets()).get(file);
       return asset?.state === 'uploaded' ? await openAsset(api, asset, options) : undefined;
@@ -84,7 +73,7 @@ export function publishedFeed(api: GithubApi): Feed {
     return byName;
   };
   return {
-    url: api.url,
+    ...remote(api),
     async open(file, options = {}) {
       const release = options.release ?? (await currentRelease(api))?.tag;
       if (release === undefined) return undefined;

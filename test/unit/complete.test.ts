@@ -60,7 +60,17 @@ describe('completion', async () => {
     ],
     [
       ['release', '--encoding', ''],
-      ['fast', 'small'],
+      ['both', 'fast', 'small'],
+    ],
+    [
+      ['release', ''],
+      ['promote', 'verify'],
+    ],
+    [['release', 'v'], ['verify']],
+    [['release', 'et'], [':file']],
+    [
+      ['release', 'promote', 'x', '--channel', ''],
+      ['edge', 'stable'],
     ],
   ];
   for (const [words, expected] of cases) {
