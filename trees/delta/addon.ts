@@ -72,7 +72,7 @@ interface NativeDelta {
   apply(
     job: NativeJob,
     bundle: NativeBundle,
-    options: { repository: string; ref: string; threads: number; path: string },
+    options: { repository: string; ref: string; threads: number; fd: number | undefined },
   ): Promise<{ objectsWritten: number; bytesWritten: number }>;
   applyParts(
     job: NativeJob,

@@ -24,7 +24,7 @@ export async function applyBundle(options: ApplyBundleOptions): Promise<AppliedB
   const bundle = await openBundle(path, { sha256: expect?.sha256, temporary: temporaryOf(options), signal });
   if (expect !== undefined) compare(bundle, expect, path);
   await options.verifyCommit?.(bundle.commitBytes, bundle.detached);
-  return await apply(bundle, { ...options, name: path, path: '' });
+  return await apply(bundle, { ...options, name: path });
 }
 
 /**
@@ -41,17 +41,18 @@ export async function applyArriving(options: ApplyArrivingOptions): Promise<Appl
   const bundle = await openTail(options);
   compare(bundle, expect, name);
   await options.verifyCommit?.(bundle.commitBytes, bundle.detached);
-  const path = await aborted(arrival.path, signal);
-  return await apply(bundle, { ...options, path, listen: (listener) => arrival.listen(listener) });
+  const fd = await aborted(arrival.file, signal);
+  return await apply(bundle, { ...options, fd, listen: (listener) => arrival.listen(listener) });
 }
 
-interface ApplyRun extends Omit<ApplyBundleOptions, 'expect'> {
+interface ApplyRun extends Omit<ApplyBundleOptions, 'expect' | 'path'> {
   readonly name: string;
+  readonly fd?: number;
   readonly listen?: (listener: (bytes: number) => void) => void;
 }
 
 async function apply(bundle: NativeBundleInfo, options: ApplyRun): Promise<AppliedBundle> {
-  const { name, path, signal, onProgress, listen } = options;
+  const { name, fd, signal, onProgress, listen } = options;
   const result = await runJob(
     async (native, job) => {
       listen?.((bytes) => native.arrived(bundle.handle, bytes));
@@ -59,7 +60,7 @@ async function apply(bundle: NativeBundleInfo, options: ApplyRun): Promise<Appli
         repository: resolve(options.repoPath),
         ref: options.ref ?? '',
         threads: options.threads ?? 0,
-        path: path === '' ? '' : resolve(path),
+        fd,
       });
     },
     { what: `cannot apply the bundle ${name}`, ioCode: 'STORE_UNUSABLE', signal, onProgress },

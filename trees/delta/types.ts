@@ -114,8 +114,8 @@ export interface ApplyBundleOptions extends ApplyOptions {
 
 /** What is known of a file that is being downloaded. */
 export interface Arrival {
-  /** Resolves to the file's path when its first bytes are there. The file may be renamed after that, not replaced. */
-  readonly path: Promise<string>;
+  /** Resolves to a descriptor of the file when its first bytes are there; it stays open until applying has ended. */
+  readonly file: Promise<number>;
   /** Calls `listener` with the number of bytes that are there, now and whenever it changes. One listener at a time. */
   listen(listener: (bytes: number) => void): void;
 }

@@ -39,5 +39,5 @@ export function directoryFeed(path: string, url = `dir:${path}`): Feed {
       });
     }
   }
-  return { url, open };
+  return { url, open, localPath: (file) => join(path, file) };
 }

@@ -47,6 +47,8 @@ export interface Feed {
    * @throws TreesError FEED_UNREACHABLE, naming the file and the feed
    */
   open(file: string, options?: OpenOptions): Promise<FeedFile | undefined>;
+  /** Path of a file of the feed, where the feed is a directory: such a file need not be copied to be read. */
+  localPath?(file: string): string;
   /** Reached over a network, where several connections may be faster than one. */
   readonly isRemote?: boolean;
   /** How failures that may pass are met; default: `defaultRetryPolicy`. */

@@ -1,19 +1,16 @@
-import { rm } from 'node:fs/promises';
-import { applyBundle } from '../delta/index.js';
 import { type ErrorCode, reasonOf, TreesError } from '../errors.js';
-import { verifyCommitSignature } from '../feed/commit-signature.js';
-import { fetchBundle } from '../feed/download.js';
 import type { Feed } from '../feed/feed.js';
 import type { PathPlan } from '../feed/path.js';
 import type { BundleEntry } from '../feed/schema.js';
 import type { Selection } from '../feed/select.js';
-import { planBundles, refOf } from './install-plan.js';
-import { bundleLock, cleanDownloads } from './leftovers.js';
-import { linkSpeed, measureLink } from './link-speed.js';
-import { acquireLock } from './locks.js';
+import { bringIn, type Incoming, lockOf } from './incoming.js';
+import { planBundles } from './install-plan.js';
+import { cleanDownloads } from './leftovers.js';
+import { linkSpeed } from './link-speed.js';
+import { acquireLock, tryLock } from './locks.js';
 import { requireSpace, spaceFor } from './space.js';
 import { type Store, throwIfCancelled } from './store.js';
-import { whileArriving, wholeCommits } from './whole.js';
+import { wholeCommits } from './whole.js';
 
 /** A bundle that did not work, and why. */
 export interface FailedBundle {
@@ -49,10 +46,11 @@ export async function fetchCommits(store: Store, feed: Feed, selection: Selectio
   const bundles: string[] = [];
   let bytes = 0;
   let first: unknown;
+  await using queue = createQueue(store, feed, selection);
   for (;;) {
     throwIfCancelled(store.signal, 'the installation');
     const plan = nextPlan(store, selection, { have: await wholeCommits(store.repo), failed, first, fallback });
-    const [bundle] = plan.edges;
+    const [bundle, next] = plan.edges;
     if (bundle === undefined) {
       await cleanDownloads(store, selection.feed.index.bundles);
       return { bytes, bundles, fallback };
@@ -60,7 +58,7 @@ export async function fetchCommits(store: Store, feed: Feed, selection: Selectio
     // Another way may be a longer one than what there was room for.
     if (failed.size > 0) requireSpace(store.paths.root, await spaceFor(store.paths.root, selection, plan));
     try {
-      await fetchAndApply(store, feed, { bundle, selection });
+      await queue.apply(bundle, next);
       bundles.push(bundle.file);
       bytes += bundle.size;
     } catch (error) {
@@ -105,57 +103,74 @@ function nextPlan(
   }
 }
 
-async function fetchAndApply(
+/**
+ * The bundle that is to be applied now, and the one after it, whose download begins when the first is here: so the
+ * link is never idle while something is being applied, and no more than one bundle waits.
+ */
+function createQueue(store: Store, feed: Feed, selection: Selection) {
+  let waiting: Incoming | undefined;
+  const release = async (): Promise<void> => {
+    const incoming = waiting;
+    waiting = undefined;
+    await incoming?.discard();
+  };
+  return {
+    [Symbol.asyncDispose]: release,
+    async apply(bundle: BundleEntry, next: BundleEntry | undefined): Promise<void> {
+      let incoming = waiting;
+      waiting = undefined;
+      if (incoming !== undefined && incoming.bundle.sha256 !== bundle.sha256) {
+        await incoming.discard();
+        incoming = undefined;
+      }
+      incoming ??= await begin(store, feed, { bundle, selection });
+      if (incoming === undefined) return;
+      const applied = incoming.apply();
+      const prefetch = incoming.here.then(() => {
+        if (next !== undefined) waiting = tryBegin(store, feed, { bundle: next, selection });
+      });
+      try {
+        await applied;
+      } finally {
+        await prefetch;
+      }
+    },
+  };
+}
+
+/** Waits for whoever brings the same bundle. @returns undefined if its commit is there then */
+async function begin(
   store: Store,
   feed: Feed,
   { bundle, selection }: { bundle: BundleEntry; selection: Selection },
-): Promise<void> {
-  // Two installs that need the same base: one fetches, the other waits and finds it there.
-  const lock = await acquireLock(bundleLock(store, bundle), 'exclusive', {
-    what: `bundle ${bundle.file}`,
-    command: `fetch ${bundle.file}`,
+): Promise<Incoming | undefined> {
+  const { path, ...who } = lockOf(store, bundle);
+  const lock = await acquireLock(path, 'exclusive', {
+    ...who,
     timeout: Number.MAX_SAFE_INTEGER,
     signal: store.signal,
     reporter: store.reporter,
   });
   try {
-    if ((await wholeCommits(store.repo)).has(bundle.to)) return;
-    const link = measureLink();
-    const path = await fetchBundle(feed, bundle, store.paths.downloads, {
-      signal: store.signal,
-      reporter: store.reporter,
-      onAvailable: (download) => link.update(download.bytes),
-    });
-    await link.record(store.paths.root, selection.feed.feed.name);
-    try {
-      await whileArriving(store.repo, bundle.to, async () => await apply(store, path, { bundle, selection }));
-    } finally {
-      // A bundle that fails here has the published digest: fetching the same bytes again would not help.
-      if (store.signal?.aborted !== true) await rm(path, { force: true });
-    }
-  } finally {
+    if (!(await wholeCommits(store.repo)).has(bundle.to)) return bringIn(store, feed, { bundle, selection, lock });
+  } catch (error) {
     lock.releaseAndDelete();
+    throw error;
   }
+  lock.releaseAndDelete();
+  return undefined;
 }
 
-async function apply(
+/** As `begin`, but never waits: two processes that each hold one bundle must not wait for the other's. */
+function tryBegin(
   store: Store,
-  path: string,
+  feed: Feed,
   { bundle, selection }: { bundle: BundleEntry; selection: Selection },
-): Promise<void> {
-  using task = store.reporter.task(`apply ${bundle.file}`, { total: bundle.writes, unit: 'bytes' });
-  await applyBundle({
-    repoPath: store.paths.repo,
-    path,
-    expect: { size: bundle.size, from: bundle.from, to: bundle.to },
-    ref: refOf(selection.feed.index, bundle.to),
-    verifyCommit: (commit, metadata) => {
-      verifyCommitSignature(commit, metadata, { keys: selection.feed.feed.keys, checksum: bundle.to });
-    },
-    onProgress: ({ done }) => task.update(done),
-    signal: store.signal,
-  });
-  task.done();
+): Incoming | undefined {
+  if (store.signal?.aborted === true) return undefined;
+  const { path, command } = lockOf(store, bundle);
+  const lock = tryLock(path, 'exclusive', command);
+  return lock === undefined ? undefined : bringIn(store, feed, { bundle, selection, lock });
 }
 
 function describe(bundle: BundleEntry, error: unknown): FailedBundle {

@@ -1,4 +1,5 @@
 // The delta addon's entry points. Arguments were validated in TypeScript; work runs on threads of its own.
+#include <fcntl.h>
 #include <napi.h>
 
 #include <functional>
@@ -252,7 +253,14 @@ Value apply_bundle(const CallbackInfo &info) {
   ApplyOptions options;
   options.repository = text(object, "repository");
   options.ref = text(object, "ref");
-  options.path = text(object, "path");
+  Value fd = object.Get("fd");
+  if (fd.IsNumber()) {
+    // Its own, which lives as long as the work, whatever becomes of the caller's.
+    Fd own(::fcntl(fd.As<Napi::Number>().Int32Value(), F_DUPFD_CLOEXEC, 3));
+    if (!own)
+      throw Napi::Error::New(info.Env(), "cannot duplicate a file descriptor");
+    options.arriving = std::make_shared<const Fd>(std::move(own));
+  }
   options.threads = object.Get("threads").As<Napi::Number>();
   return Task::run(info.Env(), "trees-bundle-apply", [job, bundle, options] {
     ApplyStats stats = apply(*bundle, options, *job);

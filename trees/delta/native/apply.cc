@@ -74,12 +74,12 @@ public:
       check_whole(repo_, stage, block_, job_);
     // From here on there is no way back but forward: what is published is whole and verified.
     job_.check();
-    stage.publish();
+    publish(stage);
     if (!options_.ref.empty())
       transaction.set_ref(options_.ref, block_.to);
     transaction.commit();
     if (!options_.only)
-      clear_partial();
+      mark_partial(false);
     return {writer.objects(), writer.bytes()};
   }
 
@@ -121,15 +121,13 @@ private:
   }
 
   void parts(ObjectWriter &writer) {
-    Fd fd;
-    if (!options_.path.empty()) {
-      fd = Fd(::open(options_.path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW));
-      if (!fd)
-        throw_errno("cannot open " + options_.path);
-    }
-    PipelineOptions pipeline{
-        bundle_.source,   block_, fd ? fd.get() : bundle_.source.fd(), bundle_.arrival, bundle_.sha256,
-        options_.threads, skip_};
+    PipelineOptions pipeline{bundle_.source,
+                             block_,
+                             options_.arriving ? options_.arriving->get() : bundle_.source.fd(),
+                             bundle_.arrival,
+                             bundle_.sha256,
+                             options_.threads,
+                             skip_};
     run_pipeline(
         pipeline, [&](size_t index, View entry, const Blob &backing) { part(index, entry, backing, writer); },
         job_);
@@ -184,11 +182,28 @@ private:
     stage.commit(block_.to, have ? View() : View(block_.commit_bytes), View(detached));
   }
 
-  // Left behind by fsck when it deletes objects; the commit is whole now.
-  void clear_partial() const {
+  // Objects are renamed into place one after the other, the commit last. The file system may keep another
+  // order across a power cut: a commit that is marked and lacks something is unfinished work then, not
+  // damage.
+  void publish(Stage &stage) {
+    if (options_.only)
+      return stage.publish();
+    mark_partial(true);
+    try {
+      stage.publish();
+    } catch (...) {
+      if (!repo_.has(OSTREE_OBJECT_TYPE_COMMIT, block_.to))
+        mark_partial(false);
+      throw;
+    }
+  }
+
+  // The mark may also be there since fsck deleted objects; after the transaction the commit is whole.
+  void mark_partial(bool partial) const {
     GErrorSlot error;
-    if (!ostree_repo_mark_commit_partial(repo_.get(), block_.to.hex().c_str(), FALSE, &error))
-      error.raise("STORE_UNUSABLE", "cannot clear the mark of a partial commit in " + repo_.path());
+    if (!ostree_repo_mark_commit_partial(repo_.get(), block_.to.hex().c_str(), partial ? TRUE : FALSE,
+                                         &error))
+      error.raise("STORE_UNUSABLE", "cannot mark a commit in " + repo_.path());
   }
 
   OpenBundle &bundle_;

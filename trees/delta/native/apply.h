@@ -31,8 +31,8 @@ struct PartSelection {
 
 struct ApplyOptions {
   std::string repository;
-  std::string ref;  // empty: none
-  std::string path; // of the file that is arriving; empty: the one that was opened
+  std::string ref;                    // empty: none
+  std::shared_ptr<const Fd> arriving; // the file that is being downloaded; null: the one that was opened
   unsigned threads = 0;
   // Only these, whether or not the commit is whole then; no ref is set.
   std::optional<PartSelection> only;
