@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:https';
 import { tmpdir } from 'node:os';
@@ -9,6 +8,7 @@ import { TreesError } from '../../trees/errors.js';
 import { fetchBundle } from '../../trees/feed/download.js';
 import { addFeed } from '../../trees/feed/feeds.js';
 import type { NetworkOptions } from '../../trees/feed/network.js';
+import { createCertificate } from '../support/certificate.js';
 import type { Fault } from '../support/fake-github.js';
 import { BUNDLE_FILE, createGithubFeed, type GithubFeed } from '../support/github-feed.js';
 
@@ -53,15 +53,7 @@ after(async () => {
 
 /** An https server that nobody has a reason to trust. */
 async function serveUntrusted() {
-  const dir = await mkdtemp(join(tmpdir(), 'trees-tls-'));
-  const [key, cert] = [join(dir, 'key.pem'), join(dir, 'cert.pem')];
-  const subject = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1'];
-  const kind = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
-  execFileSync('openssl', [...kind, ...subject, '-keyout', key, '-out', cert], { stdio: 'ignore' });
-  const server = createServer({ key: await readFile(key), cert: await readFile(cert) }, (_, response) =>
-    response.end(),
-  );
-  await rm(dir, { recursive: true });
+  const server = createServer(await createCertificate(), (_, response) => response.end());
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve);
   });

@@ -66,7 +66,7 @@ export async function* bundleBytes(
     signal,
     offset: offset - start,
     release: entry.release,
-    ...(last < start + size ? { length: last - offset } : {}),
+    ...(last < start + size || mustSeek ? { length: last - offset } : {}),
     validator: validators?.get(file),
   });
   if (opened.offset !== 0 && opened.offset !== offset - start) {

@@ -1,0 +1,50 @@
+import { createServer, type IncomingMessage, request as sendRequest } from 'node:http';
+import { connect } from 'node:net';
+
+/** A forward proxy on the loopback interface: GET with a whole URL for http, CONNECT for https. */
+export interface ForwardProxy extends AsyncDisposable {
+  readonly url: string;
+  /** `GET http://…` and `CONNECT host:port`, as they arrived. */
+  readonly seen: string[];
+}
+
+export async function startForwardProxy(): Promise<ForwardProxy> {
+  const seen: string[] = [];
+  const server = createServer((request: IncomingMessage, response) => {
+    seen.push(`${request.method} ${request.url}`);
+    const forward = sendRequest(request.url ?? '', { method: request.method, headers: request.headers }, (answer) => {
+      response.writeHead(answer.statusCode ?? 502, answer.headers);
+      answer.pipe(response);
+    });
+    forward.on('error', () => response.destroy());
+    request.pipe(forward);
+  });
+  server.on('connect', (request: IncomingMessage, client, head) => {
+    seen.push(`CONNECT ${request.url}`);
+    const [host = '', port = ''] = (request.url ?? '').split(':');
+    const target = connect(Number(port), host, () => {
+      client.write('HTTP/1.1 200 Connection Established\r\n\r\n');
+      target.write(head);
+      target.pipe(client);
+      client.pipe(target);
+    });
+    target.on('error', () => client.destroy());
+    client.on('error', () => target.destroy());
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('Expected a TCP address');
+  return {
+    url: `http://127.0.0.1:${address.port}`,
+    seen,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      server.unref();
+      await new Promise((resolve) => {
+        server.close(resolve);
+      });
+    },
+  };
+}
