@@ -114,6 +114,10 @@ function createQueue(store: Store, feed: Feed, selection: Selection) {
     waiting = undefined;
     await incoming?.discard();
   };
+  const fetchNext = async (incoming: Incoming, next: BundleEntry | undefined): Promise<void> => {
+    await incoming.here;
+    if (next !== undefined) waiting = tryBegin(store, feed, { bundle: next, selection });
+  };
   return {
     [Symbol.asyncDispose]: release,
     async apply(bundle: BundleEntry, next: BundleEntry | undefined): Promise<void> {
@@ -126,9 +130,7 @@ function createQueue(store: Store, feed: Feed, selection: Selection) {
       incoming ??= await begin(store, feed, { bundle, selection });
       if (incoming === undefined) return;
       const applied = incoming.apply();
-      const prefetch = incoming.here.then(() => {
-        if (next !== undefined) waiting = tryBegin(store, feed, { bundle: next, selection });
-      });
+      const prefetch = fetchNext(incoming, next);
       try {
         await applied;
       } finally {

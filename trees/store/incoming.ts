@@ -104,7 +104,7 @@ function downloaded(store: Store, feed: Feed, options: WorkOptions): Work {
       link.update(bytes);
       arriving.report(path, bytes);
     },
-    onRestart: arriving.restart,
+    onRestart: () => arriving.restart(),
   });
   const here = download.then(
     () => undefined,
