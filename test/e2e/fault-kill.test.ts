@@ -25,7 +25,7 @@ interface Phases {
 describe(`killed at random instants (TREES_TEST_SEED=${random.seed})`, { timeout: 1_800_000 }, () => {
   for (const scenario of scenarios) {
     it(`${scenario.name} leaves the old or the new, whole; again finishes it`, async (t) => {
-      await using crash = await createCrash(scenario, fastDirectory());
+      await using crash = await createCrash(scenario, { parent: fastDirectory() });
       const phases = await measure(crash);
       const seen = new Map<string, number>();
       let kills = 0;

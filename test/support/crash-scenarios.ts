@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { appendFileSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { collectGarbage } from '../../trees/store/gc.js';
 import { currentNumber, listInstalled } from '../../trees/store/generations.js';
 import { type StorePaths, storePaths } from '../../trees/store/paths.js';
 import { projectRoot, type RunResult, runProgram } from './rig.js';
@@ -118,18 +119,29 @@ export interface Crash extends AsyncDisposable {
    * @returns `old`, `new`, or what is in between: `other new, tool old`
    */
   afterKill(paths: StorePaths): Promise<string>;
+  /**
+   * Asserts that the command, which failed, has left a sound store with the old generations, and nothing that gc would not
+   * take away.
+   */
+  afterFailure(paths: StorePaths): Promise<void>;
   /** Gives the command once more and asserts that the store is what it is when nobody was killed. */
   finish(root: string): Promise<void>;
 }
 
-/** @param parent where temporary directories are made */
-export async function createCrash(scenario: Scenario, parent?: string): Promise<Crash> {
+/**
+ * @param options.parent where temporary directories are made
+ * @param options.copyTo where copies of the store are made; default below that
+ */
+export async function createCrash(
+  scenario: Scenario,
+  { parent, copyTo }: { parent?: string; copyTo?: string } = {},
+): Promise<Crash> {
   const fixture = await createStoreFixture(parent);
   try {
     await scenario.prepare(fixture);
     writePrecious(fixture.paths);
     const data = readTree(fixture.paths.data);
-    const copyPath = join(fixture.feed.dir, 'copy');
+    const copyPath = copyTo ?? join(fixture.feed.dir, 'copy');
     const restore = async (): Promise<{ root: string; paths: StorePaths }> => {
       await rm(copyPath, { recursive: true, force: true });
       const result = await runProgram('cp', ['-a', fixture.root, copyPath]);
@@ -138,6 +150,11 @@ export async function createCrash(scenario: Scenario, parent?: string): Promise<
     };
 
     const before = currentOf(fixture.paths);
+    const collect = async (paths: StorePaths): Promise<string[]> => {
+      await collectGarbage({ root: paths.root, lockTimeout: 60, command: 'gc', keep: 9, dryRun: false });
+      return describeStore(paths, scenario).filter((line) => !/^(locks|feeds)\//.test(line) && !isFanOut(line));
+    };
+    const untouched = await collect((await restore()).paths);
     const undisturbed = await restore();
     const done = await trees(undisturbed.root, scenario.args);
     assert.equal(done.status, 0, done.stderr);
@@ -145,22 +162,46 @@ export async function createCrash(scenario: Scenario, parent?: string): Promise<
     const after = currentOf(undisturbed.paths);
     const wanted = describeStore(undisturbed.paths, scenario);
 
+    const seenIn = (paths: StorePaths): string[] => {
+      assert.deepEqual(readTree(paths.data), data, 'data is as it was');
+      const found = currentOf(paths);
+      return [...new Set([...Object.keys(before), ...Object.keys(after)])].map((name) => {
+        const isNew = isSame(found[name], after[name]);
+        if (!isNew) assert.deepEqual(found[name], before[name], `${name} is whole, old or new`);
+        return `${name} ${isNew ? 'new' : 'old'}`;
+      });
+    };
+
     return {
       scenario,
       fixture,
       restore,
       async afterKill(paths) {
-        assert.deepEqual(readTree(paths.data), data, 'data is as it was');
-        const found = currentOf(paths);
-        const seen: string[] = [];
-        for (const name of new Set([...Object.keys(before), ...Object.keys(after)])) {
-          const isNew = isSame(found[name], after[name]);
-          if (!isNew) assert.deepEqual(found[name], before[name], `${name} is whole, old or new`);
-          seen.push(`${name} ${isNew ? 'new' : 'old'}`);
-        }
+        const seen = seenIn(paths);
         // Killed while the repository is created, there is nothing to look at yet.
         if (scenario.damaged !== true && hasRepository(paths)) await assertSound(paths);
         return seen.sort().join(', ');
+      },
+      async afterFailure(paths) {
+        const seen = seenIn(paths);
+        // What is damaged stays damaged, and a repository that was not there may be.
+        if (scenario.damaged === true || !hasRepository(fixture.paths)) return;
+        await assertSound(paths);
+        // One of several apps may have been updated.
+        if (seen.some((one) => one.endsWith(' new'))) return;
+        const copied = `${copyPath}-collected`;
+        await rm(copied, { recursive: true, force: true });
+        const result = await runProgram('cp', ['-a', copyPath, copied]);
+        assert.equal(result.status, 0, result.stderr);
+        try {
+          assert.deepEqual(
+            await collect(storesPaths(copied)),
+            untouched,
+            'nothing is left that gc would not take away',
+          );
+        } finally {
+          await rm(copied, { recursive: true, force: true });
+        }
       },
       async finish(root) {
         const paths = storesPaths(root);
@@ -230,6 +271,11 @@ function currentOf(paths: StorePaths): Current {
 
 function isSame(a: Current[string] | undefined, b: Current[string] | undefined): boolean {
   return a?.version === b?.version && JSON.stringify(a?.tree) === JSON.stringify(b?.tree);
+}
+
+/** Directories of the repository that are made when first needed and stay. */
+function isFanOut(line: string): boolean {
+  return /^repo\/(objects\/..|refs\/heads\/.*|tmp\/.*)\/$/.test(line);
 }
 
 /** A file of libostree's that has not got its name yet. */

@@ -23,6 +23,17 @@ export function reportError(error: unknown): ErrorReport {
     return plain('CANCELLED', 'interrupted: nothing was left half done', undefined, INTERRUPTED_STATUS);
   }
   if (error instanceof Error && error.name === 'OstreeError') {
+    // libostree's own reserve, or the file system's end.
+    if (isOstreeCode(error, NO_SPACE) || error.message.includes('min-free-space')) {
+      return plain(
+        'NO_SPACE',
+        error.message,
+        'free some space (trees config shows where the store is), then run it again',
+      );
+    }
+    if (isOstreeCode(error, READ_ONLY)) {
+      return plain('STORE_UNUSABLE', error.message, 'make that file system writable, or choose another --root');
+    }
     return plain('OSTREE_FAILED', error.message, 'check the store: ostree fsck on the path shown by trees config');
   }
   if (isErrno(error, 'ENOSPC', 'EDQUOT')) {
@@ -43,6 +54,14 @@ export function reportError(error: unknown): ErrorReport {
   const message = error instanceof Error ? error.message : String(error);
   const stack = error instanceof Error ? error.stack : undefined;
   return { ...plain('INTERNAL', `internal error: ${message}`, 'this is a bug in trees: please report it'), stack };
+}
+
+/** Values of GLib's `GIOErrorEnum`; the binding, which names them, is not loaded for this. */
+const NO_SPACE = 12;
+const READ_ONLY = 21;
+
+function isOstreeCode(error: Error, code: number): boolean {
+  return 'domain' in error && error.domain === 'g-io-error-quark' && 'code' in error && error.code === code;
 }
 
 function plain(code: ErrorCode, message: string, hint: string | undefined, status = 1): ErrorReport {

@@ -1,4 +1,4 @@
-import { TreesError } from '../errors.js';
+import { isErrno, TreesError } from '../errors.js';
 import { type FeedsOptions, findFeed, type IndexedFeed, loadFeed, refreshFeed } from './feeds.js';
 import { type KnownFeed, listFeeds } from './records.js';
 import { parseAppReference } from './select.js';
@@ -46,10 +46,15 @@ async function gatherOne(root: string, feed: KnownFeed, options: GatherOptions):
     if (error instanceof Error && 'syscall' in error) {
       return {
         feed,
-        error: new TreesError('STORE_UNUSABLE', `cannot read feed ${feed.name}: ${error.message}`, {
-          hint: 'run it as the owner of the store',
-          cause: error,
-        }),
+        error: isErrno(error, 'ENOSPC', 'EDQUOT')
+          ? new TreesError('NO_SPACE', `cannot store the index of feed ${feed.name}: no space left at ${root}`, {
+              hint: 'free some space there, then run the command again',
+              cause: error,
+            })
+          : new TreesError('STORE_UNUSABLE', `cannot read feed ${feed.name}: ${error.message}`, {
+              hint: 'run it as the owner of the store',
+              cause: error,
+            }),
       };
     }
     throw error;

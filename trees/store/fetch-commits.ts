@@ -1,8 +1,9 @@
-import { type ErrorCode, reasonOf, TreesError } from '../errors.js';
+import { type ErrorCode, isErrno, reasonOf, TreesError } from '../errors.js';
 import type { Feed } from '../feed/feed.js';
 import type { PathPlan } from '../feed/path.js';
 import type { BundleEntry } from '../feed/schema.js';
 import type { Selection } from '../feed/select.js';
+import { isOstreeError } from '../ostree/errors.js';
 import { bringIn, type Incoming, lockOf } from './incoming.js';
 import { planBundles } from './install-plan.js';
 import { cleanDownloads } from './leftovers.js';
@@ -29,6 +30,12 @@ export interface Fetched {
 
 /** Failures that another bundle would only meet again. */
 const FINAL = new Set(['CANCELLED', 'NO_SPACE', 'LOCKED', 'NATIVE_MISSING', 'STORE_UNUSABLE']);
+
+/** What befell the disk would befall the next bundle, too. */
+function isFinal(error: unknown): boolean {
+  if (error instanceof TreesError) return FINAL.has(error.code);
+  return isErrno(error, 'ENOSPC', 'EDQUOT', 'EROFS', 'EIO') || isOstreeError(error, 'noSpace', 'readOnly');
+}
 
 /** What to do when no bundle is left, where that is not the publisher's business. */
 const NO_OTHER: Partial<Record<ErrorCode, string>> = {
@@ -62,7 +69,7 @@ export async function fetchCommits(store: Store, feed: Feed, selection: Selectio
       bundles.push(bundle.file);
       bytes += bundle.size;
     } catch (error) {
-      if (error instanceof TreesError && FINAL.has(error.code)) throw error;
+      if (isFinal(error)) throw error;
       if (store.signal?.aborted === true) throw error;
       first ??= error;
       failed.add(bundle.sha256);

@@ -6,7 +6,7 @@ import { type Reporter, silentReporter } from '../reporter.js';
 import { removeTree, syncDirectory } from './files.js';
 import { acquireLock, type Lock, type LockKind } from './locks.js';
 import { type StorePaths, storePaths } from './paths.js';
-import { checkUsable, createRoot, unusable } from './usable.js';
+import { checkUsable, createRoot, unusable, unusableBecause } from './usable.js';
 
 /** What every operation on a store takes. */
 export interface StoreOptions {
@@ -69,11 +69,17 @@ export async function openExistingStore(options: StoreOptions): Promise<Store | 
 async function createDirectories(paths: StorePaths): Promise<void> {
   for (const directory of [paths.locks, paths.apps, paths.data, paths.downloads]) {
     try {
-      await mkdir(directory, { recursive: true });
+      // Not recursively: Node would say ENOENT where the disk is full.
+      await mkdir(directory);
     } catch (error) {
-      throw unusable(paths.root, reasonOf(error));
+      if (isErrno(error, 'EEXIST') && (await isDirectory(directory))) continue;
+      throw unusableBecause(paths.root, error);
     }
   }
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined))?.isDirectory() === true;
 }
 
 async function openRepo(paths: StorePaths, options: StoreOptions): Promise<Repo> {
@@ -82,7 +88,7 @@ async function openRepo(paths: StorePaths, options: StoreOptions): Promise<Repo>
   try {
     await createRepo(paths.repo);
   } catch (error) {
-    throw unusable(paths.root, `cannot create the repository (${reasonOf(error)})`);
+    throw unusableBecause(paths.root, error, 'cannot create the repository');
   }
   return await Repo.open(paths.repo);
 }

@@ -1,6 +1,7 @@
 import { access, constants, mkdir, readdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { isErrno, reasonOf, TreesError } from '../errors.js';
+import { isOstreeError } from '../ostree/errors.js';
 
 /** What may lie in a store's root. Anything else means that the directory is somebody else's. */
 const KNOWN = new Set(['repo', 'apps', 'data', 'feeds', 'downloads', 'locks', 'run', 'build', 'lost+found']);
@@ -40,7 +41,7 @@ export async function createRoot(root: string): Promise<void> {
   try {
     await mkdir(root, { mode: 0o700 });
   } catch (error) {
-    if (!isErrno(error, 'EEXIST')) throw unusable(root, reasonOf(error));
+    if (!isErrno(error, 'EEXIST')) throw unusableBecause(root, error);
   }
 }
 
@@ -79,6 +80,18 @@ async function statOrUndefined(path: string) {
 export function unusable(path: string, why: string, hint?: string): TreesError {
   return new TreesError('STORE_UNUSABLE', `cannot use the store ${path}: ${why}`, {
     hint: hint ?? 'trees check looks at everything a store needs',
+    details: { path },
+  });
+}
+
+/** As `unusable`, for what was thrown while something in the store was made. @param doing what that was */
+export function unusableBecause(path: string, cause: unknown, doing?: string): TreesError {
+  const reason = reasonOf(cause);
+  const why = doing === undefined ? reason : `${doing} (${reason})`;
+  if (!isErrno(cause, 'ENOSPC', 'EDQUOT') && !isOstreeError(cause, 'noSpace')) return unusable(path, why);
+  return new TreesError('NO_SPACE', `cannot use the store ${path}: ${why}`, {
+    hint: 'free some space there, or put the store elsewhere with --root',
+    cause,
     details: { path },
   });
 }
