@@ -4,6 +4,7 @@
 //   --list          the rows and how long each takes on an idle machine with two cores
 //   --quick-rows    only rows that take less than 3 minutes
 //   --fresh         prepare the trees anew; they are kept in $TMPDIR/trees-bench or /var/tmp/trees-bench
+//   --keep-feeds    take the feeds to install from that an older encoder made
 //   --update        also write the measured rows to the table in test/perf/README.md
 // Needs root, tmpfs on /dev/shm with 3 GB, a Debian mirror and an npm registry for preparing (10 minutes, 4 GB), and the
 // programs of scripts/setup-debian. All rows take about 40 minutes. The exit status is 0 even if a bar was missed.
@@ -31,11 +32,12 @@ const { values: flags, positionals } = parseArgs({
     list: { type: 'boolean', default: false },
     'quick-rows': { type: 'boolean', default: false },
     fresh: { type: 'boolean', default: false },
+    'keep-feeds': { type: 'boolean', default: false },
     update: { type: 'boolean', default: false },
   },
 });
 
-const cache = openCache({ fresh: flags.fresh });
+const cache = openCache({ fresh: flags.fresh, keep: flags['keep-feeds'] });
 const repo = cache.path('repo');
 const families: readonly Family[] = [
   ...bundleFamilies(repo),

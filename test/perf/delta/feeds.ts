@@ -9,12 +9,10 @@ import type { Cache } from './cache.js';
 import { builtCommits } from './fixtures.js';
 import { run, trees } from './programs.js';
 
-/** Changes when the encoder does: what it made before is then not what it makes. */
-export function encoderDigest(): string {
-  return createHash('sha256')
-    .update(readFileSync(join(projectRoot, 'build/Release/delta.node')))
-    .digest('hex');
-}
+/** Changes when the encoder does: what it made before is then not what it makes. As it was when this run began. */
+const encoderDigest = createHash('sha256')
+  .update(readFileSync(join(projectRoot, 'build/Release/delta.node')))
+  .digest('hex');
 
 /**
  * Publishes built bases and apps with a new key, as `trees release` does. @returns the feed's directory; `trees.pub` in
@@ -22,8 +20,8 @@ export function encoderDigest(): string {
  */
 export async function prepareFeed(cache: Cache, name: string, apps: readonly string[]): Promise<string> {
   const built = cache.path('built');
-  const of = [...apps, ...builtCommits(built).values(), encoderDigest()].join(' ');
-  return await cache.once(name, of, (feed) => {
+  const of = [...apps, ...builtCommits(built).values()].join(' ');
+  const publish = (feed: string): void => {
     const keys = mkdtempSync(join(cache.dir, 'keys-'));
     try {
       const key = join(keys, 'feed.key');
@@ -32,7 +30,8 @@ export async function prepareFeed(cache: Cache, name: string, apps: readonly str
     } finally {
       rmSync(keys, { recursive: true });
     }
-  });
+  };
+  return await cache.once(name, of, publish, encoderDigest);
 }
 
 /**
@@ -44,7 +43,7 @@ export async function prepareQuickFeed(
   cache: Cache,
   { app, of, fill }: { readonly app: string; readonly of: string; readonly fill: (directory: string) => void },
 ): Promise<string> {
-  return await cache.once(`feed-${app}`, `${of} ${encoderDigest()}`, async (feed) => {
+  const publish = async (feed: string): Promise<void> => {
     const dir = mkdtempSync(join(cache.dir, 'publisher-'));
     try {
       mkdirSync(feed);
@@ -62,7 +61,8 @@ export async function prepareQuickFeed(
     } finally {
       rmSync(dir, { recursive: true, force: true });
     }
-  });
+  };
+  return await cache.once(`feed-${app}`, of, publish, encoderDigest);
 }
 
 /** A directory to measure in: a feed's files, and new stores that trust it. */
