@@ -25,6 +25,7 @@ export interface BundleCacheOptions {
   readonly repoPath: string;
   /** Id of the key that signed the commits: the signatures are inside the bundles. */
   readonly keyId: string;
+  readonly quick?: boolean | undefined;
   readonly reporter: Reporter;
   readonly signal?: AbortSignal | undefined;
 }
@@ -76,6 +77,7 @@ export function bundleCache(directory: string, options: BundleCacheOptions): Bun
         to,
         output: pathOf(file),
         encoding,
+        quick: options.quick,
         signal,
         onProgress: ({ done }) => task.update(done),
       });

@@ -59,6 +59,8 @@ export interface Destination {
   readonly url: string;
   /** Reads what is published. */
   readonly feed: Feed;
+  /** Files that one publication may have; undefined: any number. */
+  readonly fileLimit?: number | undefined;
   /** Those of an index's bundles that are still there in their full size. */
   present(bundles: readonly BundleEntry[]): Promise<BundleEntry[]>;
   /** Runs `action`; if it fails, what readers see is as it was. */

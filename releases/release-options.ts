@@ -34,6 +34,7 @@ export const publishingOptions = {
     choices: ['fast', 'small', 'both'],
     describe: 'encoding of new bundles; both: small beside fast where it saves 5 %; default fast',
   },
+  quick: { type: 'boolean', describe: 'make bundles several times faster, several percent larger' },
 } as const;
 
 interface PublishingArgs {
@@ -43,6 +44,7 @@ interface PublishingArgs {
   readonly expires?: number | undefined;
   readonly previous?: number | undefined;
   readonly encoding?: string | undefined;
+  readonly quick?: boolean | undefined;
 }
 
 /** A whole number of at least `least`. @throws TreesError USAGE */
@@ -84,6 +86,7 @@ export async function publishOptions(context: Context, args: PublishingArgs): Pr
     expiresDays,
     back,
     encodings: encodings(args.encoding),
+    quick: args.quick,
     dryRun: settings.dryRun,
     now: new Date(),
     lockTimeout,

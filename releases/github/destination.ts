@@ -8,7 +8,8 @@ import { type GithubApi, githubApi } from './api.js';
 import { publisherId } from './draft.js';
 import { publishedFeed } from './feed.js';
 import { ASSET_LIMIT, assetsOf } from './pieces.js';
-import { githubPublishing } from './publishing.js';
+import { FIXED_FILES } from './prune.js';
+import { ASSETS_PER_RELEASE, githubPublishing } from './publishing.js';
 import { type Asset, listAssets, releaseByTag } from './releases.js';
 import type { Pace } from './retry.js';
 import { seemsWhole } from './upload.js';
@@ -53,6 +54,7 @@ export function githubDestination(
   return {
     url: target.href,
     feed: publishedFeed(api),
+    fileLimit: ASSETS_PER_RELEASE - FIXED_FILES.size,
     present: async (bundles) => await presentBundles(api, bundles),
     async publishing(action) {
       await checkAccess(api, options.network);

@@ -17,7 +17,9 @@ export interface BuildInput {
   readonly version: string;
   readonly arch?: string;
   /** Contents by path. */
-  readonly files: Readonly<Record<string, string | Buffer>>;
+  readonly files?: Readonly<Record<string, string | Buffer>>;
+  /** A directory with more, which stays. */
+  readonly directory?: string;
   /** Layers: what it was built on. */
   readonly base?: { name: string; range: string; version: string; commit: string };
 }
@@ -45,7 +47,7 @@ export async function createBuildRepo(root: string): Promise<BuildRepo> {
     build,
     repo,
     reset,
-    async commit({ kind, name, version, arch = 'x86_64', files, base }) {
+    async commit({ kind, name, version, arch = 'x86_64', files = {}, directory: more, base }) {
       const directory = await mkdtemp(join(tmpdir(), 'trees-build-'));
       try {
         for (const [path, content] of Object.entries(files)) {
@@ -66,6 +68,7 @@ export async function createBuildRepo(root: string): Promise<BuildRepo> {
           'commit',
           `--repo=${repo}`,
           `--branch=${ref}`,
+          ...(more === undefined ? [] : [`--tree=dir=${more}`]),
           `--tree=dir=${directory}`,
           '--timestamp=2026-01-01T00:00:00Z',
           '--owner-uid=0',

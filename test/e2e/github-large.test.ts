@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { randomFillSync } from 'node:crypto';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { mkdir, mkdtemp, open, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { generateKeyPair } from '../../releases/key-file.js';
+import { createBuildRepo } from '../support/build-repo.js';
+import { createGithubFixture, FEED } from '../support/github-publisher.js';
+import { projectRoot } from '../support/rig.js';
+
+/** Gigabytes; needs some eight times as much room for temporary files, and many minutes. */
+const size = Number(process.env['TREES_TEST_LARGE'] ?? 0);
+const FILE = 50e6;
+const ASSET_LIMIT = 1.9e9;
+
+/** Largest resident set of a process so far, in MB; undefined once it has ended. */
+function peak(pid: number | undefined): number | undefined {
+  try {
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+    return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) / 1000;
+  } catch {
+    return undefined;
+  }
+}
+
+describe('a feed of gigabytes', { skip: size > 0 ? false : 'needs TREES_TEST_LARGE=3 (gigabytes)' }, () => {
+  it('is published in pieces and installed, in little memory on both sides', { timeout: 3 * 3600_000 }, async (t) => {
+    const dir = await mkdtemp(join(tmpdir(), 'trees-large-'));
+    await using fixture = await createGithubFixture();
+    const trees = async (root: string, args: readonly string[], env: Readonly<Record<string, string>>) => {
+      const child = spawn(process.execPath, [join(projectRoot, 'dist/cli/bin.js'), '--root', root, ...args, '--json'], {
+        env: { ...process.env, TMPDIR: dir, ...env },
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      let memory = 0;
+      const timer = setInterval(() => (memory = peak(child.pid) ?? memory), 100);
+      const chunks: Buffer[] = [];
+      child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
+      const started = performance.now();
+      const [status] = await once(child, 'close');
+      clearInterval(timer);
+      assert.equal(status, 0, Buffer.concat(chunks).toString());
+      const seconds = (performance.now() - started) / 1000;
+      t.diagnostic(`trees ${args[0]}: ${memory.toFixed(0)} MB at most, ${seconds.toFixed(0)} s`);
+      const result: unknown = JSON.parse(Buffer.concat(chunks).toString());
+      return { memory, result };
+    };
+    try {
+      const key = join(dir, 'k.key');
+      await generateKeyPair({ secret: key, public: join(dir, 'k.pub') }, { force: false });
+      const publisher = join(dir, 'publisher');
+      const built = await createBuildRepo(join(publisher, 'var/lib/trees'));
+      const content = join(dir, 'content/srv');
+      await mkdir(content, { recursive: true });
+      const block = Buffer.alloc(FILE);
+      for (let at = 0; at * FILE < size * 1e9; at += 1) {
+        const file = await open(join(content, `data-${at}`), 'w');
+        await file.write(randomFillSync(block));
+        await file.close();
+      }
+      const base = await built.commit({ kind: 'base', name: 'big', version: '1.0.0', directory: join(dir, 'content') });
+      await rm(join(dir, 'content'), { recursive: true });
+      const on = { name: 'big', range: '^1', version: '1.0.0', commit: base };
+      await built.commit({ kind: 'layer', name: 'app', version: '1.0.0', base: on, files: { 'bin/app': 'app\n' } });
+      const line = ['release', '--to', FEED.href, '--key', key, '--quick'];
+      const published = await trees(publisher, line, fixture.env);
+      const assets = [...fixture.repository.releases.values()].flatMap((release) => [...release.assets.values()]);
+      const pieces = assets.filter(({ name }) => /\.zst\.\d+$/.test(name));
+      assert.equal(pieces.length, Math.ceil((size * 1e9) / ASSET_LIMIT));
+      assert.ok(pieces.every((piece) => piece.size <= ASSET_LIMIT));
+      assert.deepEqual(fixture.github.violations, []);
+      const reader = { GITHUB_SERVER_URL: fixture.github.server };
+      const root = join(dir, 'reader');
+      await trees(root, ['feed', 'add', FEED.href, '--key', join(dir, 'k.pub')], reader);
+      const installed = await trees(root, ['install', 'app'], reader);
+      assert.ok(published.memory < 700, `publishing took ${published.memory} MB`);
+      assert.ok(installed.memory < 400, `installing took ${installed.memory} MB`);
+    } finally {
+      await rm(dir, { recursive: true, force: true });
+    }
+  });
+});
