@@ -1,5 +1,4 @@
 import { readFile } from 'node:fs/promises';
-import { rootCertificates } from 'node:tls';
 import { reasonOf, TreesError } from '../errors.js';
 import type { NetworkOptions } from './network.js';
 
@@ -23,9 +22,13 @@ export interface HttpClient {
   readonly fetch: typeof fetch;
 }
 
-async function readAuthorities(path: string): Promise<string> {
+/** Node's authorities and those of a file. */
+async function readAuthorities(path: string): Promise<string[]> {
   try {
-    return await readFile(path, 'utf8');
+    const own = await readFile(path, 'utf8');
+    // Here, because looking at the list makes it: 150 certificates that hardly anybody needs as text.
+    const { rootCertificates } = await import('node:tls');
+    return [...rootCertificates, own];
   } catch (error) {
     throw new TreesError('CONFIG_INVALID', `cannot read the CA file ${path}: ${reasonOf(error)}`, {
       hint: 'network.ca names a PEM file with certificates',
@@ -40,8 +43,8 @@ async function readAuthorities(path: string): Promise<string> {
  */
 async function createFetch({ proxy, ca }: NetworkOptions): Promise<typeof fetch> {
   if (proxy === undefined && ca === undefined) return fetch;
-  const undici = await import('undici');
-  const tls = ca === undefined ? {} : { ca: [...rootCertificates, await readAuthorities(ca)] };
+  const { default: undici } = await import('undici');
+  const tls = ca === undefined ? {} : { ca: await readAuthorities(ca) };
   const dispatcher =
     proxy === undefined
       ? new undici.Agent({ connect: tls })

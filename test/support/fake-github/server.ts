@@ -49,7 +49,7 @@ export interface FakeGithub extends AsyncDisposable {
   readonly api: string;
   readonly world: World;
   readonly limits: Limits;
-  readonly requests: readonly SeenRequest[];
+  readonly requests: SeenRequest[];
   /** What was not as GitHub describes it, and tokens that came where they must not. Empty in every good test. */
   readonly violations: string[];
   /** Requests so far: to one endpoint, or with `api` to any of the REST API. */

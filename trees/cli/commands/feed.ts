@@ -12,7 +12,8 @@ import { formatTable } from '../render/format.js';
 
 function describeFeed(feed: KnownFeed) {
   const keys = feed.keys.map((key) => ({ id: key.id, fingerprint: fingerprint(key), key: encodePublicKey(key) }));
-  return { name: feed.name, url: feed.url, priority: feed.priority, added: feed.added, keys };
+  const { name, url, priority, added, mirrors = [] } = feed;
+  return { name, url, priority, added, mirrors, keys };
 }
 
 function describeIndex(index: FeedIndex, now: Date) {
@@ -34,7 +35,9 @@ const add = defineCommand({
   summary: 'add a feed and the keys to trust for it',
   description:
     'Fetches the index of the feed and verifies it before anything is stored. Everything from the feed has to be ' +
-    'signed by a key given with --key; without one, the key that the feed publishes is shown and has to be confirmed.',
+    'signed by a key given with --key; without one, the key that the feed publishes is shown and has to be confirmed.\n\n' +
+    'Public repositories on GitHub are read without the API. Private ones need a token: GITHUB_TOKEN, GH_TOKEN or the ' +
+    'setting github.token; it goes to the API only. Proxies are taken from HTTPS_PROXY, HTTP_PROXY and NO_PROXY.',
   positionals: [{ name: 'url', describe: 'dir:PATH, https://HOST/PATH/ or github:OWNER/REPO', required: true }],
   options: {
     key: {
@@ -49,11 +52,17 @@ const add = defineCommand({
       value: 'N',
       describe: 'where several feeds offer an app the highest N wins; default 0',
     },
+    mirror: {
+      type: 'array',
+      value: 'URL',
+      describe: 'a place with the same files, tried where the feed fails (may be repeated; tried in this order)',
+    },
     'allow-stale': allowStale,
   },
   examples: [
     ['feed add github:untoreh/trees --key trees.pub', 'trust what this key has signed, and nothing else'],
     ['feed add dir:/media/usb/feed -n usb', 'ask whether to trust the key that the feed publishes'],
+    ['feed add github:me/apps --mirror https://mirror.example/apps/', 'with another place for when GitHub fails'],
   ],
   async handler(context, args) {
     const { settings, cwd } = context;
@@ -66,6 +75,7 @@ const add = defineCommand({
       keys,
       name: args.name,
       priority: args.priority,
+      mirrors: args.mirror,
       dryRun: settings.dryRun,
       confirm: async (question) => await context.confirm(question),
     });

@@ -42,7 +42,9 @@ export function terminalReporter(options: TerminalReporterOptions): Reporter {
 
   const task: Reporter['task'] = (title, taskOptions = {}) => {
     const started = now();
+    const measure = measureProgress(taskOptions, now);
     let lastDraw = -Infinity;
+    let lastDetail: string | undefined;
     let ended = false;
     const draw = (text: string): void => {
       if (!live) return;
@@ -60,9 +62,12 @@ export function terminalReporter(options: TerminalReporterOptions): Reporter {
     };
     const result: Task = {
       update(current, detail) {
-        if (ended || now() - lastDraw < REDRAW_INTERVAL_MS) return;
+        const text = measure(current);
+        // What it is doing now is said at once; numbers only as often as one can read them.
+        if (ended || (detail === lastDetail && now() - lastDraw < REDRAW_INTERVAL_MS)) return;
         lastDraw = now();
-        draw([title, progressText(current, taskOptions, (now() - started) / 1000), detail].filter(Boolean).join('  '));
+        lastDetail = detail;
+        draw([title, text, detail].filter(Boolean).join('  '));
       },
       done: (summary) => finish(summary ?? title),
       [Symbol.dispose]: () => finish(undefined),
@@ -82,12 +87,33 @@ export function terminalReporter(options: TerminalReporterOptions): Reporter {
   };
 }
 
-function progressText(current: number, options: { total?: number; unit?: 'bytes' | 'items' }, seconds: number): string {
-  const show = options.unit === 'bytes' ? formatBytes : String;
-  const percent = options.total ? ` ${Math.floor((100 * current) / options.total)} %` : '';
-  const of = options.total ? ` of ${show(options.total)}` : '';
-  if (options.unit !== 'bytes' || seconds < 0.5) return `${show(current)}${of}${percent}`;
-  const rate = current / seconds;
-  const left = options.total && rate > 0 ? `, ${formatSeconds((options.total - current) / rate)} left` : '';
-  return `${show(current)}${of}${percent}  ${formatBytes(rate)}/s${left}`;
+/** Seconds that the rate is an average of: a stall shows soon, a hiccup does not. */
+const RATE_WINDOW = 5;
+
+/**
+ * Turns absolute progress into text: how much, and for bytes the rate and what is left. The rate counts what arrived
+ * since the first call: a resumed download does not look faster than it is.
+ */
+function measureProgress(
+  { total, unit }: { total?: number; unit?: 'bytes' | 'items' },
+  now: () => number,
+): (current: number) => string {
+  const show = unit === 'bytes' ? formatBytes : String;
+  let samples: { readonly at: number; readonly value: number }[] = [];
+  return (current) => {
+    const at = now() / 1000;
+    const last = samples.at(-1);
+    // Going back means starting again.
+    if (last !== undefined && current < last.value) samples = [];
+    if (samples.length < 2 || last === undefined || at - last.at > 0.2) samples.push({ at, value: current });
+    while (samples.length > 2 && at - (samples[1]?.at ?? at) > RATE_WINDOW) samples.shift();
+    const percent = total ? ` ${Math.floor((100 * current) / total)} %` : '';
+    const amount = `${show(current)}${total ? ` of ${show(total)}` : ''}${percent}`;
+    const [first] = samples;
+    const seconds = first === undefined ? 0 : at - first.at;
+    if (unit !== 'bytes' || seconds < 0.5 || first === undefined) return amount;
+    const rate = (current - first.value) / seconds;
+    const left = total && rate > 0 && current < total ? `, ${formatSeconds((total - current) / rate)} left` : '';
+    return `${amount}  ${formatBytes(rate)}/s${left}`;
+  };
 }
