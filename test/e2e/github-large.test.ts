@@ -17,13 +17,13 @@ const size = Number(process.env['TREES_TEST_LARGE'] ?? 0);
 const FILE = 50e6;
 const ASSET_LIMIT = 1.9e9;
 
-/** Largest resident set of a process so far, in MB; undefined once it has ended. */
-function peak(pid: number | undefined): number | undefined {
+/** Largest resident set of a process so far, in MB; 0 once it has ended. */
+function peak(pid: number | undefined): number {
   try {
     const status = readFileSync(`/proc/${pid}/status`, 'utf8');
     return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) / 1000;
   } catch {
-    return undefined;
+    return 0;
   }
 }
 
@@ -37,7 +37,7 @@ describe('a feed of gigabytes', { skip: size > 0 ? false : 'needs TREES_TEST_LAR
         stdio: ['ignore', 'pipe', 'inherit'],
       });
       let memory = 0;
-      const timer = setInterval(() => (memory = peak(child.pid) ?? memory), 100);
+      const timer = setInterval(() => (memory = Math.max(memory, peak(child.pid))), 100);
       const chunks: Buffer[] = [];
       child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
       const started = performance.now();
@@ -70,7 +70,8 @@ describe('a feed of gigabytes', { skip: size > 0 ? false : 'needs TREES_TEST_LAR
       const published = await trees(publisher, line, fixture.env);
       const assets = [...fixture.repository.releases.values()].flatMap((release) => [...release.assets.values()]);
       const pieces = assets.filter(({ name }) => /\.zst\.\d+$/.test(name));
-      assert.equal(pieces.length, Math.ceil((size * 1e9) / ASSET_LIMIT));
+      const count = Math.ceil((size * 1e9) / ASSET_LIMIT);
+      assert.equal(pieces.length, count > 1 ? count : 0);
       assert.ok(pieces.every((piece) => piece.size <= ASSET_LIMIT));
       assert.deepEqual(fixture.github.violations, []);
       const reader = { GITHUB_SERVER_URL: fixture.github.server };
