@@ -278,9 +278,9 @@ function isFanOut(line: string): boolean {
   return /^repo\/(objects\/..|refs\/heads\/.*|tmp\/.*)\/$/.test(line);
 }
 
-/** A file of libostree's that has not got its name yet. */
+/** A file of libostree's that has not got its name yet, and what was collected to enter the repository. */
 function isNameless(line: string): boolean {
-  return /^repo\/(\S+\/)?tmp\.\w{6}( |$)/.test(line);
+  return /^repo\/((\S+\/)?tmp\.\w{6}( |$)|tmp\/(trees-stage|staging)-)/.test(line);
 }
 
 /** Every path of a store with what it is and holds, but for times and who held a lock last. */

@@ -6,7 +6,7 @@ import { appNames, findGeneration, listGenerations } from './generations.js';
 import { refName } from './metadata.js';
 import type { Store } from './store.js';
 import { sweepTemporary } from './sweep-temporary.js';
-import { deleteStrayMarks, deleteUnreferenced } from './whole.js';
+import { deleteStrayMarks, deleteUnreferenced, isHalfNamed } from './whole.js';
 
 /** What pruning deleted, or would. */
 export interface Pruned {
@@ -74,7 +74,7 @@ interface Download {
 }
 
 /** Files called otherwise are not ours to judge. */
-const DOWNLOAD = /^[0-9a-f]{64}(\.partial)?$/;
+const DOWNLOAD = /^([0-9a-f]{64}(\.(partial|parts|[a-z]+\.damaged))?|\.unpacked-[0-9a-f]{12})$/;
 
 async function listDownloads({ paths }: Store): Promise<Download[]> {
   const found: Download[] = [];
@@ -109,6 +109,10 @@ export async function judgeRefs({ repo }: Store, kept: readonly Kept[]): Promise
   for (const prefix of ['base', 'layer', 'tree']) {
     const refs = [...(await repo.listRefs(prefix))].sort(([a], [b]) => (a < b ? -1 : 1));
     for (const [ref, commit] of refs) {
+      if (isHalfNamed(ref)) {
+        unneeded.set(ref, commit);
+        continue;
+      }
       const users = kept.filter(({ sources }) => sources.includes(commit));
       if (prefix === 'tree' ? trees.has(ref) : users.length > 0) {
         if (prefix !== 'tree') {

@@ -12,7 +12,7 @@ import { fetchSupplies, type ObjectKey, type Supplies, type Useless } from './re
 import { type ObjectName, replaceObjects } from './replace-objects.js';
 import { isWhole, restoreCurrent, restoreLinks, restoreTree } from './restore.js';
 import { openExistingStore, type Store, type StoreOptions } from './store.js';
-import { dropUnfinished } from './sweep-temporary.js';
+import { dropSupplies, dropUnfinished } from './sweep-temporary.js';
 import { clearMarks, deleteStrayMarks } from './whole.js';
 
 export interface FsckOptions extends StoreOptions, Pick<GatherOptions, 'allowStale' | 'network'> {
@@ -67,6 +67,7 @@ export async function checkStore(options: FsckOptions): Promise<FsckResult> {
   for (const name of options.names ?? appNames(store.paths)) await cleanLeftovers(store, name);
   for (const { index } of feeds.feeds) await cleanDownloads(store, index.bundles);
   await dropUnfinished(store);
+  await dropSupplies(store);
   const now = await inspect(store, options.names);
   const left = new Set(now.damage.map(keyOf));
   return {

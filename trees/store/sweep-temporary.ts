@@ -1,10 +1,13 @@
-import { readdir, rm } from 'node:fs/promises';
+import { link, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno } from '../errors.js';
+import { removeTree } from './files.js';
 import type { Store } from './store.js';
 
 /** What libostree calls a file until it is renamed into its place (libglnx: `tmp.` and six characters). */
 const TEMPORARY = /^tmp\.[A-Za-z0-9]{6}$/;
+/** Where the addon collects a bundle's objects (stage.cc). */
+const STAGE = /^trees-stage-\w{6}$/;
 const LOCK_SUFFIX = '-lock';
 const BUNDLE_LOCK = /^bundle-[0-9a-f]{64}\.lock$/;
 
@@ -23,6 +26,24 @@ export async function sweepTemporary(store: Store): Promise<void> {
 }
 
 /**
+ * Deletes what a killed repair left among the downloads. A damaged object that it had put aside and that nothing has
+ * replaced goes back: it may still be of use to somebody. The caller holds the store's lock exclusively.
+ */
+export async function dropSupplies({ paths }: Store): Promise<void> {
+  await deleteFiles(paths.downloads, /^[0-9a-f]{64}\.parts$/);
+  for (const { name } of await entriesOf(paths.downloads)) {
+    const [, first, rest, type] = /^([0-9a-f]{2})([0-9a-f]{62})\.([a-z]+)\.damaged$/.exec(name) ?? [];
+    if (first === undefined) continue;
+    const aside = join(paths.downloads, name);
+    // Only where there is none: link does not replace.
+    await link(aside, join(paths.repo, 'objects', first, `${rest}.${type}`)).catch((error: unknown) => {
+      if (!isErrno(error, 'EEXIST', 'ENOENT')) throw error;
+    });
+    await rm(aside, { force: true });
+  }
+}
+
+/**
  * Deletes what killed transactions had written. libostree does that when one ends: the remains of the same boot become the
  * next one's own, and aborting deletes those. The caller holds the store's lock exclusively.
  */
@@ -30,12 +51,16 @@ export async function dropUnfinished({ repo }: Store): Promise<void> {
   const directory = join(repo.path, 'tmp');
   const remains = async (): Promise<string[]> =>
     (await entriesOf(directory)).map(({ name }) => name).filter((name) => name.startsWith('staging-'));
-  if ((await remains()).length === 0) return;
-  const own = await repo.beginTransaction();
-  await own.abort();
+  if ((await remains()).length > 0) {
+    const own = await repo.beginTransaction();
+    await own.abort();
+  }
   if ((await remains()).some((name) => !isLock(name))) {
     const others = await repo.beginTransaction();
     await others.commit();
+  }
+  for (const { name } of await entriesOf(directory)) {
+    if (STAGE.test(name)) await removeTree(join(directory, name));
   }
   const left = await remains();
   for (const name of left.filter(isLock)) {

@@ -26,10 +26,16 @@ export async function whileArriving<T>(repo: Repo, commit: Checksum, work: () =>
   }
 }
 
+/** A ref whose writer was killed before its file got its name: libostree (libglnx) calls it `tmp.` and six characters. */
+export function isHalfNamed(ref: string): boolean {
+  return /(^|\/)tmp\.[A-Za-z0-9]{6}$/.test(ref);
+}
+
 /** Commits with a ref and all their objects: what deltas may start from. Changes nothing. */
 export async function wholeCommits(repo: Repo): Promise<Set<Checksum>> {
   const whole = new Set<Checksum>();
-  for (const commit of new Set((await repo.listRefs()).values())) {
+  const refs = [...(await repo.listRefs())].filter(([ref]) => !isHalfNamed(ref));
+  for (const commit of new Set(refs.map(([, target]) => target))) {
     if (!(await repo.hasObject('commit', commit))) continue;
     if (!(await repo.isCommitPartial(commit)) || (await hasEverything(repo, commit))) whole.add(commit);
   }
