@@ -18,7 +18,8 @@ import { projectRoot, runProgram } from '../support/rig.js';
 /** What a release consists of, as the server has it. */
 function describeReleases({ releases }: Repository): string[] {
   return [...releases.values()].map(
-    ({ tag, draft, assets }) => `${tag} ${draft ? 'draft' : 'out'} ${[...assets.values()].map(({ state }) => state)}`,
+    ({ tag, draft, assets }) =>
+      `${tag} ${draft ? 'draft' : 'out'} ${[...assets.values()].map(({ state }) => state).join()}`,
   );
 }
 
@@ -68,7 +69,15 @@ describe('a publisher that is killed', () => {
         await built.commit({ kind: 'layer', name: 'etcd', version, base: on, files: { 'bin/etcd': program(version) } });
       const line = (root: string, feed: string): string[] => [
         join(projectRoot, 'dist/cli/bin.js'),
-        ...['--root', root, 'release', '--to', `github:${FEED.owner}/${feed}`, '--key', key, '--keep', '1'],
+        '--root',
+        root,
+        'release',
+        '--to',
+        `github:${FEED.owner}/${feed}`,
+        '--key',
+        key,
+        '--keep',
+        '1',
       ];
       const publish = async (root: string, feed: string): Promise<void> => {
         const { status, stderr } = await runProgram(process.execPath, line(root, feed), { env });
