@@ -96,10 +96,11 @@ export async function createPublisher(fixture: Pick<FeedFixture, 'dir' | 'feed' 
     },
     async layer(name, version, files, on) {
       const run = JSON.stringify(on.run ?? { exec: ['/bin/true'] });
-      const metadata = { kind: 'layer', name, version, arch: ARCH, run };
+      const base = JSON.stringify({ name: on.base, range: on.range ?? `^${on.tested}` });
+      const metadata = { kind: 'layer', name, version, arch: ARCH, run, base };
       const checksum = await commit(refName.layer(name, ARCH, version), files, metadata);
-      const base = await repo.resolveRev(refName.base(on.base, ARCH, on.tested));
-      const tree = on.tree ?? (await composeTree(repo, { base, layers: [checksum] }));
+      const tested = await repo.resolveRev(refName.base(on.base, ARCH, on.tested));
+      const tree = on.tree ?? (await composeTree(repo, { base: tested, layers: [checksum] }));
       apps[name] ??= { summary: `the app ${name}`, versions: [] };
       apps[name].versions.push({
         version,

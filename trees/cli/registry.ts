@@ -105,7 +105,7 @@ export const registry: readonly RegistryEntry[] = [
   },
   {
     name: 'bundle',
-    summary: 'create, inspect or apply bundles on any OSTree repository',
+    summary: 'install bundles from files; create, inspect or apply them on any OSTree repository',
     group: 'delivery',
     load: async () => (await import('./commands/bundle.js')).command,
   },

@@ -1,5 +1,6 @@
 import { tmpdir } from 'node:os';
 import { resolve } from 'node:path';
+import { TreesError } from '../errors.js';
 import { type NativeBundleInfo, runJob } from './addon.js';
 import type { BundleCommit, BundleInfo } from './types.js';
 
@@ -29,16 +30,31 @@ export async function openBundle(
     signal?: AbortSignal | undefined;
   },
 ): Promise<NativeBundleInfo> {
-  return runJob(
-    async (native, job) =>
-      native.open(job, {
-        path: resolve(path),
-        temporary: options.temporary ?? tmpdir(),
-        sha256: options.sha256,
-        parts: options.parts === true,
-      }),
-    { what: `cannot read the bundle ${path}`, ioCode: 'BUNDLE_UNREADABLE', signal: options.signal },
-  );
+  try {
+    return await runJob(
+      async (native, job) =>
+        native.open(job, {
+          path: resolve(path),
+          temporary: options.temporary ?? tmpdir(),
+          sha256: options.sha256,
+          parts: options.parts === true,
+        }),
+      { what: `cannot read the bundle ${path}`, ioCode: 'BUNDLE_UNREADABLE', signal: options.signal },
+    );
+  } catch (error) {
+    throw noBundle(error);
+  }
+}
+
+/** What does not even have the frame of a static delta may be any file: then that is what is wrong with it. */
+function noBundle(error: unknown): unknown {
+  if (!(error instanceof TreesError) || error.code !== 'BUNDLE_CORRUPT') return error;
+  if (!/superblock's (framing|metadata)|static delta is too short/.test(error.message)) return error;
+  return new TreesError(error.code, `${error.message}: it is no bundle, or a damaged one`, {
+    hint: 'expected a bundle (trees bundle create) or an inline static delta (ostree static-delta generate --inline)',
+    ...(error.details === undefined ? {} : { details: error.details }),
+    cause: error,
+  });
 }
 
 export function toBundleInfo(native: NativeBundleInfo): BundleInfo {

@@ -29,6 +29,8 @@ export interface InstallFileOptions extends StoreOptions, IdentityOptions {
 }
 
 export interface InstalledFile {
+  /** `unchanged`: it was there already and nothing was done. */
+  readonly action: 'installed' | 'unchanged';
   readonly identity: FileIdentity;
   readonly from: Checksum | null;
   readonly to: Checksum;
@@ -67,13 +69,22 @@ export async function installFile(options: InstallFileOptions): Promise<Installe
   const { root } = store.paths;
   requireSpace(root, await estimateSpace(root, { fetch: 0, write: info.writes, files: 2 * info.objects }));
   const { from, to } = info;
-  const result = { identity, from, to, signedBy: trust?.key.id, feed: trust?.feed, base };
-  if (options.dryRun) return { ...result, generation: undefined, previous: undefined, bytesWritten: 0 };
+  const before = app === undefined ? undefined : readInstalled(store.paths, app)?.current;
+  const action = (await isInstalled(store, { identity, to, base, before })) ? 'unchanged' : 'installed';
+  const result = {
+    action,
+    identity,
+    from,
+    to,
+    signedBy: trust?.key.id,
+    feed: trust?.feed,
+    base,
+    previous: undefined,
+  } as const;
+  if (action === 'unchanged') return { ...result, generation: before, bytesWritten: 0 };
+  if (options.dryRun) return { ...result, generation: undefined, bytesWritten: 0 };
   const bytesWritten = await apply(store, unpacked, { info, identity, options });
-  if (app === undefined || base === undefined) {
-    return { ...result, generation: undefined, previous: undefined, bytesWritten };
-  }
-  const before = readInstalled(store.paths, app)?.current;
+  if (app === undefined || base === undefined) return { ...result, generation: undefined, bytesWritten };
   const commit = base.commit ?? (await ensureNoBase(store, identity.arch));
   const selection: BuildSource = {
     feed: { feed: { name: trust?.feed ?? '' } },
@@ -85,6 +96,20 @@ export async function installFile(options: InstallFileOptions): Promise<Installe
   const anonymous = identity.kind === 'tree';
   const generation = await buildGeneration(store, { name: app, selection }, { fresh: false, anonymous });
   return { ...result, generation, previous: before?.number === generation.number ? undefined : before, bytesWritten };
+}
+
+interface Wanted {
+  readonly identity: FileIdentity;
+  readonly to: Checksum;
+  readonly base: ChosenBase | undefined;
+  readonly before: Generation | undefined;
+}
+
+async function isInstalled({ repo }: Store, { identity, to, base, before }: Wanted): Promise<boolean> {
+  if (!(await wholeCommits(repo)).has(to)) return false;
+  const { kind, name, arch, version } = identity;
+  if (kind === 'base') return (await repo.listRefs()).get(refName.base(name, arch, version)) === to;
+  return before?.layer === to && before.base.name === base?.name && before.base.version === base.version;
 }
 
 function checkName(info: BundleInfo, { to }: UnpackedDelta, file: string): void {

@@ -150,7 +150,7 @@ async function takeParts(work: Work, feed: Feed, entry: BundleEntry): Promise<bo
   if (parts.reduce((sum, { part }) => sum + part.compressedSize, 0) > entry.size * WORTHWHILE) return false;
   for (const { part } of parts) {
     // Small metadata comes with the tail.
-    if (part.offset + part.compressedSize > entry.size - info.tail) continue;
+    if (part.offset >= entry.size - info.tail) continue;
     const range = { offset: part.offset, length: part.compressedSize, signal: store.signal };
     const bytes = await readRange(feed, entry, range);
     work.fetched += bytes.length;

@@ -123,7 +123,9 @@ async function findBroken(
 ): Promise<Map<Checksum, ReadonlySet<ObjectKey> | undefined>> {
   const broken = new Map<Checksum, ReadonlySet<ObjectKey> | undefined>();
   for (const commit of new Set(generations.flatMap(({ base, layer }) => [base.commit, layer]))) {
-    const objects = await repo.traverseCommit(commit, { maxDepth: 0 }).catch(() => undefined);
+    // Of a commit that is not there libostree says that it needs nothing.
+    const isThere = await repo.hasObject('commit', commit);
+    const objects = isThere ? await repo.traverseCommit(commit, { maxDepth: 0 }).catch(() => undefined) : undefined;
     const needed = objects?.map(({ type, checksum }) => `${checksum}.${type}`).filter((key) => damaged.has(key));
     if (needed === undefined || needed.length > 0) broken.set(commit, needed && new Set(needed));
   }

@@ -10,6 +10,7 @@ import { type StorePaths, storePaths } from './paths.js';
 import type { Pin } from './pins.js';
 import { type SpaceEstimate, spaceFor } from './space.js';
 import { openExistingStore, openStore, type Store, type StoreOptions, throwIfCancelled } from './store.js';
+import { factsBefore, remember } from './up-to-date.js';
 import { chooseFollower, chooseUpdate, type UpdateTarget } from './update-plan.js';
 import { wholeCommits } from './whole.js';
 
@@ -81,7 +82,8 @@ const NOTHING: ExplainedPlan = {
  */
 export async function updateApps(options: UpdateOptions): Promise<UpdateOutcome[]> {
   const paths = storePaths(options.root);
-  const { jobs, failures } = await plan(options, paths);
+  const before = options.names.length === 0 ? factsBefore(paths) : undefined;
+  const { jobs, failures, gathered } = await plan(options, paths);
   const outcomes: UpdateOutcome[] = [...failures];
   const pending = jobs.filter(({ target }) => !target.done);
   for (const { name, target } of jobs) if (target.done) outcomes.push(unchanged(name, target));
@@ -90,6 +92,12 @@ export async function updateApps(options: UpdateOptions): Promise<UpdateOutcome[
     for (const job of pending) {
       outcomes.push(await attempt(job.name, options, async () => await updateOne(store, job, options)));
     }
+  }
+  const { feeds, problems } = gathered;
+  const idle = outcomes.every(({ action }) => action === 'unchanged') && problems.length === 0;
+  if (before !== undefined && idle && outcomes.length > 0 && feeds.every(({ stale }) => !stale)) {
+    const [until = ''] = feeds.map(({ index }) => new Date(index.expires).toISOString()).sort();
+    await remember(paths, before, until);
   }
   return outcomes.sort(byName);
 }
@@ -129,10 +137,10 @@ async function plan(
   options: UpdateOptions,
   paths: StorePaths,
   dryRun = false,
-): Promise<{ jobs: Job[]; failures: Failure[] }> {
+): Promise<{ jobs: Job[]; failures: Failure[]; gathered: GatheredFeeds }> {
   const names =
     options.names.length === 0
-      ? appNames(paths).filter((name) => currentNumber(paths, name) !== undefined)
+      ? appNames(paths).filter((name) => currentNumber(paths, name) !== undefined && !isFromFile(paths, name))
       : [...new Set(options.names)];
   const gathered = await gather(options, paths, { names, dryRun });
   const jobs: Job[] = [];
@@ -145,7 +153,7 @@ async function plan(
       failures.push({ name, action: 'failed', error });
     }
   }
-  return { jobs: [...jobs, ...followers(gathered, paths, { jobs, names })], failures };
+  return { jobs: [...jobs, ...followers(gathered, paths, { jobs, names })], failures, gathered };
 }
 
 async function gather(
@@ -187,6 +195,11 @@ function follow(...args: Parameters<typeof chooseFollower>): UpdateTarget | unde
     if (error instanceof TreesError && ['STORE_CORRUPT', 'APP_NOT_INSTALLED'].includes(error.code)) return undefined;
     throw error;
   }
+}
+
+/** Nothing brings those newer versions, unless they are asked for by name: then that is said. */
+function isFromFile(paths: StorePaths, name: string): boolean {
+  return installedOrNone(paths, name)?.current.feed === '';
 }
 
 function installedOrNone(paths: StorePaths, name: string): InstalledApp | undefined {

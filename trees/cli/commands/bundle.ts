@@ -1,12 +1,16 @@
-import { isAbsolute, resolve } from 'node:path';
+import { existsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { applyBundle, type BundleInfo, bundleInfo, createBundle, isRef } from '../../delta/index.js';
 import { TreesError, usageError } from '../../errors.js';
 import { Repo } from '../../ostree/index.js';
 import type { Checksum } from '../../ostree/types.js';
 import { storePaths } from '../../store/paths.js';
+import { unpackDelta } from '../../store/unpack-delta.js';
 import { type Context, defineCommand, defineGroup } from '../command.js';
 import { printable } from '../errors.js';
 import { type Column, formatBytes, formatTable } from '../render/format.js';
+import { install } from './bundle-install.js';
 
 const repoOption = {
   type: 'string',
@@ -121,21 +125,34 @@ const info = defineCommand({
     ['bundle info --json --objects app-1.2.zst', 'which part holds which object'],
   ],
   async handler(context, args) {
-    const bundle = await bundleInfo(resolve(context.cwd, args.file), { signal: context.signal });
+    await using unpacked = await unpackDelta(resolve(context.cwd, args.file), tmpdir());
+    const bundle = await bundleInfo(unpacked.path, { signal: context.signal });
     return { json: toJson(bundle, args.objects === true), text: describe(bundle) };
   },
 });
 
-export const command = defineGroup('bundle', 'create, inspect or apply bundles on any OSTree repository', [
-  create,
-  apply,
-  info,
-]);
+export const command = defineGroup(
+  'bundle',
+  'install bundles from files; create, inspect or apply them on any OSTree repository',
+  [install, create, apply, info],
+);
 
 function repository(context: Context, path: string | undefined): string {
-  if (path === undefined) return storePaths(context.settings.root).repo;
   if (path === '') throw usageError("Expected --repo to be a directory, got ''");
-  return isAbsolute(path) ? path : resolve(context.cwd, path);
+  const repo = path === undefined ? storePaths(context.settings.root).repo : resolve(context.cwd, path);
+  // libostree's words for it name a file that nobody knows.
+  if (existsSync(join(repo, 'config')) && existsSync(join(repo, 'objects'))) return repo;
+  throw new TreesError(
+    'STORE_UNUSABLE',
+    `cannot open the repository ${repo}: ${existsSync(repo) ? 'it is no OSTree repository' : 'it does not exist'}`,
+    {
+      hint:
+        path === undefined
+          ? '--repo names another one; the store has one once something was installed'
+          : `a new one: ostree init --repo=${repo} --mode=bare`,
+      details: { repo },
+    },
+  );
 }
 
 async function commitOf(repo: Repo, rev: string): Promise<Checksum> {
@@ -154,6 +171,7 @@ function toJson(bundle: BundleInfo, objects: boolean): unknown {
     commit: { ...commit, metadata: Object.keys(commit.metadata) },
     detached: Object.keys(detached ?? {}),
     parts: parts.map((part) => ({ ...part, objects: objects ? part.objects : part.objects.length })),
+    bytes: rest.size,
   };
 }
 
