@@ -8,10 +8,17 @@ export interface ForwardProxy extends AsyncDisposable {
   readonly seen: string[];
 }
 
-export async function startForwardProxy(): Promise<ForwardProxy> {
+/** @param options `password` is `user:password`, which is then asked for */
+export async function startForwardProxy(options: { readonly password?: string } = {}): Promise<ForwardProxy> {
   const seen: string[] = [];
+  const wanted =
+    options.password === undefined ? undefined : `Basic ${Buffer.from(options.password).toString('base64')}`;
   const server = createServer((request: IncomingMessage, response) => {
     seen.push(`${request.method} ${request.url}`);
+    if (wanted !== undefined && request.headers['proxy-authorization'] !== wanted) {
+      response.writeHead(407, { 'proxy-authenticate': 'Basic realm="proxy"' }).end();
+      return;
+    }
     const forward = sendRequest(request.url ?? '', { method: request.method, headers: request.headers }, (answer) => {
       response.writeHead(answer.statusCode ?? 502, answer.headers);
       answer.pipe(response);

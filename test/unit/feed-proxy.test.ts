@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { inspect } from 'node:util';
 import { fetchBundle } from '../../trees/feed/download.js';
 import { addFeed } from '../../trees/feed/feeds.js';
 import type { NetworkOptions } from '../../trees/feed/network.js';
@@ -66,6 +67,29 @@ describe('a proxy', () => {
     const network = { ...feed.network, retries: 0, proxy: { http: 'http://127.0.0.1:9' } };
     await assert.rejects(readAll(feed, network), failsWith('FEED_UNREACHABLE', /ECONNREFUSED 127\.0\.0\.1:9/));
     assert.deepEqual(feed.github.requests, []);
+  });
+});
+
+describe('the address of a proxy', () => {
+  it('need not have a scheme, and is named without its password where it cannot be used', async () => {
+    await using feed = await createGithubFeed();
+    await using proxy = await startForwardProxy();
+    await readAll(feed, { ...feed.network, proxy: { http: proxy.url.replace('http://', '') } });
+    assert.ok(proxy.seen.length > 0);
+    const wrong = { ...feed.network, proxy: { http: 'socks5://me:secret@127.0.0.1:1' } };
+    await assert.rejects(feed.open(wrong).open('x'), (error) => {
+      failsWith('CONFIG_INVALID', /cannot use the proxy "socks5:\/\/127\.0\.0\.1:1"/)(error);
+      assert.ok(!inspect(error).includes('secret'));
+      return true;
+    });
+  });
+
+  it('has a user name and a password where the proxy wants them', async () => {
+    await using feed = await createGithubFeed();
+    await using proxy = await startForwardProxy({ password: 'me:secret' });
+    const denied = { ...feed.network, proxy: { http: proxy.url } };
+    await assert.rejects(feed.open(denied).open('x'), failsWith('FEED_UNREACHABLE', /user name and a password/));
+    await readAll(feed, { ...feed.network, proxy: { http: proxy.url.replace('//', '//me:secret@') } });
   });
 });
 

@@ -36,7 +36,9 @@ const HINTS: Readonly<Record<FailureReason, string>> = {
   refused: 'check the address; what is installed keeps working',
   server: 'try again later; what is installed keeps working',
   timeout: 'check the network and run the command again; network.timeout sets how long to wait',
-  tls: 'check the clock of this machine; behind a proxy that opens TLS, name its CA file with the setting network.ca',
+  tls:
+    'check the clock of this machine and whether this network wants you to log in first; behind a proxy that opens TLS, ' +
+    'name its CA file with the setting network.ca',
 };
 
 export interface FailureOptions {
@@ -95,6 +97,8 @@ const TLS =
   /^(CERT_|CRL_|DEPTH_ZERO_|ERR_SSL_|ERR_TLS_|HOSTNAME_|INVALID_CA|PATH_LENGTH|SELF_SIGNED|UNABLE_TO_)|^EPROTO$/;
 const TIMEOUT = /TIMEOUT|^ETIMEDOUT$/;
 
+export const PROXY_PASSWORD = 'the proxy wants a user name and a password (407)';
+
 function classify(error: unknown): { reason: FailureReason; why: string } {
   const inner = innermost(error);
   const code = codeOf(inner);
@@ -103,7 +107,8 @@ function classify(error: unknown): { reason: FailureReason; why: string } {
   if (code === 'EAI_AGAIN') return { reason: 'connection', why: `no name server answers (${message})` };
   if (TLS.test(code)) return { reason: 'tls', why: `the server cannot be trusted: ${message}` };
   if (TIMEOUT.test(code)) return { reason: 'timeout', why: message };
-  if (/^Proxy response|proxy/i.test(message)) return { reason: 'proxy', why: message };
+  if (/proxy/i.test(message) && message.includes('407')) return { reason: 'proxy', why: PROXY_PASSWORD };
+  if (/proxy/i.test(message)) return { reason: 'proxy', why: message };
   return { reason: 'connection', why: message };
 }
 

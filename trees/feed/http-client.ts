@@ -38,6 +38,24 @@ async function readAuthorities(path: string): Promise<string[]> {
 }
 
 /**
+ * A proxy's URL; as with curl, one without a scheme is http.
+ * @returns empty for none: undici would look into the environment itself if it were undefined
+ */
+function proxyUrl(value: string | undefined): string {
+  if (value === undefined) return '';
+  const text = value.includes('://') ? value : `http://${value}`;
+  if (URL.canParse(text) && ['http:', 'https:'].includes(new URL(text).protocol)) return text;
+  // Without its user name and password.
+  throw new TreesError(
+    'CONFIG_INVALID',
+    `cannot use the proxy "${text.replace(/\/\/.*@/, '//')}": it is no http or https URL`,
+    {
+      hint: 'correct HTTPS_PROXY, HTTP_PROXY or ALL_PROXY',
+    },
+  );
+}
+
+/**
  * Node 20's own fetch knows neither proxies nor further authorities; undici's does, but takes 70 ms to load, so that
  * only those who need it pay for it.
  */
@@ -49,9 +67,8 @@ async function createFetch({ proxy, ca }: NetworkOptions): Promise<typeof fetch>
     proxy === undefined
       ? new undici.Agent({ connect: tls })
       : new undici.EnvHttpProxyAgent({
-          // Empty rather than undefined: undici would look into the environment itself.
-          httpProxy: proxy.http ?? '',
-          httpsProxy: proxy.https ?? '',
+          httpProxy: proxyUrl(proxy.http),
+          httpsProxy: proxyUrl(proxy.https),
           noProxy: proxy.no ?? '',
           connect: tls,
           requestTls: tls,

@@ -1,4 +1,4 @@
-import { failureOf, failureReason, transportFailure } from './failure.js';
+import { failureOf, failureReason, PROXY_PASSWORD, transportFailure } from './failure.js';
 import type { HttpClient, HttpResponse } from './http-client.js';
 
 /** Seconds; the server has to answer within this, and then must not be silent for longer. */
@@ -108,7 +108,7 @@ export function responseFailure(response: Refused, { target, isElsewhere }: { ta
   }
   const wait = retryAfter(headers) ?? budgetReset(headers);
   if (status === 429 || ((status === 403 || status === 503) && wait !== undefined)) return limited(target, said, wait);
-  if (status === 407) return transportFailure(target, 'proxy', 'the proxy wants a user name and a password');
+  if (status === 407) return transportFailure(target, 'proxy', PROXY_PASSWORD);
   if (status === 403 && /rate limit/i.test(text)) return limited(target, said, wait);
   if (status === 401 || status === 403) return transportFailure(target, 'denied', said);
   if (status === 408 || status >= 500) return transportFailure(target, 'server', said);

@@ -23,6 +23,8 @@ export function retryPolicy({ retries, firstPause }: NetworkOptions): RetryPolic
 }
 
 const LONGEST_PAUSE = 30_000;
+/** Milliseconds that nobody should have to wait without knowing what for. */
+const LONG_PAUSE = 3000;
 
 export interface Retries {
   /** Something arrived: the link works, however badly, and counting starts again. */
@@ -60,6 +62,7 @@ export function createRetries({ policy = defaultRetryPolicy, signal, reporter, o
       reporter?.debug(
         `attempt ${failures} of ${policy.attempts} failed, next in ${(pause / 1000).toFixed(1)} s: ${message}`,
       );
+      if (pause >= LONG_PAUSE) reporter?.info(`${message}; trying again in ${Math.ceil(pause / 1000)} s`);
       onWait?.(asked === undefined ? 'trying again' : `the server asks to wait ${Math.ceil(asked)} s`);
       await sleep(pause, undefined, signal === undefined ? {} : { signal });
     },

@@ -62,7 +62,12 @@ export async function sendAsset(
   }
   const file = createReadStream(asset.path, { start, end });
   response.on('close', () => file.destroy());
-  await sendStream(fault?.kind === 'gzip' ? file.pipe(createGzip()) : file, response, { fault, isChanged });
+  try {
+    await sendStream(fault?.kind === 'gzip' ? file.pipe(createGzip()) : file, response, { fault, isChanged });
+  } catch (error) {
+    // Who asked went away: that is theirs to decide.
+    if (!response.destroyed) throw error;
+  }
 }
 
 /** Until there is room again, or nobody there any more. */
