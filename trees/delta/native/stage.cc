@@ -225,12 +225,13 @@ void Stage::symlink(const Checksum &checksum, const FileAttributes &attributes, 
   make_prefix(checksum);
   std::string name = object_name(OSTREE_OBJECT_TYPE_FILE, checksum);
   if (mode_ == OSTREE_REPO_MODE_BARE_USER) {
-    // No symbolic link can carry user attributes: it is a file with the target in it.
+    // No symbolic link can carry user attributes: it is a file with the target in it, up to its terminator as
+    // libostree writes it.
     bool exists;
     Fd fd = create_file(name, 0644, exists);
     if (exists)
       return;
-    write_all(fd.get(), target.data(), target.size());
+    write_all(fd.get(), target.c_str(), target.size() + 1);
     return seal(fd.get(), attributes);
   }
   if (::symlinkat(target.c_str(), directory_.get(), name.c_str()) != 0) {
