@@ -140,6 +140,30 @@ describe('verifyIndex', () => {
     refuses(makeIndex({ bundles: twice }), 'INDEX_INVALID', /two digests/);
   });
 
+  it('takes bundles in pieces that add up, and tails that are part of the bundle', () => {
+    const to = checksum('app 3.6.0 x86_64');
+    const pieces = [1, 2, 3].map((size) => ({ file: `b.${size}`, size, sha256: checksum(`piece ${size}`) }));
+    const withBundle = (changes: object): FeedIndex =>
+      makeIndex({ bundles: [bundle(null, to, { size: 6, ...changes })] });
+    const { index } = verifyIndex(signed(withBundle({ pieces, tail: 6 })), options);
+    assert.deepEqual(index.bundles[0]?.pieces, pieces);
+    refuses(withBundle({ pieces, size: 7 }), 'INDEX_INVALID', /bundles\[0\]\.pieces: Expected 7 bytes in all, got 6/);
+    refuses(withBundle({ pieces: pieces.slice(2) }), 'INDEX_INVALID', /pieces/);
+    refuses(withBundle({ pieces: [{ ...pieces[0], size: 0 }, ...pieces] }), 'INDEX_INVALID', /size/);
+    refuses(
+      withBundle({ pieces: [{ ...pieces[0], file: '../x' }, ...pieces.slice(1)] }),
+      'INDEX_INVALID',
+      /plain file/,
+    );
+    refuses(
+      withBundle({ pieces: [{ ...pieces[0], file: 'b.2' }, ...pieces.slice(1)] }),
+      'INDEX_INVALID',
+      /two digests/,
+    );
+    refuses(withBundle({ tail: 7 }), 'INDEX_INVALID', /tail/);
+    refuses(withBundle({ tail: 0 }), 'INDEX_INVALID', /tail/);
+  });
+
   it('accepts the same version for two architectures', () => {
     const arm = { ...makeIndex().bases['deb']?.versions[0], arch: 'aarch64', commit: checksum('arm') };
     const versions = [...(makeIndex().bases['deb']?.versions ?? []), arm];
