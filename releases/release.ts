@@ -192,7 +192,23 @@ async function attempt(work: Work, publishing: Publishing | undefined): Promise<
   }
   if (publishing === undefined) return { ...result, status, index, pruned: [] };
   if (!(await publishing.publish({ ...sign(index, planned.previous, options), made }))) return undefined;
-  return { ...result, status, index, pruned: await publishing.prune(index, before) };
+  return { ...result, status, index, pruned: await prune(publishing, [index, before], options) };
+}
+
+/** What is published is published: that something old could not be deleted must not look like a failure. */
+async function prune(
+  publishing: Publishing,
+  [index, before]: readonly [FeedIndex, FeedIndex | undefined],
+  { reporter, signal }: PublishOptions,
+): Promise<readonly string[]> {
+  try {
+    return await publishing.prune(index, before);
+  } catch (error) {
+    signal?.throwIfAborted();
+    if (!(error instanceof TreesError)) throw error;
+    reporter.warn(`published, but what nobody needs any more is still there: ${error.message}`);
+    return [];
+  }
 }
 
 async function publish(work: Work): Promise<ReleaseResult> {

@@ -110,7 +110,8 @@ export function githubApi(
     // Uploads bring a signal that knows whether bytes still flow.
     if (request.request.signal !== undefined) return;
     const late = AbortSignal.timeout((network.timeout ?? DEFAULT_TIMEOUT) * 1000);
-    request.request.signal = signal === undefined ? late : AbortSignal.any([signal, late]);
+    // A new object: the one that is there is that of all requests.
+    request.request = { ...request.request, signal: signal === undefined ? late : AbortSignal.any([signal, late]) };
   });
   const beforeChange = pacer(pace, signal);
   return {

@@ -11,8 +11,9 @@ import { deleteRelease, listReleases, type Release, releaseOf } from './releases
  * line of its text names the publisher, so that one which was interrupted finds its draft again.
  */
 const MARK = /<!-- trees publisher ([0-9A-Za-z-]+) -->\s*$/;
-/** Of releases and drafts that `trees` has made; no others are ever touched. */
+/** Of releases that `trees` has made; no others are ever touched. */
 export const TAG = /^index-(\d+)$/;
+const DRAFT_TAG = /^index-draft-/;
 
 export const tagOf = (sequence: number): string => `index-${sequence}`;
 
@@ -37,8 +38,8 @@ export async function publisherId(build: string): Promise<string> {
 }
 
 /** Whether `trees` has made a release. */
-export function isOurs({ tag, body }: Release): boolean {
-  return TAG.test(tag) && MARK.test(body);
+export function isOurs({ tag, draft, body }: Release): boolean {
+  return (draft ? DRAFT_TAG : TAG).test(tag) && MARK.test(body);
 }
 
 export function withMark(text: string, publisher: string): string {
@@ -61,7 +62,7 @@ export async function currentRelease(api: GithubApi): Promise<Release | undefine
 }
 
 /** The draft to go on with: one of an earlier run, else a new one. */
-export async function openDraft(api: GithubApi, publisher: string, sequence: number): Promise<Release> {
+export async function openDraft(api: GithubApi, publisher: string): Promise<Release> {
   const { owner, repo } = api;
   const [found, ...surplus] = (await listReleases(api)).filter(
     (release) => release.draft && isOurs(release) && publisherOf(release) === publisher,
@@ -78,8 +79,9 @@ export async function openDraft(api: GithubApi, publisher: string, sequence: num
       await rest.repos.createRelease({
         owner,
         repo,
-        tag_name: tagOf(sequence),
-        name: `Index ${sequence} (in preparation)`,
+        // Its own number is not known before it is published.
+        tag_name: `index-draft-${publisher}`,
+        name: 'The next index, in preparation',
         body: withMark('Being prepared by `trees release`.', publisher),
         draft: true,
       }),

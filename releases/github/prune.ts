@@ -72,7 +72,8 @@ export async function pruneReleases(
     // Another publisher may have gone on already: what is newer than our index is not ours to judge.
     if (sequence >= current.sequence) continue;
     if (!kept.has(release.tag)) pruned.push(await deleteWhole(api, release));
-    else pruned.push(...(await deleteUnnamed(api, release, named.get(release.tag) ?? new Set())));
+    else if (!release.immutable)
+      pruned.push(...(await deleteUnnamed(api, release, named.get(release.tag) ?? new Set())));
   }
   return pruned;
 }

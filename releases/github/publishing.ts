@@ -47,11 +47,10 @@ async function restoreLatest(api: GithubApi): Promise<void> {
 export function githubPublishing(options: GithubPublishingOptions): Publishing {
   const { api, publisher, scratch, assetLimit } = options;
   let draft: Draft | undefined;
-  let expected = 1;
 
   const opened = async (): Promise<Draft> => {
     if (draft === undefined) {
-      const release = await openDraft(api, publisher, expected);
+      const release = await openDraft(api, publisher);
       const assets = await listAssets(api, release.id);
       draft = { release, assets: new Map(assets.map((asset) => [asset.name, asset])) };
     }
@@ -90,10 +89,7 @@ export function githubPublishing(options: GithubPublishingOptions): Publishing {
 
   return {
     scratch,
-    async recover(published) {
-      expected = (published?.index.sequence ?? 0) + 1;
-      await restoreLatest(api);
-    },
+    recover: async () => await restoreLatest(api),
     deliver,
     place: (entry, sequence) => ({ ...entry, release: tagOf(sequence) }),
     async publish(signed) {

@@ -1,11 +1,13 @@
 import type { GithubApi } from './api.js';
-import { isStatus } from './request-error.js';
+import { isStatus, requestErrorOf } from './request-error.js';
 
 /** What we need to know of a release. */
 export interface Release {
   readonly id: number;
   readonly tag: string;
   readonly draft: boolean;
+  /** Neither its assets nor its tag can be changed; the repository is set up so. */
+  readonly immutable: boolean;
   readonly body: string;
   readonly uploadUrl: string;
   /** ISO 8601. */
@@ -28,6 +30,7 @@ interface ReleaseData {
   readonly id: number;
   readonly tag_name: string;
   readonly draft: boolean;
+  readonly immutable?: boolean | undefined;
   readonly body?: string | null | undefined;
   readonly upload_url: string;
   readonly created_at: string;
@@ -44,7 +47,15 @@ interface AssetData {
 
 export function releaseOf(data: ReleaseData): Release {
   const { id, draft, body } = data;
-  return { id, tag: data.tag_name, draft, body: body ?? '', uploadUrl: data.upload_url, created: data.created_at };
+  return {
+    id,
+    tag: data.tag_name,
+    draft,
+    immutable: data.immutable === true,
+    body: body ?? '',
+    uploadUrl: data.upload_url,
+    created: data.created_at,
+  };
 }
 
 export function assetOf({ id, name, size, state, digest, updated_at: updated }: AssetData): Asset {
@@ -111,8 +122,9 @@ async function find(api: GithubApi, get: () => Promise<{ data: ReleaseData }>): 
 
 /** Deletes something that may be gone already: a repeated request must not fail. */
 export async function deleteQuietly(api: GithubApi, what: string, action: () => Promise<unknown>): Promise<void> {
-  // 422: "Reference does not exist".
-  const gone = (error: unknown): boolean => isStatus(error, 404, 422);
+  // Refs that are gone are answered with 422, "Reference does not exist".
+  const gone = (error: unknown): boolean =>
+    isStatus(error, 404) || /reference does not exist/i.test(requestErrorOf(error)?.reason ?? '');
   try {
     await api.call(what, action, { changes: true, pass: gone });
   } catch (error) {

@@ -85,8 +85,14 @@ async function makeLatest(signed: SignedIndex, { api, publisher, release }: Swit
     );
     return true;
   } catch (error) {
-    if (isAlreadyThere(error)) return false;
-    throw error;
+    if (!isAlreadyThere(error)) throw error;
+    const current = await currentRelease(api);
+    if (current !== undefined && sequenceOf(current) >= index.sequence) return false;
+    throw new TreesError(
+      'RELEASE_FAILED',
+      `cannot publish to ${api.url}: its release ${tagOf(index.sequence)} is not one of this feed`,
+      { hint: 'delete that release or give it another tag: tags named index-N are those of the feed' },
+    );
   }
 }
 

@@ -129,6 +129,20 @@ describe('publishing to GitHub', () => {
     await verifyAsReader(fixture, publisher.key);
   });
 
+  it('works where releases cannot be changed once they are out', async () => {
+    await using fixture = await createGithubFixture({}, { immutableReleases: true });
+    await using publisher = await createPublisher();
+    const warnings: string[] = [];
+    const reporter = { ...silentReporter, warn: (message: string) => warnings.push(message) };
+    for (const version of ['3.5.0', '3.6.0', '3.7.0']) {
+      await publisher.buildApp(version, program(version));
+      const destination = fixture.destination(publisher.built.build, { reporter });
+      assert.equal((await publisher.release({ destination, reporter, keep: 1 })).status, 'published');
+    }
+    assert.deepEqual([fixture.published(), warnings], [['index-1', 'index-2', 'index-3'], []]);
+    await verifyAsReader(fixture, publisher.key);
+  });
+
   it('becomes the latest release again after somebody has published another one', async () => {
     await using fixture = await createGithubFixture();
     await using publisher = await createPublisher();
@@ -191,6 +205,12 @@ describe('a publisher that meets errors', () => {
     await refused(fixture.token, /rate limit of the token is used up until/);
     github.fail('repos/create-release', { kind: 'status', status: 403, message: 'Resource not accessible' });
     await refused(fixture.token, /the token may not do this \(Resource not accessible\)/);
+    await fetch(`${github.api}/repos/${FEED.owner}/${FEED.repo}/releases`, {
+      method: 'POST',
+      headers: { authorization: `token ${fixture.token}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ tag_name: 'index-1' }),
+    });
+    await refused(fixture.token, /its release index-1 is not one of this feed/);
     github.createRepository('me', 'feed', { isEmpty: true });
     await refused(fixture.token, /Repository is empty/);
     github.world.repositories.clear();

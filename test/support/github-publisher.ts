@@ -3,7 +3,13 @@ import { githubDestination } from '../../releases/github/destination.js';
 import type { Pace } from '../../releases/github/retry.js';
 import type { NetworkOptions } from '../../trees/feed/network.js';
 import { type Reporter, silentReporter } from '../../trees/reporter.js';
-import { createFakeGithub, type FakeGithub, type FakeGithubOptions, type Repository } from './fake-github.js';
+import {
+  createFakeGithub,
+  type FakeGithub,
+  type FakeGithubOptions,
+  type Repository,
+  type RepositoryOptions,
+} from './fake-github.js';
 
 /** A GitHub with one repository and a token that may write to it. */
 export interface GithubFixture extends AsyncDisposable {
@@ -32,9 +38,12 @@ const QUICK: Partial<Pace> = { retryPause: 5, limitPause: 20, writePause: 0, pol
 
 export const FEED = { owner: 'me', repo: 'feed', href: 'github:me/feed' } as const;
 
-export async function createGithubFixture(options: FakeGithubOptions = {}): Promise<GithubFixture> {
+export async function createGithubFixture(
+  options: FakeGithubOptions = {},
+  repositoryOptions: RepositoryOptions = {},
+): Promise<GithubFixture> {
   const github = await createFakeGithub(options);
-  const repository = github.createRepository(FEED.owner, FEED.repo);
+  const repository = github.createRepository(FEED.owner, FEED.repo, repositoryOptions);
   const token = github.createToken('write');
   const network = { github: { server: github.server, api: github.api, token: () => token } };
   const releases = () => [...repository.releases.values()];
