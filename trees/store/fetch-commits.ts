@@ -122,8 +122,7 @@ function createQueue(store: Store, feed: Feed, selection: Selection) {
     await incoming?.discard();
   };
   const fetchNext = async (incoming: Incoming, next: BundleEntry | undefined): Promise<void> => {
-    await incoming.here;
-    if (next !== undefined) waiting = tryBegin(store, feed, { bundle: next, selection });
+    if ((await incoming.here) && next !== undefined) waiting = tryBegin(store, feed, { bundle: next, selection });
   };
   return {
     [Symbol.asyncDispose]: release,

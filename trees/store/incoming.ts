@@ -17,8 +17,8 @@ import type { Store } from './store.js';
 /** A bundle on its way into the store. Its lock is held until `finish` or `discard`. */
 export interface Incoming {
   readonly bundle: BundleEntry;
-  /** Resolves when all of it is here; never rejects. */
-  readonly here: Promise<void>;
+  /** Resolves when all of it is here, to whether it is; never rejects. */
+  readonly here: Promise<boolean>;
   /** Applies it, while it arrives if it is still arriving. @throws TreesError of the download or of applying */
   apply(): Promise<void>;
   /** Gives it up. What has been downloaded stays, for the next time. */
@@ -64,7 +64,7 @@ export function bringIn(
 }
 
 interface Work {
-  readonly here: Promise<void>;
+  readonly here: Promise<boolean>;
   apply(): Promise<void>;
   discard(): Promise<void>;
 }
@@ -77,7 +77,7 @@ interface WorkOptions {
 /** The digest is checked over the bytes that are applied, so it does not matter who else can write to the directory. */
 function local(store: Store, feed: Feed, options: WorkOptions & { path: string }): Work {
   return {
-    here: Promise.resolve(),
+    here: Promise.resolve(true),
     discard: async () => await Promise.resolve(),
     apply: async () => {
       try {
@@ -107,8 +107,8 @@ function downloaded(store: Store, feed: Feed, options: WorkOptions): Work {
     onRestart: () => arriving.restart(),
   });
   const here = download.then(
-    () => undefined,
-    () => undefined,
+    () => true,
+    () => false,
   );
   return {
     here,

@@ -1,0 +1,149 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { basename, join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { addFeed } from '../../trees/feed/feeds.js';
+import type { BundleEntry } from '../../trees/feed/schema.js';
+import { installApp } from '../../trees/store/install.js';
+import { noise } from '../support/delta-fixture.js';
+import { assertSound, createStoreFixture, currentTree, publishTool } from '../support/store-fixture.js';
+
+/** Serves a directory; of one file everything but the last byte, until told to go on. */
+async function createServerThatHolds(t: TestContext, directory: string) {
+  const requests: Array<{ file: string; range: string | undefined }> = [];
+  const held = new Set<string>();
+  async function answer({ url = '/', headers }: IncomingMessage, response: ServerResponse): Promise<void> {
+    const file = basename(decodeURIComponent(url));
+    requests.push({ file, range: headers.range });
+    const path = join(directory, file);
+    const bytes = statSync(path, { throwIfNoEntry: false })?.isFile() === true ? readFileSync(path) : undefined;
+    if (bytes === undefined) {
+      response.writeHead(404).end();
+      return;
+    }
+    const [, first, last] = /^bytes=(\d+)-(\d*)$/.exec(headers.range ?? '') ?? [];
+    const start = Number(first ?? 0);
+    const end = last === undefined || last === '' ? bytes.length : Number(last) + 1;
+    const range = first === undefined ? {} : { 'content-range': `bytes ${start}-${end - 1}/${bytes.length}` };
+    response.writeHead(first === undefined ? 200 : 206, { 'content-length': end - start, ...range });
+    // Not the tail, which is asked for by itself.
+    if (held.has(file) && start === 0) {
+      response.write(bytes.subarray(start, end - 1));
+      while (held.has(file)) await sleep(5);
+      response.end(bytes.subarray(end - 1, end));
+      return;
+    }
+    response.end(bytes.subarray(start, end));
+  }
+  const server = createServer((request, response) => {
+    answer(request, response).catch(() => response.destroy());
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  t.after(() => {
+    held.clear();
+    server.closeAllConnections();
+    server.close();
+  });
+  const address = server.address();
+  assert.ok(typeof address === 'object' && address !== null);
+  return { origin: `http://127.0.0.1:${address.port}/`, requests, held };
+}
+
+async function fixture(t: TestContext) {
+  const store = await createStoreFixture();
+  t.after(async () => await store[Symbol.asyncDispose]());
+  const { base, v1 } = await publishTool(store, { 'usr/lib/large': noise(300_000, 3).toString('latin1') });
+  const index = await store.publisher.publish([
+    [null, base],
+    [base, v1],
+  ]);
+  const server = await createServerThatHolds(t, store.feed.feed);
+  const { root } = store.paths;
+  await addFeed(root, server.origin, {
+    name: 'test',
+    keys: [store.feed.key.public],
+    confirm: async () => await Promise.resolve(false),
+  });
+  const bundleTo = (commit: string): BundleEntry => {
+    const found = index.bundles.find((bundle) => bundle.to === commit);
+    assert.ok(found !== undefined);
+    return found;
+  };
+  return { ...store, server, base: bundleTo(base), layer: bundleTo(v1) };
+}
+
+function stagedFiles(repo: string): string[] {
+  return readdirSync(join(repo, 'tmp'), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.file'));
+}
+
+test('objects are written while the server still sends', async (t) => {
+  const { base, layer, options, paths, server } = await fixture(t);
+  server.held.add(base.file);
+  let done = false;
+  const installing = installApp(options('tool@1')).finally(() => {
+    done = true;
+  });
+  const repo = paths.repo;
+  while (statSync(join(repo, 'tmp'), { throwIfNoEntry: false }) === undefined || stagedFiles(repo).length === 0) {
+    assert.equal(done, false);
+    await sleep(10);
+  }
+  assert.equal(
+    server.requests.some(({ file }) => file === layer.file),
+    false,
+    'one bundle at a time',
+  );
+  server.held.delete(base.file);
+  const { bundles, fallback } = await installing;
+  assert.deepEqual(bundles, [base.file, layer.file]);
+  assert.deepEqual(fallback, []);
+  assert.equal(currentTree(paths, 'tool').tree['usr/bin/tool'], 'tool one\n');
+  assert.deepEqual(readdirSync(paths.downloads), []);
+  await assertSound(paths);
+});
+
+test('what an earlier run left is applied without being fetched again', async (t) => {
+  const { base, feed, options, paths, server } = await fixture(t);
+  const bytes = readFileSync(join(feed.feed, base.file));
+  mkdirSync(paths.downloads, { recursive: true });
+  writeFileSync(join(paths.downloads, `${base.sha256}.partial`), bytes.subarray(0, 100_000));
+  await installApp(options('tool@1'));
+  const ranges = server.requests.filter(({ file }) => file === base.file).map(({ range }) => range);
+  assert.ok(ranges.includes('bytes=100000-') || ranges.includes(`bytes=100000-${bytes.length - 1}`), ranges.join(', '));
+  assert.equal(ranges.includes(undefined), false, 'never the whole file');
+  await assertSound(paths);
+});
+
+test('what an earlier run left and is damaged is fetched again, and applied then', async (t) => {
+  const { base, feed, options, paths } = await fixture(t);
+  const bytes = readFileSync(join(feed.feed, base.file)).subarray(0, 100_000);
+  for (const at of [5000, 50_000]) bytes[at] = (bytes[at] ?? 0) ^ 255;
+  mkdirSync(paths.downloads, { recursive: true });
+  writeFileSync(join(paths.downloads, `${base.sha256}.partial`), bytes);
+  const { fallback } = await installApp(options('tool@1'));
+  assert.deepEqual(fallback, []);
+  assert.equal(currentTree(paths, 'tool').tree['usr/bin/tool'], 'tool one\n');
+  await assertSound(paths);
+});
+
+test('bytes that are not the published ones leave the store as it was', async (t) => {
+  const { base, feed, options, paths, server } = await fixture(t);
+  const path = join(feed.feed, base.file);
+  const bytes = readFileSync(path);
+  bytes[60_000] = (bytes[60_000] ?? 0) ^ 1;
+  writeFileSync(path, bytes);
+  await assert.rejects(installApp(options('tool@1')), { code: 'BUNDLE_CORRUPT', message: /SHA-256/ });
+  assert.ok(server.requests.length > 0);
+  assert.deepEqual(readdirSync(paths.downloads), []);
+  assert.deepEqual(stagedFiles(paths.repo), []);
+  assert.deepEqual(
+    readdirSync(join(paths.repo, 'objects'), { recursive: true, encoding: 'utf8' }).filter((name) =>
+      name.includes('.'),
+    ),
+    [],
+  );
+});
