@@ -34,7 +34,11 @@ export function reportError(error: unknown): ErrorReport {
     if (isOstreeCode(error, READ_ONLY)) {
       return plain('STORE_UNUSABLE', error.message, 'make that file system writable, or choose another --root');
     }
-    return plain('OSTREE_FAILED', error.message, 'check the store: ostree fsck on the path shown by trees config');
+    return plain(
+      'OSTREE_FAILED',
+      error.message,
+      'trees fsck shows what is damaged in the store, trees fsck --repair puts it right',
+    );
   }
   if (isErrno(error, 'ENOSPC', 'EDQUOT')) {
     const where = error.path === undefined ? '(trees config shows where the store is)' : 'there';

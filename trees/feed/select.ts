@@ -47,7 +47,7 @@ export function parseAppReference(text: string): AppReference {
   if (name === undefined) {
     throw usageError(`Expected app to be NAME, NAME@RANGE or FEED/NAME@RANGE, got "${text}"`, 'for example: etcd@^3.5');
   }
-  if (range !== undefined && range !== 'latest' && validRange(range) === null) {
+  if (range === '' || (range !== undefined && range !== 'latest' && validRange(range) === null)) {
     throw usageError(
       `Expected version of ${name} to be a semver range (1.2.3, ^1.2, latest), got "${range}"`,
       `for example: ${name}@^1.2`,

@@ -1,8 +1,9 @@
 import { OstreeError } from '../ostree/index.js';
 import { removeIfEmpty } from './files.js';
 import { appNames, currentNumber, findGeneration, listGenerations } from './generations.js';
-import { deletePin } from './hold.js';
+import { deleteNotes } from './hold.js';
 import { cleanLeftovers } from './leftovers.js';
+import { refName } from './metadata.js';
 import { readPin } from './pins.js';
 import { type GenerationName, judgeRefs, keptGenerations, type Pruned, planPrune, pruneStore } from './prune.js';
 import { discardGenerations } from './remove.js';
@@ -62,7 +63,7 @@ export async function collectGarbage(options: GcOptions): Promise<GcResult> {
   }
   for (const name of appNames(store.paths)) {
     await cleanLeftovers(store, name);
-    if (listGenerations(store.paths, name).length === 0) await deletePin(store.paths, name);
+    if (listGenerations(store.paths, name).length === 0) await deleteNotes(store.paths, name);
     await removeIfEmpty(store.paths.app(name));
   }
   const pruned = await pruneStore(store);
@@ -87,8 +88,16 @@ async function planGarbage(store: Store, keep: number): Promise<GcResult> {
   const { removable, kept } = judgeGenerations(store, keep);
   const gone = new Set(removable.map(({ name, number }) => `${name}/${number}`));
   const left = keptGenerations(store).filter(({ name, number }) => !gone.has(`${name}/${number}`));
-  const refs = await neededRefs(store, left);
-  return { generations: removable, ...(await planPrune(store, left)), kept: { generations: kept, refs } };
+  const pruned = await planPrune(store, left);
+  // Those of the generations go with them.
+  const trees = new Set(removable.map(({ name, number }) => refName.tree(name, number)));
+  const refs = pruned.refs.filter((ref) => !trees.has(ref));
+  return {
+    generations: removable,
+    ...pruned,
+    refs,
+    kept: { generations: kept, refs: await neededRefs(store, left) },
+  };
 }
 
 async function neededRefs(store: Store, left = keptGenerations(store)) {

@@ -1,10 +1,12 @@
 import { rm } from 'node:fs/promises';
+import satisfies from 'semver/functions/satisfies.js';
 import { TreesError } from '../errors.js';
 import { replaceFile } from './files.js';
 import { requireInstalled } from './generations.js';
 import { openInstalled } from './open-installed.js';
 import { type StorePaths, storePaths } from './paths.js';
 import { type Pin, pinFile, readPin } from './pins.js';
+import { deleteIntent } from './rollback-intent.js';
 import type { StoreOptions } from './store.js';
 
 export interface PinOptions extends StoreOptions {
@@ -14,11 +16,19 @@ export interface PinOptions extends StoreOptions {
   readonly dryRun: boolean;
 }
 
+export interface PinnedApp {
+  readonly pin: Pin;
+  /** Version that is current. */
+  readonly current: string;
+  /** Whether that is in the range. */
+  readonly fits: boolean;
+}
+
 /**
  * Holds an app at its version, or within a range.
  * @throws TreesError APP_NOT_INSTALLED
  */
-export async function pinApp(options: PinOptions): Promise<Pin> {
+export async function pinApp(options: PinOptions): Promise<PinnedApp> {
   const { name, range, dryRun } = options;
   return await withApp(options, async (paths) => {
     const { current } = requireInstalled(paths, name);
@@ -26,7 +36,7 @@ export async function pinApp(options: PinOptions): Promise<Pin> {
     const pin: Pin =
       range === undefined ? { range: current.version, generation: current.number, since } : { range, since };
     if (!dryRun) await replaceFile(pinFile(paths, name), `${JSON.stringify(pin)}\n`);
-    return pin;
+    return { pin, current: current.version, fits: satisfies(current.version, pin.range) };
   });
 }
 
@@ -62,8 +72,13 @@ export async function movePin(paths: StorePaths, name: string, from: number, to:
   await replaceFile(pinFile(paths, name), `${JSON.stringify({ ...pin, generation: to })}\n`);
 }
 
-/** Forgets the pin of an app that is removed. The caller holds the app's lock, or the store's exclusively. */
-export async function deletePin(paths: StorePaths, name: string): Promise<void> {
+/** Forgets what is noted about an app that is removed. The caller holds the app's lock, or the store's exclusively. */
+export async function deleteNotes(paths: StorePaths, name: string): Promise<void> {
+  await deletePin(paths, name);
+  await deleteIntent(paths, name);
+}
+
+async function deletePin(paths: StorePaths, name: string): Promise<void> {
   await rm(pinFile(paths, name), { force: true });
 }
 

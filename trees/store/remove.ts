@@ -4,7 +4,7 @@ import { isErrno, TreesError } from '../errors.js';
 import { instancesOf } from '../run/instance.js';
 import { discardTree, removeIfEmpty, removeTree, syncDirectory } from './files.js';
 import { appNames, currentNumber, hasGeneration, IN_USE_FILE, isAppName, listGenerations } from './generations.js';
-import { deletePin } from './hold.js';
+import { deleteNotes } from './hold.js';
 import { cleanLeftovers } from './leftovers.js';
 import { type Lock, tryLock } from './locks.js';
 import { refName } from './metadata.js';
@@ -66,7 +66,7 @@ async function removeLocked(store: Store, options: RemoveOptions): Promise<Remov
     for (const number of generations) await discardGeneration(store, name, number);
   }
   await cleanLeftovers(store, name);
-  await deletePin(paths, name);
+  await deleteNotes(paths, name);
   if (purge) for (const directory of data) await removeTree(directory);
   const pruned = await pruneStore(store);
   // Last: as long as it is there, the same command again takes up what was left undone.

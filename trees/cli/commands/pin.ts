@@ -26,10 +26,11 @@ export const pin = defineCommand({
         `for example: trees pin ${name}@^1.2`,
       );
     }
-    const made = await pinApp({ ...storeOptions(context, `pin ${name}`), name, range, dryRun });
+    const { pin: made, current, fits } = await pinApp({ ...storeOptions(context, `pin ${name}`), name, range, dryRun });
+    const outside = fits ? '' : `${current}, which is current, is not in it: the next update goes there\n`;
     return {
-      json: { dryRun, name, pin: made },
-      text: `${name} ${dryRun ? 'would be' : 'is'} pinned to ${made.range}\n`,
+      json: { dryRun, name, pin: made, current, fits },
+      text: `${name} ${dryRun ? 'would be' : 'is'} pinned to ${made.range}\n${outside}`,
     };
   },
 });

@@ -9,7 +9,7 @@ export const command = defineCommand({
   description:
     'Makes generation N current, or the one before the current one. It is one rename: nothing is fetched, what runs keeps ' +
     'running from its own generation, and data stays as it is. It lasts until the app is next updated or installed; ' +
-    'trees pin holds the app there.',
+    'trees pin holds the app there. A rollback that was interrupted is finished by the next one, which then goes no further.',
   positionals: [
     { name: 'app', describe: 'name it is installed under', required: true, complete: 'installed' },
     { name: 'generation', describe: 'number as in trees history' },
