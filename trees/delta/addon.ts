@@ -2,7 +2,7 @@
 import { type ErrorCode, TreesError } from '../errors.js';
 import { loadNative } from '../native-loader.js';
 import type { Checksum, Metadata, ObjectType, Variant } from '../ostree/types.js';
-import type { BundleProgress } from './types.js';
+import type { BundleProgress, CreatedBundle } from './types.js';
 
 const PROGRESS_INTERVAL_MS = 100;
 
@@ -57,7 +57,7 @@ interface NativeDelta {
       level: number;
       threads: number;
     },
-  ): Promise<{ size: number; sha256: string; rawSize: number; writes: number; parts: number; objects: number }>;
+  ): Promise<CreatedBundle>;
   open(
     job: NativeJob,
     options: { path: string; temporary: string; sha256: Checksum | undefined; parts: boolean },

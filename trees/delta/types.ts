@@ -36,6 +36,8 @@ export interface CreateBundleOptions extends Options {
 export interface CreatedBundle {
   /** Bytes of the file. */
   readonly size: number;
+  /** Bytes at its end that tell all about it: the last frame, with the superblock's end, and the seek table. */
+  readonly tail: number;
   readonly sha256: Checksum;
   /** Bytes of the static delta inside. */
   readonly rawSize: number;

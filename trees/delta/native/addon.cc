@@ -136,6 +136,7 @@ Value create(const CallbackInfo &info) {
     return [stats](Env env) -> Value {
       Object result = Object::New(env);
       result.Set("size", number(stats.size));
+      result.Set("tail", number(stats.tail));
       result.Set("sha256", stats.sha256.hex());
       result.Set("rawSize", number(stats.raw_size));
       result.Set("writes", number(stats.writes));

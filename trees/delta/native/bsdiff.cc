@@ -3,41 +3,66 @@
 #include <algorithm>
 
 #include "framing.h"
+#include "match_index.h"
 #include "suffix_array.h"
 
 namespace trees::delta {
 
 namespace {
 
-// Larger sources are compared window by window: a stretch of the new file with the stretch of the old one
-// around the same relative position. The suffix array of a window takes four times its size.
-constexpr uint64_t MAX_WINDOW = 96 << 20;
-// The share of a window that new bytes take; the rest is slack for what moved.
-constexpr uint64_t NEW_SHARE = MAX_WINDOW / 2;
+// Stretches of the new file that are compared independently, whatever the number of threads.
+constexpr uint64_t STRETCH = 8 << 20;
 // A match must beat going on with the last one by this many bytes to be worth a control triple.
-constexpr uint64_t MIN_GAIN = 8;
+constexpr uint64_t MIN_GAIN = 10;
+// Going on with the last match for this long needs no better one.
+constexpr uint64_t GOOD_ENOUGH = 32;
+// What the index of matches may take. A quick comparison looks at every eighth position of a large source,
+// and at more of a small one.
+constexpr uint64_t INDEX_MEMORY = 128 << 20;
+constexpr uint64_t QUICK_INDEX_MEMORY = 64 << 20;
+constexpr uint64_t MIN_QUICK_INDEX = 16 << 20;
+// Sources up to this are compared by a suffix array where every byte counts.
+constexpr uint64_t MAX_SORTED = 16 << 20;
+// Where all but a part of the new file is the same, matches are looked for near that part only.
+constexpr uint64_t SAME_SHARE = 8;
+constexpr uint64_t NEAR = 1 << 20;
 constexpr size_t BLOCK = 1 << 16;
 constexpr uint64_t MIN_COPY = 48;
 constexpr uint64_t CHECK_INTERVAL = 1 << 16;
-constexpr uint64_t RELEASE_INTERVAL = 16 << 20;
 
-class Comparison {
+struct Found {
+  uint64_t position = 0;
+  uint64_t length = 0;
+};
+
+// What to compare: all of the old file, and a stretch of the new one.
+struct Task {
+  View old;
+  View fresh;
+  uint64_t start;
+  uint64_t end;
+};
+
+// Percival's bsdiff for one stretch of the new file, with any way to find matches: `find(text)` gives one, at
+// a position in the old file.
+template <typename Find> class Comparison {
 public:
-  Comparison(View old, uint64_t old_base, const Blob &fresh, uint64_t new_start, uint64_t new_end,
-             const Job &job, std::vector<Segment> &segments)
-      : old_(old), old_base_(old_base), whole_(fresh), new_(fresh.data(), new_end), new_start_(new_start),
-        job_(job), segments_(segments), suffixes_(old) {}
+  Comparison(const Task &task, const Find &find, const Job &job)
+      : old_(task.old), new_(task.fresh.data, task.end), start_(task.start), job_(job), find_(find) {}
 
-  void run() {
-    uint64_t scan = new_start_, length = 0, position = 0;
-    last_scan_ = new_start_;
+  std::vector<Segment> run() {
+    uint64_t scan = start_, length = 0, position = 0;
+    last_scan_ = start_;
+    last_position_ = std::min<uint64_t>(start_, old_.size);
+    last_offset_ = static_cast<int64_t>(last_position_) - static_cast<int64_t>(start_);
     while (scan < new_.size) {
       // Bytes that going on at the old offset would get right, of those that the new match covers.
       uint64_t old_score = 0;
       scan += length;
       for (uint64_t scored = scan; scan < new_.size; scan++) {
-        housekeeping(scan);
-        SuffixArray::Match match = suffixes_.longest(View(new_.data + scan, new_.size - scan));
+        if (++steps_ % CHECK_INTERVAL == 0)
+          job_.check();
+        Found match = longest(scan);
         position = match.position;
         length = match.length;
         for (; scored < scan + length; scored++)
@@ -49,9 +74,24 @@ public:
       if (length != old_score || scan >= new_.size)
         close_segment(std::min<uint64_t>(scan, new_.size), position);
     }
+    return std::move(segments_);
   }
 
 private:
+  Found longest(uint64_t scan) const {
+    View text(new_.data + scan, new_.size - scan);
+    int64_t source = static_cast<int64_t>(scan) + last_offset_;
+    Found same;
+    if (source >= 0 && static_cast<uint64_t>(source) < old_.size) {
+      same.position = static_cast<uint64_t>(source);
+      same.length = common_prefix(text, View(old_.data + source, old_.size - same.position));
+      if (same.length >= GOOD_ENOUGH)
+        return same;
+    }
+    Found other = find_(text);
+    return other.length > same.length ? other : same;
+  }
+
   // Whether the last match, prolonged, gets the new byte at `at` right.
   uint64_t continues(uint64_t at) const {
     int64_t source = static_cast<int64_t>(at) + last_offset_;
@@ -66,8 +106,7 @@ private:
     uint64_t backward = scan < new_.size ? extend_backward(scan, position) : 0;
     if (last_scan_ + forward > scan - backward)
       split_overlap(scan, position, forward, backward);
-    segments_.push_back(
-        {last_scan_, old_base_ + last_position_, forward, scan - backward - (last_scan_ + forward)});
+    segments_.push_back({last_scan_, last_position_, forward, scan - backward - (last_scan_ + forward)});
     last_scan_ = scan - backward;
     last_position_ = position - backward;
     last_offset_ = static_cast<int64_t>(position) - static_cast<int64_t>(scan);
@@ -125,30 +164,81 @@ private:
     backward -= kept;
   }
 
-  void housekeeping(uint64_t scan) {
-    if (++steps_ % CHECK_INTERVAL != 0)
-      return;
-    job_.check();
-    if (last_scan_ > released_ + RELEASE_INTERVAL) {
-      whole_.release_before(last_scan_);
-      released_ = last_scan_;
-    }
-  }
-
   View old_;
-  uint64_t old_base_;
-  const Blob &whole_;
   View new_;
-  uint64_t new_start_;
+  uint64_t start_;
   const Job &job_;
-  std::vector<Segment> &segments_;
-  SuffixArray suffixes_;
+  const Find &find_;
+  std::vector<Segment> segments_;
   uint64_t last_scan_ = 0;
   uint64_t last_position_ = 0;
   int64_t last_offset_ = 0;
   uint64_t steps_ = 0;
-  uint64_t released_ = 0;
 };
+
+uint64_t common_suffix(View a, View b) {
+  size_t limit = std::min(a.size, b.size), length = 0;
+  while (length < limit && a.data[a.size - length - 1] == b.data[b.size - length - 1])
+    length++;
+  return length;
+}
+
+// Joins segments that one would do for.
+void append_segment(std::vector<Segment> &segments, const Segment &segment) {
+  if (!segments.empty()) {
+    Segment &last = segments.back();
+    if (last.fresh == 0 && last.old_start + last.similar == segment.old_start) {
+      last.similar += segment.similar;
+      last.fresh = segment.fresh;
+      return;
+    }
+    if (segment.similar == 0) {
+      last.fresh += segment.fresh;
+      return;
+    }
+  }
+  segments.push_back(segment);
+}
+
+template <typename Find>
+void compare_stretches(const Task &task, const Find &find, const CompareOptions &options,
+                       std::vector<Segment> &segments) {
+  size_t count = std::max<uint64_t>(1, (task.end - task.start + STRETCH - 1) / STRETCH);
+  uint64_t even = (task.end - task.start + count - 1) / count;
+  std::vector<std::vector<Segment>> found(count);
+  options.crew.each(count, [&](size_t i) {
+    uint64_t start = std::min(task.end, task.start + even * i);
+    Task stretch{task.old, task.fresh, start, std::min(task.end, start + even)};
+    found[i] = Comparison<Find>(stretch, find, options.job).run();
+  });
+  for (const auto &list : found)
+    for (const Segment &segment : list)
+      append_segment(segments, segment);
+}
+
+// `source` is the part of the old file to look for matches in.
+void search(const Task &task, View source, const CompareOptions &options, std::vector<Segment> &segments) {
+  auto base = static_cast<uint64_t>(source.data - task.old.data);
+  if (options.effort == CompareEffort::Sorted && source.size <= MAX_SORTED) {
+    MemoryBudget::Lease lease(options.budget, source.size * sizeof(saidx_t));
+    SuffixArray suffixes(source);
+    auto find = [&](View text) {
+      SuffixArray::Match match = suffixes.longest(text);
+      return Found{base + match.position, match.length};
+    };
+    return compare_stretches(task, find, options, segments);
+  }
+  uint64_t memory = options.effort == CompareEffort::Quick
+                        ? std::clamp(source.size / 2, MIN_QUICK_INDEX, QUICK_INDEX_MEMORY)
+                        : INDEX_MEMORY;
+  MemoryBudget::Lease lease(options.budget, MatchIndex::memory_for(source.size, memory));
+  MatchIndex index(source, memory, options.crew);
+  auto find = [&](View text) {
+    MatchIndex::Match match = index.longest(text);
+    return Found{base + match.position, match.length};
+  };
+  compare_stretches(task, find, options, segments);
+}
 
 void append_control(Bytes &out, int64_t value) {
   uint64_t magnitude = static_cast<uint64_t>(value < 0 ? -value : value);
@@ -172,24 +262,24 @@ MemoryBudget::Lease::~Lease() {
   budget_.freed_.notify_all();
 }
 
-std::vector<Segment> compare(const Blob &old, const Blob &fresh, MemoryBudget &budget, const Job &job) {
+std::vector<Segment> compare(View old, View fresh, const CompareOptions &options) {
+  uint64_t same_start = common_prefix(old, fresh);
+  uint64_t same_end = common_suffix(View(old.data + same_start, old.size - same_start),
+                                    View(fresh.data + same_start, fresh.size - same_start));
+  uint64_t start = same_start, end = fresh.size - same_end;
   std::vector<Segment> segments;
-  if (old.size() <= MAX_WINDOW) {
-    MemoryBudget::Lease lease(budget, old.size() * sizeof(saidx_t));
-    Comparison(old.view(), 0, fresh, 0, fresh.size(), job, segments).run();
-    return segments;
+  if (start > 0)
+    segments.push_back({0, 0, start, 0});
+  if (start < end) {
+    uint64_t from = 0, to = old.size;
+    if ((end - start) * SAME_SHARE < fresh.size) {
+      from = start > NEAR ? start - NEAR : 0;
+      to = std::min<uint64_t>(old.size, old.size - same_end + NEAR);
+    }
+    search({old, fresh, start, end}, View(old.data + from, to - from), options, segments);
   }
-  uint64_t windows = (fresh.size() + NEW_SHARE - 1) / NEW_SHARE;
-  for (uint64_t i = 0; i < windows; i++) {
-    uint64_t start = fresh.size() / windows * i;
-    uint64_t end = i + 1 == windows ? fresh.size() : fresh.size() / windows * (i + 1);
-    auto centre = static_cast<uint64_t>(static_cast<double>(start + (end - start) / 2) /
-                                        static_cast<double>(fresh.size()) * static_cast<double>(old.size()));
-    uint64_t base = centre > MAX_WINDOW / 2 ? centre - MAX_WINDOW / 2 : 0;
-    base = std::min<uint64_t>(base, old.size() - MAX_WINDOW);
-    MemoryBudget::Lease lease(budget, MAX_WINDOW * sizeof(saidx_t));
-    Comparison(View(old.data() + base, MAX_WINDOW), base, fresh, start, end, job, segments).run();
-  }
+  if (same_end > 0)
+    append_segment(segments, {end, old.size - same_end, same_end, 0});
   return segments;
 }
 
@@ -211,15 +301,14 @@ void write_patch(const std::vector<Segment> &segments, View old, View fresh,
     append_control(block, static_cast<int64_t>(segment.similar));
     append_control(block, static_cast<int64_t>(segment.fresh));
     append_control(block, static_cast<int64_t>(next) - static_cast<int64_t>(old_end));
-    for (uint64_t at = 0; at < segment.similar; at++) {
-      block.push_back(
-          static_cast<uint8_t>(fresh.data[segment.new_start + at] - old.data[segment.old_start + at]));
-      if (block.size() >= BLOCK) {
-        emit(block.data(), block.size());
-        block.clear();
-      }
-    }
     emit(block.data(), block.size());
+    for (uint64_t at = 0; at < segment.similar; at += BLOCK) {
+      block.resize(std::min<uint64_t>(BLOCK, segment.similar - at));
+      const uint8_t *to = fresh.data + segment.new_start + at, *from = old.data + segment.old_start + at;
+      for (size_t j = 0; j < block.size(); j++)
+        block[j] = static_cast<uint8_t>(to[j] - from[j]);
+      emit(block.data(), block.size());
+    }
     emit(fresh.data + segment.new_start + segment.similar, segment.fresh);
   }
 }

@@ -1,10 +1,11 @@
-// How a new file comes from an old one: Percival's bsdiff, in bounded memory.
+// How a new file comes from an old one: Percival's bsdiff, in bounded memory, on all cores.
 #pragma once
 
 #include <condition_variable>
 #include <functional>
 #include <mutex>
 
+#include "crew.h"
 #include "part.h"
 
 namespace trees::delta {
@@ -40,8 +41,21 @@ private:
   uint64_t total_;
 };
 
-// Segments that cover the new file from start to end.
-std::vector<Segment> compare(const Blob &old, const Blob &fresh, MemoryBudget &budget, const Job &job);
+enum class CompareEffort {
+  Quick,  // a small index: finds long matches only
+  Good,   // an index of every position of sources up to 32 MB, then of every second, fourth…
+  Sorted, // a suffix array for sources up to 16 MB: about 1 % smaller patches
+};
+
+struct CompareOptions {
+  CompareEffort effort;
+  MemoryBudget &budget;
+  Crew &crew;
+  const Job &job;
+};
+
+// Segments that cover the new file from start to end. They do not depend on the number of threads.
+std::vector<Segment> compare(View old, View fresh, const CompareOptions &options);
 
 // The patch as libostree's bspatch reads it.
 void write_patch(const std::vector<Segment> &segments, View old, View fresh,

@@ -9,8 +9,8 @@ namespace {
 
 constexpr uint32_t PART_VERSION = 0;
 constexpr size_t OBJECT_SIZE = 33;
-// Frames of a large part; smaller than the seekable format's limit, so that they can be decoded in parallel.
-constexpr uint64_t MAX_FRAME = 64 << 20;
+// A larger part has several frames, which are compressed and decompressed at the same time.
+constexpr uint64_t MAX_FRAME = 40 << 20;
 
 void append_entry(Bytes &out, const std::string &key, const std::string &type, View value) {
   EntryFrame frame = entry_frame(out.size(), key, type, value.size);
@@ -25,7 +25,8 @@ GVariant *bytes_variant(const void *data, size_t size) {
 
 } // namespace
 
-EncodedPart encode_part(Rope part, const std::string &key, int level, bool keep_raw, const Job &job) {
+EncodedPart encode_part(Rope part, const std::string &key, const FrameOptions &options, Crew &crew,
+                        const Job &job, const Consumed &consumed) {
   EncodedPart encoded;
   encoded.part_size = part.size();
   Sha256 hash;
@@ -39,15 +40,18 @@ EncodedPart encode_part(Rope part, const std::string &key, int level, bool keep_
   // Every frame starts aligned, whatever the sizes of those before it.
   pad(part.tail, part.size(), 8);
 
-  if (keep_raw) {
+  if (options.keep_raw) {
     encoded.raw.reserve(part.size());
     part.each([&](View piece) { append(encoded.raw, piece.data, piece.size); });
     return encoded;
   }
-  for (uint64_t at = 0, size = part.size(); at < size; at += MAX_FRAME) {
-    uint64_t count = std::min(MAX_FRAME, size - at);
-    encoded.frames.push_back({zstd_frame(part, at, count, level, job), count});
-  }
+  uint64_t size = part.size(), count = std::max<uint64_t>(1, (size + MAX_FRAME - 1) / MAX_FRAME);
+  uint64_t even = (size + count - 1) / count;
+  encoded.frames.resize(count);
+  crew.each(count, [&](size_t i) {
+    uint64_t start = std::min(size, even * i), length = std::min(even, size - start);
+    encoded.frames[i] = {zstd_frame(part, start, length, options.zstd, job, consumed), length};
+  });
   return encoded;
 }
 
@@ -137,11 +141,13 @@ BundleStats BundleWriter::finish(const Job &job) {
   Rope rope;
   rope.head = tail();
   uint64_t size = rope.size();
-  frame(zstd_frame(rope, 0, size, spec_.level, job), size);
+  uint64_t start = offset_;
+  frame(zstd_frame(rope, 0, size, {spec_.level}, job), size);
   Bytes table = seek_table(frames_);
   write_all(fd_, table.data(), table.size());
   hash_.update(View(table));
   stats_.size = offset_ + table.size();
+  stats_.tail = stats_.size - start;
   stats_.raw_size = raw_offset_;
   stats_.sha256 = hash_.finish();
   return stats_;

@@ -37,6 +37,8 @@ struct BundleSpec {
 
 struct BundleStats {
   uint64_t size = 0;
+  // Bytes at the end of the file that hold the superblock's tail and the seek table.
+  uint64_t tail = 0;
   uint64_t raw_size = 0;
   uint64_t writes = 0;
   uint64_t parts = 0;
@@ -44,9 +46,15 @@ struct BundleStats {
   Checksum sha256;
 };
 
-// Puts `part` (with the compression byte in front) into its metadata entry and compresses it. With `keep_raw`
-// nothing is compressed.
-EncodedPart encode_part(Rope part, const std::string &key, int level, bool keep_raw, const Job &job);
+// How to compress a part's frames.
+struct FrameOptions {
+  ZstdOptions zstd;
+  bool keep_raw; // compress nothing: the part goes into the tail
+};
+
+// Puts `part` (with the compression byte in front) into its metadata entry and compresses it.
+EncodedPart encode_part(Rope part, const std::string &key, const FrameOptions &options, Crew &crew,
+                        const Job &job, const Consumed &consumed);
 
 class BundleWriter {
 public:

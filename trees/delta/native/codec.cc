@@ -10,12 +10,24 @@ namespace trees::delta {
 namespace {
 
 // The largest window that `zstd -d` decodes without being told to (ZSTD_WINDOWLOG_LIMIT_DEFAULT).
-constexpr unsigned MAX_WINDOW_LOG = 27;
+constexpr int MAX_WINDOW_LOG = 27;
+// Level 19 is made for windows of 8 MB; these let it find matches in larger frames.
+constexpr int TUNED_LEVEL = 19;
+constexpr uint64_t TUNED_SIZE = 8 << 20;
+constexpr int TUNED_CHAIN_LOG = 25;
+constexpr int TUNED_HASH_LOG = 24;
+constexpr int TUNED_SEARCH_LOG = 8;
+constexpr int TUNED_TARGET = 512;
+// What one thread compresses of a split frame, and the share of the window before it (1 is none, 9 all of it)
+// that it looks for matches in.
+constexpr int SPLIT_JOB = 6 << 20;
+constexpr int SPLIT_OVERLAP_LOG = 7;
+constexpr unsigned MAX_WORKERS = 64;
 constexpr size_t OUTPUT_CHUNK = 1 << 20;
+constexpr int TRIAL_LEVEL = 1;
+constexpr size_t TRIAL_CHUNK = 16 << 10;
 // Cancelling is noticed between stretches of input of this size.
 constexpr size_t INPUT_CHUNK = 1 << 20;
-constexpr uint64_t MIN_DICTIONARY = 4096;
-constexpr uint64_t MAX_DICTIONARY = 192 << 20;
 // A decoder for the largest dictionary, and then some.
 constexpr uint64_t MAX_XZ_MEMORY = 256 << 20;
 // An index of one block, which is what there is, takes a few hundred bytes.
@@ -64,18 +76,52 @@ Checksum Sha256::of(View bytes) {
   return hash.finish();
 }
 
-Bytes zstd_frame(const Rope &rope, uint64_t offset, uint64_t size, int level, const Job &job) {
+void Meter::consumed(uint64_t bytes) {
+  std::lock_guard lock(mutex_);
+  consumed_ += bytes;
+  if (input_ == 0)
+    return;
+  auto share = static_cast<uint64_t>(static_cast<double>(consumed_) / static_cast<double>(input_) *
+                                     static_cast<double>(total_));
+  share = std::min(share, total_);
+  if (share > reported_) {
+    job_.done += share - reported_;
+    reported_ = share;
+  }
+}
+
+void Meter::finish() {
+  std::lock_guard lock(mutex_);
+  job_.done += total_ - reported_;
+  reported_ = total_;
+}
+
+Bytes zstd_frame(const Rope &rope, uint64_t offset, uint64_t size, const ZstdOptions &options, const Job &job,
+                 const Consumed &consumed) {
   std::unique_ptr<ZSTD_CCtx, CCtxFree> context(ZSTD_createCCtx());
   if (context == nullptr)
     throw std::bad_alloc();
-  check_zstd(ZSTD_CCtx_setParameter(context.get(), ZSTD_c_compressionLevel, level), "zstd level");
-  check_zstd(ZSTD_CCtx_setParameter(context.get(), ZSTD_c_checksumFlag, 1), "zstd checksum");
+  auto set = [&](ZSTD_cParameter parameter, int value, const char *what) {
+    check_zstd(ZSTD_CCtx_setParameter(context.get(), parameter, value), what);
+  };
+  set(ZSTD_c_compressionLevel, options.level, "zstd level");
+  set(ZSTD_c_checksumFlag, 1, "zstd checksum");
+  if (options.level == TUNED_LEVEL && size > TUNED_SIZE) {
+    set(ZSTD_c_chainLog, TUNED_CHAIN_LOG, "zstd chain");
+    set(ZSTD_c_hashLog, TUNED_HASH_LOG, "zstd hash");
+    set(ZSTD_c_searchLog, TUNED_SEARCH_LOG, "zstd search");
+    set(ZSTD_c_targetLength, TUNED_TARGET, "zstd target");
+  }
   check_zstd(ZSTD_CCtx_setPledgedSrcSize(context.get(), size), "zstd size");
-  unsigned window = 10;
+  int window = 10;
   while (window < MAX_WINDOW_LOG && (uint64_t{1} << window) < size)
     window++;
-  check_zstd(ZSTD_CCtx_setParameter(context.get(), ZSTD_c_windowLog, static_cast<int>(window)),
-             "zstd window");
+  set(ZSTD_c_windowLog, window, "zstd window");
+  if (options.split && size > 2 * SPLIT_JOB) {
+    set(ZSTD_c_nbWorkers, static_cast<int>(std::min(options.threads, MAX_WORKERS)), "zstd threads");
+    set(ZSTD_c_jobSize, SPLIT_JOB, "zstd job");
+    set(ZSTD_c_overlapLog, SPLIT_OVERLAP_LOG, "zstd overlap");
+  }
 
   Bytes out;
   Bytes chunk(OUTPUT_CHUNK);
@@ -83,60 +129,52 @@ Bytes zstd_frame(const Rope &rope, uint64_t offset, uint64_t size, int level, co
     ZSTD_inBuffer in{input.data, input.size, 0};
     size_t left;
     do {
+      job.check();
       ZSTD_outBuffer target{chunk.data(), chunk.size(), 0};
       left = ZSTD_compressStream2(context.get(), &target, &in, mode);
       check_zstd(left, "zstd");
       out.insert(out.end(), chunk.data(), chunk.data() + target.pos);
     } while (mode == ZSTD_e_end ? left != 0 : in.pos < in.size);
+    if (consumed)
+      consumed(input.size);
   };
   rope.slice(offset, size, [&](View piece) {
-    for (size_t at = 0; at < piece.size; at += INPUT_CHUNK) {
-      job.check();
+    for (size_t at = 0; at < piece.size; at += INPUT_CHUNK)
       step(View(piece.data + at, std::min(INPUT_CHUNK, piece.size - at)), ZSTD_e_continue);
-    }
   });
   step(View(), ZSTD_e_end);
   return out;
 }
 
-Bytes xz_stream(const Rope &rope, bool x86, const Job &job) {
-  lzma_options_lzma options;
-  if (lzma_lzma_preset(&options, 9 | LZMA_PRESET_EXTREME))
-    throw Failure("INTERNAL", "liblzma lacks preset 9e");
-  options.dict_size = static_cast<uint32_t>(std::clamp(rope.size(), MIN_DICTIONARY, MAX_DICTIONARY));
-  lzma_filter filters[3];
-  size_t count = 0;
-  if (x86)
-    filters[count++] = {LZMA_FILTER_X86, nullptr};
-  filters[count++] = {LZMA_FILTER_LZMA2, &options};
-  filters[count] = {LZMA_VLI_UNKNOWN, nullptr};
-  LzmaEnd lzma;
-  if (lzma_stream_encoder(&lzma.stream, filters, LZMA_CHECK_CRC64) != LZMA_OK)
-    throw Failure("INTERNAL", "cannot start the xz encoder");
+CompressionTrial::CompressionTrial(const Job &job) : job_(job), context_(ZSTD_createCCtx()) {
+  if (context_ == nullptr)
+    throw std::bad_alloc();
+  check_zstd(ZSTD_CCtx_setParameter(context_.get(), ZSTD_c_compressionLevel, TRIAL_LEVEL), "zstd level");
+}
 
-  Bytes out;
-  Bytes chunk(OUTPUT_CHUNK);
-  auto step = [&](View input, lzma_action action) {
-    lzma.stream.next_in = input.data;
-    lzma.stream.avail_in = input.size;
-    lzma_ret result;
-    do {
-      lzma.stream.next_out = chunk.data();
-      lzma.stream.avail_out = chunk.size();
-      result = lzma_code(&lzma.stream, action);
-      if (result != LZMA_OK && result != LZMA_STREAM_END)
-        throw Failure("INTERNAL", "xz encoder failed with " + std::to_string(result));
-      out.insert(out.end(), chunk.data(), lzma.stream.next_out);
-    } while (action == LZMA_FINISH ? result != LZMA_STREAM_END : lzma.stream.avail_in > 0);
-  };
-  rope.each([&](View piece) {
-    for (size_t at = 0; at < piece.size; at += INPUT_CHUNK) {
-      job.check();
-      step(View(piece.data + at, std::min(INPUT_CHUNK, piece.size - at)), LZMA_RUN);
-    }
-  });
-  step(View(), LZMA_FINISH);
-  return out;
+void CompressionTrial::step(View bytes, ZSTD_EndDirective mode) {
+  // Only counted.
+  std::array<uint8_t, TRIAL_CHUNK> chunk;
+  ZSTD_inBuffer in{bytes.data, bytes.size, 0};
+  size_t left;
+  do {
+    ZSTD_outBuffer target{chunk.data(), chunk.size(), 0};
+    left = ZSTD_compressStream2(context_.get(), &target, &in, mode);
+    check_zstd(left, "zstd");
+    size_ += target.pos;
+  } while (mode == ZSTD_e_end ? left != 0 : in.pos < in.size);
+}
+
+void CompressionTrial::append(View bytes) {
+  for (size_t at = 0; at < bytes.size; at += INPUT_CHUNK) {
+    job_.check();
+    step(View(bytes.data + at, std::min(INPUT_CHUNK, bytes.size - at)), ZSTD_e_continue);
+  }
+}
+
+uint64_t CompressionTrial::finish() {
+  step(View(), ZSTD_e_end);
+  return size_;
 }
 
 namespace {

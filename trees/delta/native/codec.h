@@ -2,7 +2,12 @@
 #pragma once
 
 #include <openssl/evp.h>
+#include <zstd.h>
 
+#include <functional>
+#include <mutex>
+
+#include "crew.h"
 #include "rope.h"
 
 namespace trees::delta {
@@ -21,12 +26,70 @@ private:
   std::unique_ptr<EVP_MD_CTX, Free> context_;
 };
 
-// One zstd frame with content size and checksum.
-Bytes zstd_frame(const Rope &rope, uint64_t offset, uint64_t size, int level, const Job &job);
+// Told how many bytes of the input were dealt with.
+using Consumed = std::function<void(uint64_t)>;
 
-// One .xz stream: x86 branch filter if `x86`, LZMA2 preset 9e with a dictionary that spans the content,
-// CRC64.
-Bytes xz_stream(const Rope &rope, bool x86, const Job &job);
+// Reports a stretch of work to a job: never more than `total` of the `input` bytes it takes.
+class Meter {
+public:
+  Meter(Job &job, uint64_t input, uint64_t total) : job_(job), input_(input), total_(total) {}
+  // May be called from several threads.
+  void consumed(uint64_t bytes);
+  void finish();
+
+private:
+  Job &job_;
+  uint64_t input_;
+  uint64_t total_;
+  std::mutex mutex_;
+  uint64_t consumed_ = 0;
+  uint64_t reported_ = 0;
+};
+
+struct ZstdOptions {
+  int level;
+  // Lets several threads compress one frame; takes some CPU time and a few bytes more.
+  bool split = false;
+  unsigned threads = 1;
+};
+
+// One zstd frame with content size and checksum. The bytes do not depend on the number of threads.
+Bytes zstd_frame(const Rope &rope, uint64_t offset, uint64_t size, const ZstdOptions &options, const Job &job,
+                 const Consumed &consumed = {});
+
+// How much something compresses, as far as ranking alternatives goes.
+class CompressionTrial {
+public:
+  explicit CompressionTrial(const Job &job);
+  void append(View bytes);
+  uint64_t finish();
+
+private:
+  void step(View bytes, ZSTD_EndDirective mode);
+  struct Free {
+    void operator()(ZSTD_CCtx *context) const { ZSTD_freeCCtx(context); }
+  };
+  const Job &job_;
+  std::unique_ptr<ZSTD_CCtx, Free> context_;
+  uint64_t size_ = 0;
+};
+
+enum class XzEffort {
+  Quick, // preset 1
+  Full,  // preset 9: one level above what stock ostree uses, with the same effort
+  Zeros, // for patches, which are mostly zeros: considers the longest matches everywhere; three times slower
+};
+
+struct XzOptions {
+  XzEffort effort;
+  bool x86 = false; // branch filter
+  // Bytes that are compressed on their own, several of these at once.
+  uint64_t block;
+};
+
+// One .xz stream of blocks, each with a dictionary that spans it, CRC64.
+Bytes xz_stream(const Rope &rope, const XzOptions &options, Crew &crew, const Job &job,
+                const Consumed &consumed = {});
 
 // The decompressed bytes of one xz stream, as stock parts have them; at most `limit` bytes. Throws
 // BUNDLE_CORRUPT.

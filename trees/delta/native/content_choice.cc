@@ -8,28 +8,12 @@ namespace trees::delta {
 
 namespace {
 
-// Fast enough to try everything, and it ranks the alternatives as the final compression does.
-constexpr int TRIAL_LEVEL = 3;
 constexpr uint64_t CHECKSUM_SIZE = 32;
 // What the operation for one range takes, compressed.
 constexpr uint64_t RANGE_COST = 5;
-constexpr size_t MEMORY_LIMIT = 32 << 20;
-
-Blob copy_of(View bytes, const std::string &temporary) {
-  SpillBuffer buffer(temporary, MEMORY_LIMIT);
-  buffer.append(bytes.data, bytes.size);
-  return buffer.finish();
-}
-
-uint64_t compressed_size(Rope &rope, const Job &job) {
-  return zstd_frame(rope, 0, rope.size(), TRIAL_LEVEL, job).size();
-}
-
-uint64_t compressed_size(Blob blob, const Job &job) {
-  Rope rope;
-  rope.body = std::move(blob);
-  return compressed_size(rope, job);
-}
+// Of larger files so many pieces of this size tell how well they compress.
+constexpr uint64_t SAMPLE = 64 << 10;
+constexpr uint64_t SAMPLES = 16;
 
 uint64_t literal_size(const std::vector<CopyRange> &ranges) {
   uint64_t size = 0;
@@ -39,43 +23,71 @@ uint64_t literal_size(const std::vector<CopyRange> &ranges) {
   return size;
 }
 
-Blob literals(const std::vector<CopyRange> &ranges, View content, const std::string &temporary) {
-  SpillBuffer buffer(temporary, MEMORY_LIMIT);
+uint64_t whole_cost(View content, const Job &job) {
+  CompressionTrial trial(job);
+  if (content.size <= 2 * SAMPLE * SAMPLES) {
+    trial.append(content);
+    return trial.finish();
+  }
+  uint64_t distance = (content.size - SAMPLE) / (SAMPLES - 1);
+  for (uint64_t i = 0; i < SAMPLES; i++)
+    trial.append(View(content.data + i * distance, SAMPLE));
+  return static_cast<uint64_t>(static_cast<double>(trial.finish()) * static_cast<double>(content.size) /
+                               static_cast<double>(SAMPLE * SAMPLES));
+}
+
+uint64_t patch_cost(const std::vector<Segment> &segments, View old, View content, const Job &job) {
+  CompressionTrial trial(job);
+  write_patch(segments, old, content, [&](const void *data, size_t size) {
+    trial.append(View(static_cast<const uint8_t *>(data), size));
+  });
+  return trial.finish() + CHECKSUM_SIZE;
+}
+
+uint64_t ranges_cost(const std::vector<CopyRange> &ranges, View content, const Job &job) {
+  CompressionTrial trial(job);
   for (const CopyRange &range : ranges)
     if (!range.from_source)
-      buffer.append(content.data + range.offset, range.size);
-  return buffer.finish();
+      trial.append(View(content.data + range.offset, range.size));
+  return trial.finish() + ranges.size() * RANGE_COST + CHECKSUM_SIZE;
+}
+
+void as_ranges(NewFile &file, std::vector<CopyRange> ranges) {
+  file.delivery = Delivery::Ranges;
+  file.payload = CHECKSUM_SIZE + literal_size(ranges);
+  file.ranges = std::move(ranges);
 }
 
 } // namespace
 
-void add_content(PartBuilder &builder, const NewFile &file, const ContentOptions &options) {
-  Blob content = options.repo.content(file.checksum);
-  if (!file.source || std::max(file.meta.size, file.source_size) > options.max_compared)
-    return builder.file(file.checksum, file.meta, content.view());
-
-  Blob old = options.repo.content(*file.source);
-  std::vector<Segment> segments = compare(old, content, options.budget, options.job);
+void choose_delivery(NewFile &file, const ChoiceOptions &options) {
+  const Job &job = options.compare.job;
+  Blob content = options.repo.content(file.checksum), old = options.repo.content(*file.source);
+  std::vector<Segment> segments = compare(old.view(), content.view(), options.compare);
   std::vector<CopyRange> ranges = copy_ranges(segments, old.view(), content.view());
   // Nothing beats copying all of it: only the mode, the owner or the attributes differ.
   if (literal_size(ranges) == 0)
-    return builder.copied(file.checksum, file.meta, *file.source, ranges, content.view());
+    return as_ranges(file, std::move(ranges));
+  uint64_t copying = ranges_cost(ranges, content.view(), job);
+  uint64_t patching = patch_cost(segments, old.view(), content.view(), job);
+  if (whole_cost(content.view(), job) <= std::min(patching, copying))
+    return;
+  if (copying <= patching)
+    return as_ranges(file, std::move(ranges));
+  file.delivery = Delivery::Patch;
+  file.payload = CHECKSUM_SIZE + file.meta.size;
+  file.segments = std::move(segments);
+}
 
-  SpillBuffer buffer(options.temporary, MEMORY_LIMIT);
-  write_patch(segments, old.view(), content.view(),
-              [&](const void *data, size_t size) { buffer.append(data, size); });
-  Rope patch;
-  patch.body = buffer.finish();
-  uint64_t whole_cost = compressed_size(copy_of(content.view(), options.temporary), options.job);
-  uint64_t patch_cost = compressed_size(patch, options.job) + CHECKSUM_SIZE;
-  uint64_t ranges_cost = compressed_size(literals(ranges, content.view(), options.temporary), options.job) +
-                         ranges.size() * RANGE_COST + CHECKSUM_SIZE;
-  if (whole_cost <= std::min(patch_cost, ranges_cost))
+void add_content(PartBuilder &builder, const NewFile &file, const Repo &repo) {
+  Blob content = repo.content(file.checksum);
+  if (file.delivery == Delivery::Whole)
     return builder.file(file.checksum, file.meta, content.view());
-  if (ranges_cost <= patch_cost)
-    return builder.copied(file.checksum, file.meta, *file.source, ranges, content.view());
+  if (file.delivery == Delivery::Ranges)
+    return builder.copied(file.checksum, file.meta, *file.source, file.ranges, content.view());
+  Blob old = repo.content(*file.source);
   builder.patched(file.checksum, file.meta, *file.source,
-                  [&](auto emit) { patch.each([&](View piece) { emit(piece.data, piece.size); }); });
+                  [&](auto emit) { write_patch(file.segments, old.view(), content.view(), emit); });
 }
 
 } // namespace trees::delta

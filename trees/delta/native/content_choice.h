@@ -1,20 +1,19 @@
-// Puts a new file into a part in the way that costs least: whole, as a patch, or as ranges of its source.
+// Decides how a new file goes into a part: whole, as a patch, or as ranges of its source.
 #pragma once
 
-#include "bsdiff.h"
 #include "plan.h"
 
 namespace trees::delta {
 
-struct ContentOptions {
+struct ChoiceOptions {
   const Repo &repo;
-  const std::string &temporary;
-  MemoryBudget &budget;
-  // Sources and files above this are not compared.
-  uint64_t max_compared;
-  const Job &job;
+  CompareOptions compare;
 };
 
-void add_content(PartBuilder &builder, const NewFile &file, const ContentOptions &options);
+// Compares the file with its source and sets `delivery`, `segments`, `ranges` and `payload`.
+void choose_delivery(NewFile &file, const ChoiceOptions &options);
+
+// Puts the file into a part in the way that was chosen.
+void add_content(PartBuilder &builder, const NewFile &file, const Repo &repo);
 
 } // namespace trees::delta

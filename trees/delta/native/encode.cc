@@ -1,10 +1,9 @@
 #include "encode.h"
 
 #include <algorithm>
-#include <condition_variable>
-#include <exception>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 #include "content_choice.h"
 #include "plan.h"
@@ -17,22 +16,25 @@ namespace {
 constexpr uint64_t PART_SIZE = 32 << 20;
 // Payloads above this are built in an unlinked file.
 constexpr size_t MEMORY_LIMIT = 40 << 20;
-// Suffix arrays of all threads together.
-constexpr uint64_t COMPARE_MEMORY = 400 << 20;
-// With `quick`, larger files are not compared.
-constexpr uint64_t QUICK_COMPARED = 16 << 20;
+// Indexes of all comparisons together.
+constexpr uint64_t COMPARE_MEMORY = 384 << 20;
 // A metadata part up to this size goes into the tail, so that one fetch of the tail shows the whole tree.
 constexpr uint64_t MAX_TAIL_PART = 16 << 20;
 constexpr int FAST_LEVEL = 19;
 constexpr int QUICK_LEVEL = 6;
-// Parts of patches that the fast encoding may store as xz: bytes unpacked, bytes by a quick trial, and the
-// share of zstd's size in percent that they must stay below.
+// Parts of patches that the fast encoding stores as xz: bytes unpacked, and bytes by a quick trial.
 constexpr uint64_t MAX_XZ_PART = 32 << 20;
 constexpr uint64_t MAX_XZ_TRIAL = 3 << 20;
-constexpr int TRIAL_LEVEL = 3;
-constexpr uint64_t WORTH_XZ = 95;
 // The outer frames of parts that are compressed already.
 constexpr int STORED_LEVEL = 1;
+// Below this there are too few parts to keep several cores busy, so that threads share them.
+constexpr uint64_t FEW_PARTS = 48 << 20;
+// Of xz, what one thread takes of a part: all of it, of a part shared by threads, and of a part of patches.
+constexpr uint64_t WHOLE_BLOCK = UINT64_MAX;
+constexpr uint64_t SHARED_BLOCK = 12 << 20;
+constexpr uint64_t PATCH_BLOCK = 6 << 20;
+// Larger patches take too long for the search that suits them best.
+constexpr uint64_t MAX_BEST_PATCHES = 24 << 20;
 
 void prepend_byte(Rope &rope, uint8_t byte) {
   rope.head.insert(rope.head.begin(), byte);
@@ -41,7 +43,8 @@ void prepend_byte(Rope &rope, uint8_t byte) {
 class Encoder {
 public:
   Encoder(const EncodeOptions &options, Job &job)
-      : options_(options), job_(job), repo_(Repo::open(options.repository, job.cancellable.get())) {}
+      : options_(options), job_(job), repo_(Repo::open(options.repository, job.cancellable.get())),
+        crew_(threads(options)) {}
 
   BundleStats run() {
     BundleSpec spec{options_.from,
@@ -52,7 +55,7 @@ public:
                     level()};
     if (options_.from && !repo_.has(OSTREE_OBJECT_TYPE_COMMIT, *options_.from))
       throw Failure("STORE_CORRUPT", "commit " + options_.from->hex() + " is not in " + options_.repository);
-    plan_ = make_plan(repo_, options_.from, options_.to, {PART_SIZE, threads()}, job_);
+    plan_ = make_plan(repo_, options_.from, options_.to, {PART_SIZE, effort(), budget_, crew_}, job_);
     job_.total = plan_.bytes;
     BundleWriter writer(options_.fd, spec);
     encode_parts(writer);
@@ -60,17 +63,20 @@ public:
   }
 
 private:
+  static unsigned threads(const EncodeOptions &options) {
+    return options.threads != 0 ? options.threads : std::max(1U, std::thread::hardware_concurrency());
+  }
   int level() const {
     return options_.level != 0 ? options_.level : options_.quick ? QUICK_LEVEL : FAST_LEVEL;
   }
-
-  unsigned threads() const {
-    return options_.threads != 0 ? options_.threads : std::max(1U, std::thread::hardware_concurrency());
+  CompareEffort effort() const {
+    return options_.quick   ? CompareEffort::Quick
+           : options_.small ? CompareEffort::Sorted
+                            : CompareEffort::Good;
   }
-  uint64_t max_compared() const { return options_.quick ? QUICK_COMPARED : UINT64_MAX; }
+  bool few_parts() const { return plan_.payload <= FEW_PARTS; }
 
-  EncodedPart build(size_t index) {
-    const PartPlan &part = plan_.parts[index];
+  Rope contents(const PartPlan &part, EncodedPart &encoded) {
     PartBuilder builder(options_.temporary, MEMORY_LIMIT);
     for (const PartObject &object : part.metadata) {
       VariantPtr variant = repo_.load(object.type, object.checksum);
@@ -82,120 +88,72 @@ private:
       builder.symlink(file->checksum, file->meta);
     for (const NewFile *file : part.files) {
       job_.check();
-      add_content(builder, *file, {repo_, options_.temporary, budget_, max_compared(), job_});
+      add_content(builder, *file, repo_);
     }
-    std::vector<PartObject> objects = builder.objects();
-    uint64_t unpacked = builder.unpacked_size();
-    Rope rope = builder.finish();
-
-    bool last = index + 1 == plan_.parts.size();
-    bool in_tail = last && part.is_metadata() && rope.size() <= MAX_TAIL_PART;
-    bool compress = options_.small && !in_tail;
-    if (compress)
-      rope = compressed(rope);
-    else if (!in_tail && !options_.quick && is_patchwork(part))
-      compress = compress_patches(rope);
-    prepend_byte(rope, compress ? COMPRESSION_XZ : COMPRESSION_NONE);
-    EncodedPart encoded =
-        encode_part(std::move(rope), delta_key(options_.from, options_.to, std::to_string(index)),
-                    compress ? STORED_LEVEL : level(), in_tail, job_);
-    encoded.objects = std::move(objects);
-    encoded.unpacked = unpacked;
-    return encoded;
+    encoded.objects = builder.objects();
+    encoded.unpacked = builder.unpacked_size();
+    return builder.finish();
   }
 
-  static bool is_patchwork(const PartPlan &part) {
-    return std::any_of(part.files.begin(), part.files.end(),
-                       [](const NewFile *file) { return file->source; });
+  EncodedPart build(size_t index) {
+    const PartPlan &part = plan_.parts[index];
+    EncodedPart contained;
+    Rope rope = contents(part, contained);
+    uint64_t bytes = 0;
+    for (const NewFile *file : part.files)
+      bytes += file->meta.size;
+    Meter meter(job_, rope.size(), bytes);
+    Consumed consumed = [&](uint64_t count) { meter.consumed(count); };
+
+    bool in_tail = part.kind == PartKind::Metadata && rope.size() <= MAX_TAIL_PART;
+    bool xz = !in_tail && (options_.small || suits_xz(part, rope));
+    if (xz) {
+      Rope packed;
+      packed.head = xz_stream(rope, xz_options(part, rope.size()), crew_, job_, consumed);
+      rope = std::move(packed);
+    }
+    prepend_byte(rope, xz ? COMPRESSION_XZ : COMPRESSION_NONE);
+    ZstdOptions zstd{xz ? STORED_LEVEL : level(), !xz && few_parts(), threads(options_)};
+    EncodedPart encoded =
+        encode_part(std::move(rope), delta_key(options_.from, options_.to, std::to_string(index)),
+                    {zstd, in_tail}, crew_, job_, xz ? Consumed() : consumed);
+    meter.finish();
+    encoded.objects = std::move(contained.objects);
+    encoded.unpacked = contained.unpacked;
+    return encoded;
   }
 
   // xz packs patches some 13 % better than zstd does. Where that makes a part that is quick to decode all the
   // same, the fast encoding uses it too.
-  bool compress_patches(Rope &rope) const {
-    if (rope.size() > MAX_XZ_PART ||
-        zstd_frame(rope, 0, rope.size(), TRIAL_LEVEL, job_).size() > MAX_XZ_TRIAL)
+  bool suits_xz(const PartPlan &part, const Rope &rope) const {
+    if (part.kind != PartKind::Patches || rope.size() > MAX_XZ_PART)
       return false;
-    Rope packed;
-    packed.head = xz_stream(rope, false, job_);
-    if (packed.head.size() > zstd_frame(rope, 0, rope.size(), level(), job_).size() * WORTH_XZ / 100)
-      return false;
-    rope = std::move(packed);
-    return true;
+    CompressionTrial trial(job_);
+    rope.each([&](View piece) { trial.append(piece); });
+    return trial.finish() <= MAX_XZ_TRIAL;
   }
 
-  // The better of LZMA with and without the x86 branch filter.
-  Rope compressed(const Rope &rope) const {
-    Rope best;
-    best.head = xz_stream(rope, false, job_);
-    if (!options_.quick) {
-      Bytes filtered = xz_stream(rope, true, job_);
-      if (filtered.size() < best.head.size())
-        best.head = std::move(filtered);
+  XzOptions xz_options(const PartPlan &part, uint64_t size) const {
+    if (part.kind == PartKind::Patches) {
+      bool best = options_.small && size <= MAX_BEST_PATCHES;
+      return {options_.quick ? XzEffort::Quick : best ? XzEffort::Zeros : XzEffort::Full, false, PATCH_BLOCK};
     }
-    return best;
+    return {options_.quick ? XzEffort::Quick : XzEffort::Full, part.kind == PartKind::Programs,
+            few_parts() || size > 2 * PART_SIZE ? SHARED_BLOCK : WHOLE_BLOCK};
   }
 
-  // Workers take parts in order and stay at most `window` ahead of the writer, which bounds what waits in
-  // memory.
+  // Parts are begun in order, and written in order by whoever finishes the one that is next.
   void encode_parts(BundleWriter &writer) {
-    size_t count = plan_.parts.size();
-    size_t window = 2 * size_t{threads()};
-    std::vector<std::unique_ptr<EncodedPart>> ready(count);
+    std::vector<std::unique_ptr<EncodedPart>> ready(plan_.parts.size());
     std::mutex mutex;
-    std::condition_variable changed;
-    size_t next = 0, written = 0;
-    std::exception_ptr failure;
-
-    auto work = [&] {
-      for (;;) {
-        size_t index;
-        {
-          std::unique_lock lock(mutex);
-          changed.wait(lock, [&] { return failure || next == count || next < written + window; });
-          if (failure || next == count)
-            return;
-          index = next++;
-        }
-        try {
-          auto part = std::make_unique<EncodedPart>(build(index));
-          std::lock_guard lock(mutex);
-          ready[index] = std::move(part);
-        } catch (...) {
-          std::lock_guard lock(mutex);
-          if (!failure)
-            failure = std::current_exception();
-        }
-        changed.notify_all();
-      }
-    };
-    std::vector<std::thread> workers;
-    for (size_t i = 0; i < std::min<size_t>(threads(), count); i++)
-      workers.emplace_back(work);
-    while (written < count) {
-      std::unique_ptr<EncodedPart> part;
-      {
-        std::unique_lock lock(mutex);
-        changed.wait(lock, [&] { return failure || ready[written]; });
-        if (failure)
-          break;
-        part = std::move(ready[written]);
-      }
-      try {
-        uint64_t unpacked = part->unpacked;
-        writer.add(std::move(*part));
-        job_.done += unpacked;
-        std::lock_guard lock(mutex);
-        written++;
-      } catch (...) {
-        std::lock_guard lock(mutex);
-        failure = std::current_exception();
-      }
-      changed.notify_all();
-    }
-    for (std::thread &worker : workers)
-      worker.join();
-    if (failure)
-      std::rethrow_exception(failure);
+    size_t written = 0;
+    crew_.each(ready.size(), [&](size_t index) {
+      auto part = std::make_unique<EncodedPart>(build(index));
+      std::lock_guard lock(mutex);
+      ready[index] = std::move(part);
+      for (; written < ready.size() && ready[written]; written++)
+        writer.add(std::move(*std::exchange(ready[written], nullptr)));
+    });
   }
 
   const EncodeOptions &options_;
@@ -203,6 +161,7 @@ private:
   Repo repo_;
   Plan plan_;
   MemoryBudget budget_{COMPARE_MEMORY};
+  Crew crew_;
 };
 
 } // namespace

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "content_choice.h"
 #include "similar.h"
 
 namespace trees::delta {
@@ -16,15 +17,30 @@ std::string_view base_name(const std::string &path) {
   return std::string_view(path).substr(slash == std::string::npos ? 0 : slash + 1);
 }
 
+constexpr const char *PROGRAM = "ELF";
+// Bytes of a group of files that is not worth a part of its own.
+constexpr uint64_t SMALL_GROUP = 64 << 10;
+constexpr uint64_t SMALL_PROGRAMS = 1 << 20;
+constexpr size_t ELF_HEADER = 20;
+constexpr uint8_t ELF_LITTLE_ENDIAN = 1;
+constexpr unsigned MACHINE_386 = 3, MACHINE_X86_64 = 62;
+
+bool is_x86_program(View content) {
+  if (content.size < ELF_HEADER || !content.text().starts_with("\177ELF") ||
+      content.data[5] != ELF_LITTLE_ENDIAN)
+    return false;
+  unsigned machine = content.data[18] | static_cast<unsigned>(content.data[19]) << 8;
+  return machine == MACHINE_386 || machine == MACHINE_X86_64;
+}
+
 // What a file is, as far as compression is concerned: its magic number where that says something, else its
 // extension.
 std::string kind_of(const Repo &repo, const NewFile &file) {
   if (file.meta.size >= 4) {
     Blob content = repo.content(file.checksum);
-    std::string_view text = content.view().text();
-    if (text.starts_with("\177ELF"))
-      return "ELF";
-    if (text.starts_with("#!"))
+    if (is_x86_program(content.view()))
+      return PROGRAM;
+    if (content.view().text().starts_with("#!"))
       return "#!";
   }
   std::string_view name = base_name(file.path);
@@ -34,27 +50,64 @@ std::string kind_of(const Repo &repo, const NewFile &file) {
   return std::string(name.substr(dot));
 }
 
+struct Key {
+  std::string kind;
+  const NewFile *file;
+  auto rank() const {
+    return std::tuple(std::string_view(kind), ~file->meta.size, base_name(file->path), file->checksum);
+  }
+};
+
 // Files of one kind and of about the same size next to each other: measured on a Debian base, this
 // compresses 2.4 % better than by directory and name.
-std::vector<const NewFile *> compression_order(const Repo &repo, const std::vector<const NewFile *> &files,
-                                               const Job &job) {
-  struct Key {
-    std::string kind;
-    const NewFile *file;
-    auto rank() const {
-      return std::tuple(std::string_view(kind), ~file->meta.size, base_name(file->path), file->checksum);
-    }
-  };
-  std::vector<Key> keys;
-  for (const NewFile *file : files) {
+std::vector<Key> compression_order(const Repo &repo, const std::vector<const NewFile *> &files, Crew &crew,
+                                   const Job &job) {
+  std::vector<Key> keys(files.size());
+  crew.each(files.size(), [&](size_t i) {
     job.check();
-    keys.push_back({kind_of(repo, *file), file});
-  }
+    keys[i] = {kind_of(repo, *files[i]), files[i]};
+  });
   std::sort(keys.begin(), keys.end(), [](const Key &a, const Key &b) { return a.rank() < b.rank(); });
-  std::vector<const NewFile *> sorted;
-  for (const Key &key : keys)
-    sorted.push_back(key.file);
-  return sorted;
+  return keys;
+}
+
+uint64_t payload_of(const std::vector<const NewFile *> &files) {
+  uint64_t total = 0;
+  for (const NewFile *file : files)
+    total += file->payload;
+  return total;
+}
+
+// As few parts as `part_size` allows, of about the same size: then all threads are done at about the same
+// time. A file above it gets a part of its own.
+void add_parts(Plan &plan, PartKind kind, const std::vector<const NewFile *> &files, uint64_t part_size) {
+  uint64_t total = payload_of(files), before = 0, last = UINT64_MAX;
+  uint64_t count = std::max<uint64_t>(1, (total + part_size - 1) / part_size);
+  for (const NewFile *file : files) {
+    // By where its middle lies.
+    uint64_t index = std::min(count - 1, (before + file->payload / 2) * count / std::max<uint64_t>(1, total));
+    if (index != last)
+      plan.parts.push_back({kind, {}, {}, {}});
+    last = index;
+    plan.parts.back().files.push_back(file);
+    before += file->payload;
+  }
+  plan.payload += total;
+}
+
+// The largest first: smaller ones fill the gaps while the last of the large ones are compared.
+void choose_deliveries(Plan &plan, const Repo &repo, const PlanOptions &options, const Job &job) {
+  std::vector<NewFile *> files;
+  for (NewFile &file : plan.files)
+    if (file.source)
+      files.push_back(&file);
+  std::stable_sort(files.begin(), files.end(),
+                   [](const NewFile *a, const NewFile *b) { return a->meta.size > b->meta.size; });
+  ChoiceOptions choice{repo, {options.effort, options.budget, options.crew, job}};
+  options.crew.each(files.size(), [&](size_t i) {
+    job.check();
+    choose_delivery(*files[i], choice);
+  });
 }
 
 ChecksumSet checksum_set(const std::vector<Checksum> &checksums) {
@@ -75,43 +128,54 @@ Plan make_plan(const Repo &repo, const std::optional<Checksum> &from, const Chec
     old_files.insert(file.checksum);
 
   Plan plan;
-  for (TreeFile &file : new_tree.files) {
-    if (old_files.contains(file.checksum))
-      continue;
+  for (TreeFile &file : new_tree.files)
+    if (!old_files.contains(file.checksum))
+      plan.files.push_back({.checksum = file.checksum, .path = std::move(file.path)});
+  options.crew.each(plan.files.size(), [&](size_t i) {
     job.check();
-    FileMeta meta = repo.file_meta(file.checksum);
-    plan.bytes += meta.size;
-    plan.files.push_back({file.checksum, std::move(file.path), std::move(meta), std::nullopt, 0});
-  }
-
-  if (from)
-    find_sources(repo, old_tree, plan.files, options.threads, job);
-
-  std::vector<const NewFile *> regular, symlinks;
+    NewFile &file = plan.files[i];
+    file.meta = repo.file_meta(file.checksum);
+    file.payload = file.meta.size;
+  });
   for (const NewFile &file : plan.files)
-    (file.meta.symlink ? symlinks : regular).push_back(&file);
-  regular = compression_order(repo, regular, job);
+    plan.bytes += file.meta.size;
 
-  uint64_t filled = 0;
-  for (const NewFile *file : regular) {
-    if (plan.parts.empty() || filled + file->meta.size > options.part_size) {
-      plan.parts.emplace_back();
-      filled = 0;
-    }
-    plan.parts.back().files.push_back(file);
-    filled += file->meta.size;
+  if (from) {
+    find_sources(repo, old_tree, plan.files, options.crew, job);
+    choose_deliveries(plan, repo, options, job);
   }
+  std::vector<const NewFile *> regular;
+  PartPlan last{PartKind::Metadata, {}, {}, {}};
+  for (const NewFile &file : plan.files)
+    (file.meta.symlink ? last.symlinks : regular).push_back(&file);
+  std::vector<const NewFile *> patches, programs, files;
+  for (const Key &key : compression_order(repo, regular, options.crew, job)) {
+    bool whole = key.file->delivery == Delivery::Whole;
+    (!whole ? patches : key.kind == PROGRAM ? programs : files).push_back(key.file);
+  }
+  if (payload_of(programs) < SMALL_PROGRAMS && !files.empty()) {
+    files.insert(files.begin(), programs.begin(), programs.end());
+    programs.clear();
+  }
+  auto place = [&](PartKind kind, const std::vector<const NewFile *> &group) {
+    if (payload_of(group) <= SMALL_GROUP)
+      last.files.insert(last.files.end(), group.begin(), group.end());
+    else
+      add_parts(plan, kind, group, options.part_size);
+  };
+  place(PartKind::Patches, patches);
+  place(PartKind::Programs, programs);
+  place(PartKind::Files, files);
 
-  PartPlan metadata;
-  for (const Checksum &dirtree : new_tree.dirtrees)
-    if (!old_trees.contains(dirtree))
-      metadata.metadata.push_back({OSTREE_OBJECT_TYPE_DIR_TREE, dirtree});
-  for (const Checksum &dirmeta : new_tree.dirmetas)
-    if (!old_metas.contains(dirmeta))
-      metadata.metadata.push_back({OSTREE_OBJECT_TYPE_DIR_META, dirmeta});
-  metadata.symlinks = std::move(symlinks);
-  if (!metadata.metadata.empty() || !metadata.symlinks.empty())
-    plan.parts.push_back(std::move(metadata));
+  auto add_metadata = [&](OstreeObjectType type, const std::vector<Checksum> &all, const ChecksumSet &old) {
+    for (const Checksum &checksum : all)
+      if (!old.contains(checksum))
+        last.metadata.push_back({type, checksum});
+  };
+  add_metadata(OSTREE_OBJECT_TYPE_DIR_TREE, new_tree.dirtrees, old_trees);
+  add_metadata(OSTREE_OBJECT_TYPE_DIR_META, new_tree.dirmetas, old_metas);
+  if (!last.metadata.empty() || !last.symlinks.empty() || !last.files.empty())
+    plan.parts.push_back(std::move(last));
   return plan;
 }
 

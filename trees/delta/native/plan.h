@@ -3,37 +3,53 @@
 
 #include <optional>
 
+#include "bsdiff.h"
 #include "part.h"
 #include "repo.h"
 
 namespace trees::delta {
 
+enum class Delivery { Whole, Patch, Ranges };
+
 struct NewFile {
   Checksum checksum;
   std::string path;
   FileMeta meta;
-  // What to patch it from.
+  // What it is most like in the source commit.
   std::optional<Checksum> source;
   uint64_t source_size = 0;
+  Delivery delivery = Delivery::Whole;
+  std::vector<Segment> segments; // of a patch
+  std::vector<CopyRange> ranges; // to copy
+  uint64_t payload = 0;          // bytes it takes in a part, about
+};
+
+enum class PartKind {
+  Patches,  // files that come from others
+  Programs, // x86 programs and libraries
+  Files,    // other regular files
+  Metadata, // metadata objects and symlinks, and files that need no part of their own
 };
 
 struct PartPlan {
-  // Metadata parts hold metadata objects and symlinks, the others regular files.
+  PartKind kind;
   std::vector<PartObject> metadata;
   std::vector<const NewFile *> symlinks;
   std::vector<const NewFile *> files;
-  bool is_metadata() const { return files.empty(); }
 };
 
 struct Plan {
   std::vector<NewFile> files;
   std::vector<PartPlan> parts; // metadata last
-  uint64_t bytes = 0;          // of new files
+  uint64_t bytes = 0;          // of all new objects
+  uint64_t payload = 0;        // of files in parts of their own
 };
 
 struct PlanOptions {
   uint64_t part_size;
-  unsigned threads;
+  CompareEffort effort;
+  MemoryBudget &budget;
+  Crew &crew;
 };
 
 Plan make_plan(const Repo &repo, const std::optional<Checksum> &from, const Checksum &to,

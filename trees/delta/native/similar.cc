@@ -1,9 +1,6 @@
 #include "similar.h"
 
 #include <algorithm>
-#include <exception>
-#include <mutex>
-#include <thread>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -21,6 +18,8 @@ constexpr size_t SKETCH_SIZE = 24;
 // A hash that this many files share says nothing (licences, runs of zeros).
 constexpr size_t COMMON = 64;
 constexpr size_t MAX_SAME_NAME = 32;
+// In thousandths: a file at the same path that is so similar needs no better source.
+constexpr unsigned ALIKE = 500;
 
 using Sketch = std::vector<uint64_t>;
 
@@ -102,57 +101,68 @@ std::string name_key(const std::string &path) {
   return key;
 }
 
-// Calls `work(index)` for [0, count) on several threads.
-template <typename Work> void parallel(size_t count, unsigned threads, Work work) {
-  std::atomic<size_t> next{0};
-  std::mutex mutex;
-  std::exception_ptr failure;
-  auto loop = [&] {
-    for (size_t index; (index = next++) < count;) {
-      try {
-        work(index);
-      } catch (...) {
-        std::lock_guard lock(mutex);
-        if (!failure)
-          failure = std::current_exception();
-        next = count;
-      }
-    }
-  };
-  std::vector<std::thread> workers;
-  for (unsigned i = 1; i < threads; i++)
-    workers.emplace_back(loop);
-  loop();
-  for (std::thread &worker : workers)
-    worker.join();
-  if (failure)
-    std::rethrow_exception(failure);
-}
-
 class Finder {
 public:
-  Finder(const Repo &repo, const Tree &tree, unsigned threads, const Job &job)
-      : repo_(repo), threads_(threads), job_(job) {
+  Finder(const Repo &repo, const Tree &tree, Crew &crew, const Job &job)
+      : repo_(repo), crew_(crew), job_(job) {
     for (const TreeFile &file : tree.files)
       old_.push_back({&file, 0, false, {}});
   }
 
   void run(std::vector<NewFile> &files) {
-    parallel(old_.size(), threads_, [this](size_t index) { examine(old_[index]); });
+    for (size_t i = 0; i < old_.size(); i++)
+      by_path_.emplace(old_[i].file->path, i);
+    std::vector<Search> searches;
+    for (NewFile &file : files)
+      if (!file.meta.symlink && file.meta.size >= MIN_SIZE)
+        searches.push_back({&file, {}, false});
+    // Most files that changed are much like what was at their path. Only if some are not, every old file is
+    // looked at.
+    crew_.each(searches.size(), [&](size_t i) { look_at_path(searches[i]); });
+    if (std::all_of(searches.begin(), searches.end(), [](const Search &search) { return search.done; }))
+      return;
+    crew_.each(old_.size(), [this](size_t i) { examine(old_[i]); });
     for (size_t i = 0; i < old_.size(); i++) {
       const OldFile &old = old_[i];
       if (!old.regular || old.size == 0)
         continue;
-      by_path_.emplace(old.file->path, i);
       by_name_[name_key(old.file->path)].push_back(i);
       for (uint64_t hash : old.sketch)
         by_hash_[hash].push_back(i);
     }
-    parallel(files.size(), threads_, [this, &files](size_t index) { choose(files[index]); });
+    crew_.each(searches.size(), [&](size_t i) {
+      if (!searches[i].done)
+        choose(searches[i]);
+    });
   }
 
 private:
-  void examine(OldFile &old) {
+  struct Search {
+    NewFile *file;
+    Sketch sketch;
+    bool done;
+  };
+
+  void look_at_path(Search &search) {
+    job_.check();
+    search.sketch = sketch_of(repo_.content(search.file->checksum).view());
+    auto path = by_path_.find(search.file->path);
+    if (path == by_path_.end())
+      return;
+    OldFile old = old_[path->second];
+    examine(old);
+    if (!old.regular || similarity(search.sketch, old.sketch) < ALIKE)
+      return;
+    take(*search.file, old);
+    search.done = true;
+  }
+
+  static void take(NewFile &file, const OldFile &old) {
+    file.source = old.file->checksum;
+    file.source_size = old.size;
+  }
+
+  void examine(OldFile &old) const {
     job_.check();
     FileMeta meta = repo_.file_meta(old.file->checksum);
     old.size = meta.size;
@@ -161,14 +171,13 @@ private:
       old.sketch = sketch_of(repo_.content(old.file->checksum).view());
   }
 
-  void choose(NewFile &file) {
-    if (file.meta.symlink || file.meta.size < MIN_SIZE)
-      return;
+  void choose(const Search &search) {
+    NewFile &file = *search.file;
+    const Sketch &sketch = search.sketch;
     job_.check();
-    Sketch sketch = sketch_of(repo_.content(file.checksum).view());
     std::unordered_set<size_t> candidates;
     auto path = by_path_.find(file.path);
-    if (path != by_path_.end())
+    if (path != by_path_.end() && old_[path->second].regular && old_[path->second].size > 0)
       candidates.insert(path->second);
     auto name = by_name_.find(name_key(file.path));
     if (name != by_name_.end() && name->second.size() <= MAX_SAME_NAME)
@@ -195,14 +204,12 @@ private:
         best_rank = rank;
       }
     }
-    if (best == nullptr)
-      return;
-    file.source = best->file->checksum;
-    file.source_size = best->size;
+    if (best != nullptr)
+      take(file, *best);
   }
 
   const Repo &repo_;
-  unsigned threads_;
+  Crew &crew_;
   const Job &job_;
   std::vector<OldFile> old_;
   std::unordered_map<std::string, size_t> by_path_;
@@ -212,9 +219,9 @@ private:
 
 } // namespace
 
-void find_sources(const Repo &repo, const Tree &old_tree, std::vector<NewFile> &files, unsigned threads,
+void find_sources(const Repo &repo, const Tree &old_tree, std::vector<NewFile> &files, Crew &crew,
                   const Job &job) {
-  Finder(repo, old_tree, threads, job).run(files);
+  Finder(repo, old_tree, crew, job).run(files);
 }
 
 } // namespace trees::delta

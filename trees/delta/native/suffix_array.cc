@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "match_index.h"
+
 namespace trees::delta {
 
 namespace {
@@ -10,21 +12,6 @@ constexpr size_t PAIRS = 1 << 16;
 
 size_t pair_at(const uint8_t *bytes) {
   return static_cast<size_t>(bytes[0]) << 8 | bytes[1];
-}
-
-size_t common_prefix(View a, View b) {
-  size_t limit = std::min(a.size, b.size), length = 0;
-  while (length + 8 <= limit) {
-    uint64_t left, right;
-    std::memcpy(&left, a.data + length, 8);
-    std::memcpy(&right, b.data + length, 8);
-    if (left != right)
-      return length + static_cast<size_t>(__builtin_ctzll(GUINT64_TO_LE(left ^ right))) / 8;
-    length += 8;
-  }
-  while (length < limit && a.data[length] == b.data[length])
-    length++;
-  return length;
 }
 
 } // namespace

@@ -44,7 +44,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   Blob old(Bytes(data + 1, data + split)), fresh(Bytes(data + split, data + size));
   MemoryBudget budget(1 << 30);
   Job job;
-  std::vector<Segment> segments = compare(old, fresh, budget, job);
+  Crew crew(1);
+  // The whole space of inputs, with every way to find matches.
+  auto effort = static_cast<CompareEffort>(data[0] % 3);
+  std::vector<Segment> segments = compare(old.view(), fresh.view(), {effort, budget, crew, job});
   Bytes patch;
   write_patch(segments, old.view(), fresh.view(),
               [&](const void *bytes, size_t count) { append(patch, bytes, count); });

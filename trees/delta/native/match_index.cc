@@ -1,0 +1,105 @@
+#include "match_index.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+
+namespace trees::delta {
+
+namespace {
+
+constexpr uint64_t MIN_ENTRIES = 1 << 10;
+// A position is stored in what the tag leaves of 32 bits.
+constexpr uint64_t MAX_ENTRIES = 1 << 25;
+// The table is filled by so many independent slices, whatever the number of threads.
+constexpr size_t SLICES = 4;
+
+uint64_t entries_for(uint64_t source_size, uint64_t memory) {
+  uint64_t limit = std::min(memory / sizeof(uint32_t), MAX_ENTRIES), entries = MIN_ENTRIES;
+  while (entries < source_size && entries * 2 <= limit)
+    entries *= 2;
+  return entries;
+}
+
+} // namespace
+
+size_t common_prefix(View a, View b) {
+  size_t limit = std::min(a.size, b.size), length = 0;
+  while (length + 8 <= limit) {
+    uint64_t left, right;
+    std::memcpy(&left, a.data + length, 8);
+    std::memcpy(&right, b.data + length, 8);
+    if (left != right)
+      return length + static_cast<size_t>(__builtin_ctzll(GUINT64_TO_LE(left ^ right))) / 8;
+    length += 8;
+  }
+  while (length < limit && a.data[length] == b.data[length])
+    length++;
+  return length;
+}
+
+MatchIndex::~MatchIndex() {
+  if (entries_ != nullptr)
+    ::munmap(entries_, bytes_);
+}
+
+uint64_t MatchIndex::memory_for(uint64_t source_size, uint64_t limit) {
+  return entries_for(source_size, limit) * sizeof(uint32_t);
+}
+
+MatchIndex::MatchIndex(View source, uint64_t memory, Crew &crew) : source_(source) {
+  uint64_t entries = entries_for(source.size, memory);
+  while (source.size / step_ > entries)
+    step_ *= 2;
+  shift_ = 64 - static_cast<unsigned>(__builtin_ctzll(entries / WAYS));
+  size_t bytes = entries * sizeof(uint32_t);
+  void *table = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (table == MAP_FAILED)
+    throw std::bad_alloc();
+  // Lookups are random: with small pages most of them would miss the TLB as well.
+  ::madvise(table, bytes, MADV_HUGEPAGE);
+  entries_ = static_cast<uint32_t *>(table);
+  bytes_ = bytes;
+  uint64_t buckets = entries / WAYS;
+  size_t slices = bytes > (4 << 20) ? SLICES : 1;
+  crew.each(slices, [&](size_t slice) { fill(buckets / slices * slice, buckets / slices * (slice + 1)); });
+}
+
+void MatchIndex::fill(uint64_t first_bucket, uint64_t end_bucket) {
+  if (source_.size < KEY)
+    return;
+  uint64_t previous = 0;
+  for (size_t at = 0, end = source_.size - KEY; at <= end; at += step_) {
+    uint64_t value = hash(source_.data + at);
+    size_t home = bucket(value);
+    if (home < first_bucket || home >= end_bucket || value == previous)
+      continue;
+    previous = value;
+    uint32_t *slot = &entries_[home * WAYS];
+    // The latest first.
+    for (unsigned way = WAYS - 1; way > 0; way--)
+      slot[way] = slot[way - 1];
+    slot[0] = tag(value) << (32 - TAG_BITS) | static_cast<uint32_t>(at / step_ + 1);
+  }
+}
+
+MatchIndex::Match MatchIndex::longest(View text) const {
+  Match best{0, 0};
+  if (text.size < KEY)
+    return best;
+  uint64_t value = hash(text.data);
+  const uint32_t *slot = &entries_[bucket(value) * WAYS];
+  uint32_t wanted = tag(value) << (32 - TAG_BITS);
+  for (unsigned way = 0; way < WAYS; way++) {
+    uint32_t number = slot[way] ^ wanted;
+    if (slot[way] == 0 || number > (UINT32_MAX >> TAG_BITS))
+      continue;
+    size_t position = (static_cast<size_t>(number) - 1) * step_;
+    size_t length = common_prefix(text, View(source_.data + position, source_.size - position));
+    if (length > best.length && length >= KEY)
+      best = {position, length};
+  }
+  return best;
+}
+
+} // namespace trees::delta
