@@ -163,7 +163,7 @@ describe('feeds over HTTP', () => {
   });
 
   it('uses the index it has while the server is away', async () => {
-    server.fail('index.json', ...Array.from({ length: 4 }, () => ({ kind: 'status', status: 503 }) as const));
+    server.fail('index.json', ...Array.from({ length: 20 }, () => ({ kind: 'status', status: 503 }) as const));
     await refused(['feed', 'refresh', 'f'], 'FEED_UNREACHABLE');
     const result = await rig.trees(['install', 'hello', '--json']);
     server.fail('index.json');
