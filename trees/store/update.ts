@@ -94,10 +94,13 @@ export async function updateApps(options: UpdateOptions): Promise<UpdateOutcome[
     }
   }
   const { feeds, problems } = gathered;
-  const idle = outcomes.every(({ action }) => action === 'unchanged') && problems.length === 0;
-  if (before !== undefined && idle && outcomes.length > 0 && feeds.every(({ stale }) => !stale)) {
-    const [until = ''] = feeds.map(({ index }) => new Date(index.expires).toISOString()).sort();
-    await remember(paths, before, until);
+  const complete = outcomes.length > 0 && outcomes.every(({ action }) => action !== 'failed') && problems.length === 0;
+  if (before !== undefined && complete && feeds.every(({ stale }) => !stale)) {
+    const generations = outcomes.flatMap((app) =>
+      'generation' in app ? [[app.name, app.generation.number] as const] : [],
+    );
+    const indexes = feeds.map(({ feed, index }) => [feed.name, index] as const);
+    await remember(paths, before, { indexes: new Map(indexes), generations: new Map(generations) });
   }
   return outcomes.sort(byName);
 }

@@ -1,6 +1,8 @@
 import { usageError } from '../../errors.js';
 import { isAppName } from '../../store/generations.js';
-import { planUpdate, type UpdateOptions, type UpdateOutcome, type UpdatePlan, updateApps } from '../../store/update.js';
+import { storePaths } from '../../store/paths.js';
+import { knownUpToDate } from '../../store/up-to-date.js';
+import type { UpdateOptions, UpdateOutcome, UpdatePlan } from '../../store/update.js';
 import { type Context, defineCommand } from '../command.js';
 import { reportError } from '../errors.js';
 import { formatBytes } from '../render/format.js';
@@ -34,7 +36,7 @@ export const command = defineCommand({
       network: context.settings.network,
     };
     const { dryRun } = context.settings;
-    const apps = dryRun ? await planUpdate(options) : await updateApps(options);
+    const apps = (dryRun ? undefined : knownApps(context, args.app)) ?? (await lookInto(options, dryRun));
     for (const app of apps) if (app.action === 'failed') warn(context, app.name, app.error);
     const failed = apps.some(({ action }) => action === 'failed');
     return {
@@ -44,6 +46,17 @@ export const command = defineCommand({
     };
   },
 });
+
+/** Most updates find nothing to do, and that is known without loading much. */
+function knownApps(context: Context, names: readonly string[]): UpdateOutcome[] | undefined {
+  const known = knownUpToDate(storePaths(context.settings.root), names);
+  return known?.map((app) => ({ action: 'unchanged', ...app }));
+}
+
+async function lookInto(options: UpdateOptions, dryRun: boolean): Promise<ReadonlyArray<UpdateOutcome | UpdatePlan>> {
+  const { planUpdate, updateApps } = await import('../../store/update.js');
+  return dryRun ? await planUpdate(options) : await updateApps(options);
+}
 
 function checkName(name: string): void {
   if (isAppName(name)) return;
