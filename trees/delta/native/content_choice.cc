@@ -14,6 +14,8 @@ constexpr uint64_t RANGE_COST = 5;
 // Of larger files so many pieces of this size tell how well they compress.
 constexpr uint64_t SAMPLE = 64 << 10;
 constexpr uint64_t SAMPLES = 16;
+// Stock ostree makes a patched file in memory.
+constexpr uint64_t MAX_PATCHED = 512 << 20;
 
 uint64_t literal_size(const std::vector<CopyRange> &ranges) {
   uint64_t size = 0;
@@ -69,7 +71,8 @@ void choose_delivery(NewFile &file, const ChoiceOptions &options) {
   if (literal_size(ranges) == 0)
     return as_ranges(file, std::move(ranges));
   uint64_t copying = ranges_cost(ranges, content.view(), job);
-  uint64_t patching = patch_cost(segments, old.view(), content.view(), job);
+  uint64_t patching =
+      file.meta.size <= MAX_PATCHED ? patch_cost(segments, old.view(), content.view(), job) : UINT64_MAX;
   if (whole_cost(content.view(), job) <= std::min(patching, copying))
     return;
   if (copying <= patching)

@@ -17,7 +17,6 @@ struct NewFile {
   FileMeta meta;
   // What it is most like in the source commit.
   std::optional<Checksum> source;
-  uint64_t source_size = 0;
   Delivery delivery = Delivery::Whole;
   std::vector<Segment> segments; // of a patch
   std::vector<CopyRange> ranges; // to copy

@@ -159,7 +159,6 @@ private:
 
   static void take(NewFile &file, const OldFile &old) {
     file.source = old.file->checksum;
-    file.source_size = old.size;
   }
 
   void examine(OldFile &old) const {
