@@ -237,7 +237,7 @@ describe('paths of bundles', () => {
     t.after(() => rmSync(aside, { recursive: true, force: true }));
     const script =
       `cp -a ${root} ${aside} && mount -t tmpfs -o size=40m none ${root} && cp -a ${aside}/. ${root} && ` +
-      `dd if=/dev/zero of=${root}/var/lib/trees/downloads/x bs=1M count=3 2>/dev/null && exec "$@"`;
+      `dd if=/dev/zero of=${root}/var/lib/trees/downloads/${'a'.repeat(64)} bs=1M count=3 2>/dev/null && exec "$@"`;
     const command = [process.execPath, join(projectRoot, 'dist/cli/bin.js'), '--root', root];
     for (const args of [
       ['install', 'kin', '--json'],

@@ -117,7 +117,9 @@ export async function createPublisher(fixture: Pick<FeedFixture, 'dir' | 'feed' 
         const suffix = encoding === 'fast' ? '' : `.${encoding}`;
         const file = `${(from ?? 'nothing').slice(0, 12)}-${to.slice(0, 12)}${suffix}.delta.zst`;
         const output = join(fixture.feed, file);
-        const made = await createBundle({ repoPath: path, from: from ?? undefined, to, output, encoding, quick: true });
+        // Taking its time is what makes the small one small.
+        const quick = encoding === 'fast';
+        const made = await createBundle({ repoPath: path, from: from ?? undefined, to, output, encoding, quick });
         const { size, sha256, rawSize, writes } = made;
         bundles.set(id, { from, to, file, encoding, size, sha256, rawSize, writes });
       }

@@ -17,7 +17,7 @@ const CHECKSUM_FLAG = 0x80;
  * against the commit.
  * @throws TreesError as `readRange`; BUNDLE_CORRUPT if it is no bundle
  */
-export async function readTail(feed: Feed, entry: BundleEntry, signal?: AbortSignal | undefined): Promise<Buffer> {
+export async function readTail(feed: Feed, entry: BundleEntry, signal?: AbortSignal): Promise<Buffer> {
   const grow = async (end: Buffer, length: number): Promise<Buffer> => {
     if (length > entry.size) throw noBundle(entry);
     if (length <= end.length) return end;
