@@ -74,7 +74,7 @@ interface Download {
 }
 
 /** Files called otherwise are not ours to judge. */
-const DOWNLOAD = /^([0-9a-f]{64}(\.(partial|parts|[a-z]+\.damaged))?|\.unpacked-[0-9a-f]{12})$/;
+const DOWNLOAD = /^([0-9a-f]{64}(\.(partial|parts|[a-z]+\.damaged))?|tar-[0-9a-f]{12}[\w.-]*)$/;
 
 async function listDownloads({ paths }: Store): Promise<Download[]> {
   const found: Download[] = [];
