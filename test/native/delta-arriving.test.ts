@@ -21,7 +21,15 @@ import {
   createBundle,
 } from '../../trees/delta/index.js';
 import { getXattr } from '../../trees/system/index.js';
-import { assertClean, assertSameCommit, commitTree, initRepo, noise, ostree, temporaryDirectory } from '../support/delta-fixture.js';
+import {
+  assertClean,
+  assertSameCommit,
+  commitTree,
+  initRepo,
+  noise,
+  ostree,
+  temporaryDirectory,
+} from '../support/delta-fixture.js';
 import { failsWith } from '../support/feed-fixture.js';
 
 interface Fixture {

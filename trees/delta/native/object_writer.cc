@@ -28,6 +28,25 @@ Bytes file_header(const FileAttributes &attributes, std::string_view target) {
   return header;
 }
 
+// A checksum says that an object is what was signed, not that it makes sense: names with a slash in them, or
+// modes that no directory has. libostree looks at that when it writes, and we at what we write past it.
+void check_structure(OstreeObjectType type, const Checksum &checksum, View content) {
+  std::unique_ptr<GBytes, decltype(&g_bytes_unref)> bytes(g_bytes_new(content.data, content.size),
+                                                          g_bytes_unref);
+  VariantPtr object(
+      g_variant_ref_sink(g_variant_new_from_bytes(ostree_metadata_variant_type(type), bytes.get(), FALSE)));
+  GErrorSlot error;
+  bool valid = g_variant_is_normal_form(object.get());
+  if (valid && type == OSTREE_OBJECT_TYPE_DIR_TREE)
+    valid = ostree_validate_structureof_dirtree(object.get(), &error);
+  else if (valid && type == OSTREE_OBJECT_TYPE_DIR_META)
+    valid = ostree_validate_structureof_dirmeta(object.get(), &error);
+  else if (valid && type == OSTREE_OBJECT_TYPE_COMMIT)
+    valid = ostree_validate_structureof_commit(object.get(), &error);
+  if (!valid)
+    error.raise("BUNDLE_CORRUPT", std::string(type_name(type)) + " " + checksum.hex() + " is malformed");
+}
+
 } // namespace
 
 Mismatch::Mismatch(OstreeObjectType type, const Checksum &expected, const Checksum &actual)
@@ -40,6 +59,7 @@ void ObjectWriter::metadata(OstreeObjectType type, const Checksum &checksum, Vie
   Checksum actual = Sha256::of(content);
   if (actual != checksum)
     throw Mismatch(type, checksum, actual);
+  check_structure(type, checksum, content);
   stage_.metadata(type, checksum, content);
   objects_++;
   bytes_ += content.size;
