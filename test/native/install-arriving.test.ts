@@ -73,7 +73,9 @@ async function fixture(t: TestContext) {
     assert.ok(found !== undefined);
     return found;
   };
-  return { ...store, server, base: bundleTo(base), layer: bundleTo(v1) };
+  const { feed, paths } = store;
+  const installTool = async () => await installApp(store.options('tool@1'));
+  return { feed, paths, server, installTool, base: bundleTo(base), layer: bundleTo(v1) };
 }
 
 function stagedFiles(repo: string): string[] {
@@ -81,10 +83,10 @@ function stagedFiles(repo: string): string[] {
 }
 
 test('objects are written while the server still sends', async (t) => {
-  const { base, layer, options, paths, server } = await fixture(t);
+  const { base, layer, installTool, paths, server } = await fixture(t);
   server.held.add(base.file);
   let done = false;
-  const installing = installApp(options('tool@1')).finally(() => {
+  const installing = installTool().finally(() => {
     done = true;
   });
   const repo = paths.repo;
@@ -107,11 +109,11 @@ test('objects are written while the server still sends', async (t) => {
 });
 
 test('what an earlier run left is applied without being fetched again', async (t) => {
-  const { base, feed, options, paths, server } = await fixture(t);
+  const { base, feed, installTool, paths, server } = await fixture(t);
   const bytes = readFileSync(join(feed.feed, base.file));
   mkdirSync(paths.downloads, { recursive: true });
   writeFileSync(join(paths.downloads, `${base.sha256}.partial`), bytes.subarray(0, 100_000));
-  await installApp(options('tool@1'));
+  await installTool();
   const ranges = server.requests.filter(({ file }) => file === base.file).map(({ range }) => range);
   assert.ok(ranges.includes('bytes=100000-') || ranges.includes(`bytes=100000-${bytes.length - 1}`), ranges.join(', '));
   assert.equal(ranges.includes(undefined), false, 'never the whole file');
@@ -119,24 +121,24 @@ test('what an earlier run left is applied without being fetched again', async (t
 });
 
 test('what an earlier run left and is damaged is fetched again, and applied then', async (t) => {
-  const { base, feed, options, paths } = await fixture(t);
+  const { base, feed, installTool, paths } = await fixture(t);
   const bytes = readFileSync(join(feed.feed, base.file)).subarray(0, 100_000);
   for (const at of [5000, 50_000]) bytes[at] = (bytes[at] ?? 0) ^ 255;
   mkdirSync(paths.downloads, { recursive: true });
   writeFileSync(join(paths.downloads, `${base.sha256}.partial`), bytes);
-  const { fallback } = await installApp(options('tool@1'));
+  const { fallback } = await installTool();
   assert.deepEqual(fallback, []);
   assert.equal(currentTree(paths, 'tool').tree['usr/bin/tool'], 'tool one\n');
   await assertSound(paths);
 });
 
 test('bytes that are not the published ones leave the store as it was', async (t) => {
-  const { base, feed, options, paths, server } = await fixture(t);
+  const { base, feed, installTool, paths, server } = await fixture(t);
   const path = join(feed.feed, base.file);
   const bytes = readFileSync(path);
   bytes[60_000] = (bytes[60_000] ?? 0) ^ 1;
   writeFileSync(path, bytes);
-  await assert.rejects(installApp(options('tool@1')), { code: 'BUNDLE_CORRUPT', message: /SHA-256/ });
+  await assert.rejects(installTool(), { code: 'BUNDLE_CORRUPT', message: /SHA-256/ });
   assert.ok(server.requests.length > 0);
   assert.deepEqual(readdirSync(paths.downloads), []);
   assert.deepEqual(stagedFiles(paths.repo), []);
