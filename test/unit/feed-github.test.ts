@@ -210,12 +210,12 @@ describe('mirrors', () => {
     const down = { kind: 'status', status: 500 } as const;
     const forever = { times: Number.POSITIVE_INFINITY };
     feed.github.fail('cdn/download', down, forever);
-    const mirrors = ['http://127.0.0.1:9/', mirror.origin];
+    const mirrors = ['http://127.0.0.1:2/', mirror.origin];
     const { feed: known } = await add(feed, { mirrors, reporter });
     assert.deepEqual(known.mirrors, [mirrors[0], `${mirror.origin}/`]);
     assert.deepEqual((await readFeedRecord(feed.fixture.root, known.name))?.mirrors, known.mirrors);
     assert.equal(warnings.length, 2);
-    assert.match(warnings[0] ?? '', /trying the mirror http:\/\/127\.0\.0\.1:9\//);
+    assert.match(warnings[0] ?? '', /trying the mirror http:\/\/127\.0\.0\.1:2\//);
     feed.github.clearFaults();
     // Half from the feed, the rest from the mirror.
     feed.github.fail('cdn/download', { kind: 'reset', after: 100_000 });

@@ -259,6 +259,38 @@ export async function addFeed(root: string, url: string, options: AddFeedOptions
   return { feed, index: fetched.index, stale: fetched.stale };
 }
 
+export interface FeedChanges {
+  readonly priority?: number | undefined;
+  /** All mirrors there are to be. */
+  readonly mirrors?: readonly string[] | undefined;
+}
+
+/**
+ * Changes what the user said about a feed, but not whom to trust.
+ * @throws TreesError FEED_NOT_FOUND, LOCKED, USAGE for a mirror that is no URL
+ */
+export async function changeFeed(
+  root: string,
+  nameOrUrl: string,
+  changes: FeedChanges,
+  options: FeedsOptions & { cwd?: string } = {},
+): Promise<KnownFeed> {
+  const { name } = await findFeed(root, nameOrUrl);
+  const mirrors = changes.mirrors?.map((mirror) => parseFeedUrl(mirror, options.cwd).href);
+  return await lockFeeds(root, options, async () => {
+    const feed = await readFeedRecord(root, name);
+    if (feed === undefined) throw notFound(nameOrUrl, await listFeeds(root));
+    const changed: KnownFeed = {
+      ...feed,
+      priority: changes.priority ?? feed.priority,
+      mirrors: mirrors ?? feed.mirrors ?? [],
+    };
+    const path = join(feedDirectory(root, name), recordFile.feed);
+    if (options.dryRun !== true) await writeFileAtomic(path, formatFeedRecord(changed));
+    return changed;
+  });
+}
+
 /**
  * Forgets a feed, its keys and its index. Whether apps from it are still installed is the caller's question.
  * @throws TreesError FEED_NOT_FOUND, LOCKED

@@ -57,6 +57,8 @@ export interface FaultPlan {
   add(endpoint: string, fault: Fault, target: FaultTarget): void;
   take(endpoint: string, file: string | undefined): Fault | undefined;
   clear(): void;
+  /** How many requests are still to fail. */
+  left(): number;
 }
 
 export function createFaultPlan(): FaultPlan {
@@ -75,6 +77,7 @@ export function createFaultPlan(): FaultPlan {
     clear() {
       rules = [];
     },
+    left: () => rules.reduce((sum, rule) => sum + rule.left, 0),
   };
 }
 

@@ -62,6 +62,8 @@ export interface FakeGithub extends AsyncDisposable {
   /** Lets the next requests to an endpoint fail, in the order of these calls. */
   fail(endpoint: string, fault: Fault, target?: FaultTarget): void;
   clearFaults(): void;
+  /** How many requests are still to fail. */
+  faultsLeft(): number;
   /** Puts the server's clock forward; signed addresses made before may run out. */
   advance(seconds: number): void;
 }
@@ -215,6 +217,7 @@ export async function createFakeGithub(options: FakeGithubOptions = {}): Promise
     },
     fail: (endpoint, fault, target = {}) => faults.add(endpoint, fault, target),
     clearFaults: () => faults.clear(),
+    faultsLeft: () => faults.left(),
     advance(seconds) {
       world.ahead += seconds * 1000;
     },

@@ -1,5 +1,5 @@
-import { TreesError } from '../../errors.js';
-import { addFeed, findFeed, listFeeds, loadFeed, refreshFeed, removeFeed } from '../../feed/feeds.js';
+import { TreesError, usageError } from '../../errors.js';
+import { addFeed, changeFeed, findFeed, listFeeds, loadFeed, refreshFeed, removeFeed } from '../../feed/feeds.js';
 import { readKeyOption } from '../../feed/key-option.js';
 import { encodePublicKey, fingerprint } from '../../feed/minisign.js';
 import { type KnownFeed, readFeedState } from '../../feed/records.js';
@@ -172,6 +172,45 @@ const rm = defineCommand({
   },
 });
 
+const set = defineCommand({
+  name: 'set',
+  summary: 'change the priority or the mirrors of a feed',
+  description:
+    'Changes how a feed is used. Whom to trust is not changed here: remove the feed and add it again for that.',
+  positionals: [{ name: 'feed', describe: 'name or URL of the feed', required: true, complete: 'feed' }],
+  options: {
+    priority: { type: 'number', value: 'N', describe: 'where several feeds offer an app the highest N wins' },
+    mirror: {
+      type: 'array',
+      value: 'URL',
+      describe: 'instead of the mirrors so far (may be repeated; tried in this order)',
+    },
+    'clear-mirrors': { type: 'boolean', describe: 'have no mirrors any more' },
+  },
+  examples: [
+    ['feed set apps --priority 10', 'prefer this feed'],
+    ['feed set apps --mirror dir:/srv/apps', 'read a copy where the feed fails'],
+  ],
+  async handler(context, args) {
+    const { settings, cwd } = context;
+    if (args['clear-mirrors'] === true && args.mirror !== undefined) {
+      throw usageError('Expected --mirror or --clear-mirrors, got both');
+    }
+    const mirrors = args['clear-mirrors'] === true ? [] : args.mirror;
+    if (mirrors === undefined && args.priority === undefined) {
+      throw usageError('Expected something to change, got neither --priority nor --mirror nor --clear-mirrors');
+    }
+    const options = { ...feedsOptions(context), cwd, dryRun: settings.dryRun };
+    const feed = await changeFeed(settings.root, args.feed, { priority: args.priority, mirrors }, options);
+    const count = feed.mirrors?.length ?? 0;
+    const what = `priority ${feed.priority}, ${count} ${count === 1 ? 'mirror' : 'mirrors'}`;
+    return {
+      json: { dryRun: settings.dryRun, feed: describeFeed(feed) },
+      text: `${settings.dryRun ? 'would change' : 'changed'} feed ${feed.name}: ${what}\n`,
+    };
+  },
+});
+
 const refresh = defineCommand({
   name: 'refresh',
   summary: 'fetch and verify the indexes of feeds',
@@ -217,4 +256,4 @@ const refresh = defineCommand({
   },
 });
 
-export const command = defineGroup('feed', 'add, list or remove feeds', [add, ls, rm, refresh]);
+export const command = defineGroup('feed', 'add, list or remove feeds', [add, ls, set, rm, refresh]);
