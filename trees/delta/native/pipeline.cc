@@ -14,9 +14,9 @@ namespace {
 constexpr size_t CHUNK = 1 << 20;
 // Bytes of parts in work, compressed and decompressed. With Node's own 60 MB an installation stays below 200
 // MB.
-constexpr uint64_t BUDGET = 96 << 20;
+constexpr uint64_t BUDGET = 88 << 20;
 // Memory that is kept for the next part.
-constexpr size_t MAX_SPARE = 32 << 20;
+constexpr size_t MAX_SPARE = 16 << 20;
 // An xz decoder has a copy of what it decompresses, up to its dictionary: 32 MiB in stock deltas.
 constexpr uint64_t XZ_DICTIONARY = 32 << 20;
 
