@@ -106,12 +106,23 @@ export function githubApi(
     // Proxies and further authorities, as for everything that is fetched.
     request: { fetch: async (...request: Parameters<typeof fetch>) => (await httpClient(network)).fetch(...request) },
   });
-  octokit.hook.before('request', (request) => {
+  octokit.hook.wrap('request', async (send, request) => {
     // Uploads bring a signal that knows whether bytes still flow.
-    if (request.request.signal !== undefined) return;
-    const late = AbortSignal.timeout((network.timeout ?? DEFAULT_TIMEOUT) * 1000);
-    // A new object: the one that is there is that of all requests.
-    request.request = { ...request.request, signal: signal === undefined ? late : AbortSignal.any([signal, late]) };
+    if (request.request.signal !== undefined) return await send(request);
+    const late = new AbortController();
+    const stop = (): void => late.abort(signal?.reason);
+    const seconds = network.timeout ?? DEFAULT_TIMEOUT;
+    const timer = setTimeout(() => late.abort(new Error(`no answer within ${seconds} s`)), seconds * 1000);
+    signal?.addEventListener('abort', stop);
+    try {
+      signal?.throwIfAborted();
+      // Assigned, because the hooks further in are bound to this object; anew, because the one in it is that of all.
+      request.request = { ...request.request, signal: late.signal };
+      return await send(request);
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', stop);
+    }
   });
   const beforeChange = pacer(pace, signal);
   return {
