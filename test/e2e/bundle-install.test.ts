@@ -175,6 +175,10 @@ describe('bundle install', () => {
     assert.deepEqual(readdirSync(paths.downloads), [], 'nothing is left of the tar');
     await ok('rm', 'nginx');
     await assertSound(paths);
+    // As a kill would have left it.
+    writeFileSync(join(paths.downloads, 'tar-0123456789ab'), 'x');
+    await ok('gc');
+    assert.deepEqual(readdirSync(paths.downloads), []);
   });
 
   it('installs an app whose delta starts from a base, which comes as parts', async () => {

@@ -33,7 +33,8 @@ export async function unpackDelta(path: string, directory: string): Promise<Unpa
   if (!(await isTar(path))) {
     return { path, to: undefined, kind: 'file', [Symbol.asyncDispose]: async () => await Promise.resolve() };
   }
-  const temporary = join(directory, `tar-${randomBytes(6).toString('hex')}`);
+  // Called as gc expects: what a kill leaves is deleted there.
+  const temporary = (): string => join(directory, `tar-${randomBytes(6).toString('hex')}`);
   const made: string[] = [];
   const dispose = async (): Promise<void> => {
     for (const file of made) await rm(file, { force: true });
@@ -41,7 +42,7 @@ export async function unpackDelta(path: string, directory: string): Promise<Unpa
   try {
     const { superblock, parts, to } = await extract(path, { temporary, made });
     if (parts.length === 0) return { path: superblock, to, kind: 'tar', [Symbol.asyncDispose]: dispose };
-    const inline = `${temporary}.delta`;
+    const inline = temporary();
     made.push(inline);
     await inlineParts(superblock, parts, inline);
     return { path: inline, to, kind: 'tar', [Symbol.asyncDispose]: dispose };
@@ -83,7 +84,10 @@ interface Extracted {
 }
 
 /** Writes what belongs to a delta under names of ours: none of the tar's is ever a path here. */
-async function extract(path: string, { temporary, made }: { temporary: string; made: string[] }): Promise<Extracted> {
+async function extract(
+  path: string,
+  { temporary, made }: { temporary: () => string; made: string[] },
+): Promise<Extracted> {
   const found = new Map<string, string>();
   const pending: Array<Promise<void>> = [];
   const take = (entry: ReadEntry): void => {
@@ -92,7 +96,7 @@ async function extract(path: string, { temporary, made }: { temporary: string; m
       entry.resume();
       return;
     }
-    const target = `${temporary}-${made.length}`;
+    const target = temporary();
     made.push(target);
     found.set(entry.path, target);
     const stream = createWriteStream(target, { flags: 'wx', mode: 0o600 });
