@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, lstatSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { listTree, projectRoot, type RunResult, runProgram } from '../support/rig.js';
@@ -118,6 +118,28 @@ describe('the delivery commands', () => {
     assert.equal(readFileSync(join(target, 'etc/hosts'), 'utf8'), 'localhost\n');
     assert.equal(readFileSync(join(target, 'own'), 'utf8'), 'mine\n');
     assert.equal((await trees('co', 'tool', '--copy')).status, 2);
+  });
+
+  it('check out to another file system only by copying', async (t) => {
+    if (!existsSync('/dev/shm') || statSync('/dev/shm').dev === statSync(fixture.root).dev) {
+      t.skip('needs /dev/shm to be another file system than the temporary directory');
+      return;
+    }
+    const other = mkdtempSync('/dev/shm/trees-co-');
+    try {
+      const target = join(other, 'tree');
+      const refused = await trees('co', 'tool', '-t', target, '--json');
+      assert.equal(refused.status, 1);
+      assert.equal(pick(JSON.parse(refused.stdout), 'error', 'code'), 'UNSUPPORTED');
+      assert.match(refused.stderr, /another file system[^]*hint: .*--copy/);
+      assert.equal(existsSync(target), false);
+      const copied = await json('co', 'tool', '-t', target, '--copy');
+      assert.deepEqual([pick(copied, 'copied'), pick(copied, 'same'), pick(copied, 'kept')], [0, 0, []]);
+      assert.equal(readFileSync(join(target, 'usr/bin/tool'), 'utf8'), 'tool one\n');
+      assert.equal(lstatSync(join(target, 'usr/bin/tool')).nlink, 1);
+    } finally {
+      rmSync(other, { recursive: true, force: true });
+    }
   });
 
   it('refuse link trees on another file system than the repository', { skip: !asRoot && 'needs root' }, async () => {

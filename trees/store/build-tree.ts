@@ -6,7 +6,7 @@ import type { Checksum, Commit } from '../ostree/types.js';
 import { type RunSpec, runSpecSchema } from '../run/spec.js';
 import { makeGeneration, switchCurrent } from './checkout.js';
 import { composeTree } from './compose.js';
-import { removeIfEmpty, replaceFile } from './files.js';
+import { discardTree, removeIfEmpty, replaceFile } from './files.js';
 import { currentNumber, findGeneration, GENERATION_FILE, type Generation, listGenerations } from './generations.js';
 import { commitKey, refName } from './metadata.js';
 import type { Store } from './store.js';
@@ -77,16 +77,18 @@ export async function buildGeneration(
     installed: new Date().toISOString(),
     run,
   };
-  let made: Generation;
   try {
-    made = await makeGeneration(store, generation);
+    const made = await makeGeneration(store, generation);
+    await switchCurrent(store, name, number);
+    return made;
   } catch (error) {
+    // Current all the same: only writing that to disk failed.
+    if (currentNumber(store.paths, name) === number) throw error;
+    await discardTree(store.paths.generation(name, number));
     await store.repo.setRef(refName.tree(name, number), undefined);
     await removeIfEmpty(store.paths.app(name));
     throw error;
   }
-  await switchCurrent(store, name, number);
-  return made;
 }
 
 /** Composes within a transaction that also sets the generation's ref, so that no prune finds the tree unreferenced. */
