@@ -11,13 +11,6 @@ namespace {
 
 // The largest window that `zstd -d` decodes without being told to (ZSTD_WINDOWLOG_LIMIT_DEFAULT).
 constexpr int MAX_WINDOW_LOG = 27;
-// Level 19 is made for windows of 8 MB; these let it find matches in larger frames.
-constexpr int TUNED_LEVEL = 19;
-constexpr uint64_t TUNED_SIZE = 8 << 20;
-constexpr int TUNED_CHAIN_LOG = 25;
-constexpr int TUNED_HASH_LOG = 24;
-constexpr int TUNED_SEARCH_LOG = 8;
-constexpr int TUNED_TARGET = 512;
 // What one thread compresses of a split frame, and the share of the window before it (1 is none, 9 all of it)
 // that it looks for matches in.
 constexpr int SPLIT_JOB = 6 << 20;
@@ -106,12 +99,6 @@ Bytes zstd_frame(const Rope &rope, uint64_t offset, uint64_t size, const ZstdOpt
   };
   set(ZSTD_c_compressionLevel, options.level, "zstd level");
   set(ZSTD_c_checksumFlag, 1, "zstd checksum");
-  if (options.level == TUNED_LEVEL && size > TUNED_SIZE) {
-    set(ZSTD_c_chainLog, TUNED_CHAIN_LOG, "zstd chain");
-    set(ZSTD_c_hashLog, TUNED_HASH_LOG, "zstd hash");
-    set(ZSTD_c_searchLog, TUNED_SEARCH_LOG, "zstd search");
-    set(ZSTD_c_targetLength, TUNED_TARGET, "zstd target");
-  }
   check_zstd(ZSTD_CCtx_setPledgedSrcSize(context.get(), size), "zstd size");
   int window = 10;
   while (window < MAX_WINDOW_LOG && (uint64_t{1} << window) < size)
