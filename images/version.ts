@@ -4,7 +4,8 @@ import { TreesError } from '../trees/errors.js';
  * How versions of packages become the semantic versions of bases and apps.
  *
  * 1. Of `EPOCH:UPSTREAM-REVISION` (Debian) or `UPSTREAM-rN` (Alpine) only the upstream version is looked at; suffixes
- *    that say how it was packaged (`+dfsg`, `+ds1`, `~dfsg`) are cut off.
+ *    that say how it was packaged (`+dfsg`, `+ds1`, `~dfsg`) are cut off. The original project's tags `YY.MM-X` are read
+ *    the same way.
  * 2. Its first three numbers are major, minor and patch; missing ones are 0; a fourth and later ones are dropped.
  * 3. To the patch number the date of the newest package in the image is appended as six digits, YYMMDD (UTC):
  *    `patch × 1 000 000 + YYMMDD`. So etcd `3.4.23-4+b4` of 2023-05-21 is `3.4.23230521`, and Debian 12.11 with its

@@ -71,7 +71,7 @@ export function bundleCache(directory: string, options: BundleCacheOptions): Bun
       if (known?.from === from && known.to === to && known.encoding === encoding) return known;
       await mkdir(directory, { recursive: true });
       using task = reporter.task(`making ${file}`, { unit: 'bytes' });
-      const { size, sha256, rawSize, writes } = await createBundle({
+      const { size, sha256, rawSize, writes, tail } = await createBundle({
         repoPath,
         from: from ?? undefined,
         to,
@@ -82,7 +82,7 @@ export function bundleCache(directory: string, options: BundleCacheOptions): Bun
         onProgress: ({ done }) => task.update(done),
       });
       task.done(`made ${file}`);
-      const entry: BundleEntry = { from, to, file, encoding, size, sha256, rawSize, writes };
+      const entry: BundleEntry = { from, to, file, encoding, size, sha256, rawSize, writes, tail };
       await writeFileAtomic(`${pathOf(file)}.json`, JSON.stringify({ keyId, entry }));
       return entry;
     },

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { githubApi } from '../../releases/github/api.js';
+import { listReleases } from '../../releases/github/releases.js';
 import type { ReleaseResult } from '../../releases/release.js';
 import { verifyFeed } from '../../releases/verify.js';
 import { openFeed } from '../../trees/feed/open.js';
@@ -182,6 +185,20 @@ describe('a publisher that meets errors', () => {
     assert.deepEqual([fixture.published(), fixture.drafts()], [['index-1'], 0]);
     await verifyAsReader(fixture, publisher.key);
     assert.deepEqual(github.violations, []);
+  });
+
+  it('does not wait for ever for an answer, whatever was asked before', async () => {
+    await using fixture = await createGithubFixture({ validate: false });
+    const network = { ...fixture.network, timeout: 2 };
+    const api = githubApi(FEED, { network, reporter: silentReporter, pace: { retryPause: 1 } });
+    await listReleases(api);
+    fixture.github.fail('repos/list-releases', { kind: 'hang' });
+    await listReleases(api);
+    // The time of one request is not that of the next.
+    await sleep(2100);
+    const before = fixture.github.count('repos/list-releases');
+    await listReleases(api);
+    assert.equal(fixture.github.count('repos/list-releases'), before + 1);
   });
 
   it('says what is wrong with the token, the repository and the limits, and never shows the token', async () => {

@@ -73,6 +73,8 @@ describe('the first release', () => {
         [info.from, info.to, info.size, info.rawSize, info.writes],
         [bundle.from, bundle.to, bundle.size, bundle.rawSize, bundle.writes],
       );
+      const { tail = 0 } = bundle;
+      assert.ok(tail > 0 && tail <= bundle.size, `tail ${tail}`);
       verifyCommitSignature(info.commitBytes, info.detached, { keys: [publisher.key.public], checksum: bundle.to });
     }
     using repo = await Repo.open(publisher.built.repo);

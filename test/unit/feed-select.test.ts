@@ -50,6 +50,22 @@ describe('selectApp', () => {
     assert.equal(pick([feed('f', apps(appVersion('4.0.0-rc.1')))], 'etcd'), 'f/etcd@4.0.0-rc.1 on deb@12.1.0');
   });
 
+  it('matches prereleases with ranges as npm does', () => {
+    const names = ['3.6.0', '3.7.0-rc.1', '3.7.0-rc.2', '4.0.0-rc.1', '4.0.0-rc.2'];
+    const offered = feed('f', apps(...names.map((version) => appVersion(version))));
+    const taken = (range: string): string => pick([offered], `etcd@${range}`).replace(/^f\/etcd@| on .*$/g, '');
+    assert.equal(taken('^3'), '3.6.0');
+    assert.equal(taken('>=3'), '3.6.0');
+    assert.equal(taken('^3.7.0-rc.1'), '3.7.0-rc.2');
+    assert.equal(taken('~3.7.0-rc.1'), '3.7.0-rc.2');
+    assert.equal(taken('^4.0.0-0'), '4.0.0-rc.2');
+    assert.equal(taken('>=3.7.0-rc.1 <3.7.0-rc.2'), '3.7.0-rc.1');
+    // Only prereleases of the very version that the range names.
+    assert.equal(taken('>=3.7.0-rc.1'), '3.7.0-rc.2');
+    assert.throws(() => taken('^4'), failsWith('VERSION_NOT_FOUND'));
+    assert.throws(() => taken('>=3.8.0-rc.1'), failsWith('VERSION_NOT_FOUND'));
+  });
+
   it("keeps to the app's range of bases and to the user's", () => {
     const older = feed('f', apps(appVersion('3.6.0', { range: '<12.1' })));
     assert.equal(pick([older], 'etcd'), 'f/etcd@3.6.0 on deb@12.0.0');

@@ -22,6 +22,10 @@ test('package versions become semantic versions by the stated rules', () => {
     ['1.36.1-r29', '2024-06-10', '1.36.1240610'],
     ['4.13+dfsg1-1+deb12u2', '2024-11-01', '4.13.241101'],
     ['2.4.7.3', '2001-02-03', '2.4.7010203'],
+    // Tags of the original project, YY.MM-X: X counts as a revision does.
+    ['20.05-3', '2020-05-09', '20.5.200509'],
+    ['20.05-4', '2020-05-11', '20.5.200511'],
+    ['20.11-1', '2020-11-02', '20.11.201102'],
   ];
   for (const [version, date, expected] of cases) assert.equal(toSemver(version, at(date)), expected, version);
 });
