@@ -90,7 +90,7 @@ describe(`many at once (TREES_TEST_SEED=${random.seed})`, { timeout: 900_000 }, 
     assert.equal(collected.status, 0, collected.stderr);
     assert.deepEqual(readdirSync(fixture.paths.downloads), []);
     const { length } = APPS.filter((app) => readInstalled(fixture.paths, app) !== undefined);
-    t.diagnostic(`${ROUNDS} rounds, ${length} apps left: ${JSON.stringify([...outcomes].sort())}`);
+    t.diagnostic(`${ROUNDS} rounds, ${length} apps left: ${JSON.stringify(Object.fromEntries(outcomes))}`);
   });
 
   it('show who holds the lock that they wait for, and take it when that one is killed', async () => {
