@@ -3,6 +3,7 @@ import { type Context, defineCommand, defineGroup } from '../trees/cli/command.j
 import { findCommand } from '../trees/cli/registry.js';
 import { usageError } from '../trees/errors.js';
 import { channels } from '../trees/feed/schema.js';
+import { catalog } from './catalog-command.js';
 import { promote } from './promote-command.js';
 import { release as publishRelease } from './release.js';
 import { publishingOptions, publishOptions, wholeNumber } from './release-options.js';
@@ -82,4 +83,4 @@ const publish = defineCommand({
   },
 });
 
-export const release = defineGroup('release', publish.summary, [verify, promote], publish);
+export const release = defineGroup('release', publish.summary, [verify, promote, catalog], publish);

@@ -5,15 +5,14 @@ import { applyBundle } from '../trees/delta/index.js';
 import { TreesError } from '../trees/errors.js';
 import { fetchBundle } from '../trees/feed/download.js';
 import { type Feed, feedFile } from '../trees/feed/feed.js';
-import { readIndexPair } from '../trees/feed/index-pair.js';
 import type { PublicKey } from '../trees/feed/minisign.js';
 import type { BundleEntry, FeedIndex } from '../trees/feed/schema.js';
-import { type VerifiedIndex, verifyIndex } from '../trees/feed/verify-index.js';
 import { Repo } from '../trees/ostree/index.js';
 import type { Reporter } from '../trees/reporter.js';
 import { commitKey } from '../trees/store/metadata.js';
 import { text } from '../trees/store/tree-commit.js';
 import { composeChecksum, repoMode } from './build-repo.js';
+import { readSignedIndex } from './feed-to-read.js';
 import { proveBundle } from './prove.js';
 import { hasCommit } from './recall.js';
 
@@ -53,15 +52,6 @@ interface Check {
 }
 
 const REF = 'verified';
-
-async function readIndex(feed: Feed, { keys, now, signal }: VerifyFeedOptions): Promise<VerifiedIndex> {
-  const verification = { keys, seen: undefined, now, allowStale: true, origin: feed.url };
-  const found = await readIndexPair(feed, (input) => verifyIndex(input, verification), { signal });
-  if (found !== undefined) return found;
-  throw new TreesError('FEED_UNREACHABLE', `cannot read the feed ${feed.url}: it has no ${feedFile.index}`, {
-    hint: 'is the address right? A publisher creates the index with `trees release`',
-  });
-}
 
 /** Keeps an expected failure for the report. @returns whether `action` succeeded */
 async function noted({ problems, options }: Check, what: string, action: () => Promise<void>): Promise<boolean> {
@@ -173,7 +163,7 @@ async function checkVersions(check: Check, index: FeedIndex): Promise<number> {
  * @throws TreesError where there is no index to check: FEED_UNREACHABLE, FEED_UNTRUSTED, SIGNATURE_INVALID, INDEX_INVALID
  */
 export async function verifyFeed(feed: Feed, options: VerifyFeedOptions): Promise<FeedReport> {
-  const { index, signedBy, stale } = await readIndex(feed, options);
+  const { index, signedBy, stale } = await readSignedIndex(feed, options);
   const scratch = await mkdtemp(join(tmpdir(), 'trees-verify-'));
   try {
     using repo = await Repo.create(join(scratch, 'repo'), { mode: repoMode() });

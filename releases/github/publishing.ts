@@ -5,11 +5,19 @@ import { fetchBundle } from '../../trees/feed/download.js';
 import type { BundleEntry } from '../../trees/feed/schema.js';
 import type { Delivered, Publishing } from '../destination.js';
 import type { GithubApi } from './api.js';
-import { currentRelease, openDraft, tagOf } from './draft.js';
+import { abandonedDrafts, currentRelease, isOurs, openDraft, sequenceOf, tagOf } from './draft.js';
 import { assetsFeed } from './feed.js';
 import { cutToSize } from './pieces.js';
 import { FIXED_FILES, pruneReleases } from './prune.js';
-import { type Asset, deleteAsset, deleteRelease, latestRelease, listAssets, type Release } from './releases.js';
+import {
+  type Asset,
+  deleteAsset,
+  deleteRelease,
+  latestRelease,
+  listAssets,
+  listReleases,
+  type Release,
+} from './releases.js';
 import { switchRelease } from './switch.js';
 import { ensureAsset } from './upload.js';
 
@@ -31,17 +39,27 @@ interface Draft {
   readonly assets: Map<string, Asset>;
 }
 
-/** Readers without an API get the latest release; somebody may have published another one by hand since. */
+/** Looks at what is latest until it is the feed. */
+const LOOKS = 3;
+
+/**
+ * Readers without an API get the latest release; somebody may have published another one by hand since. A publisher that
+ * is just switching must not be set back: what it publishes meanwhile is found by looking again.
+ */
 async function restoreLatest(api: GithubApi): Promise<void> {
-  const current = await currentRelease(api);
-  if (current === undefined || (await latestRelease(api))?.id === current.id) return;
-  api.reporter.warn(`${current.tag} was not the latest release of ${api.url}, so that readers could not find the feed`);
-  const { owner, repo } = api;
-  await api.call(
-    'make the feed the latest release',
-    async ({ rest }) => await rest.repos.updateRelease({ owner, repo, release_id: current.id, make_latest: 'true' }),
-    { changes: true },
-  );
+  const { owner, repo, url } = api;
+  for (let look = 1; look <= LOOKS; look += 1) {
+    const current = await currentRelease(api);
+    const latest = await latestRelease(api);
+    if (current === undefined || latest?.id === current.id) return;
+    if (latest !== undefined && isOurs(latest) && sequenceOf(latest) > sequenceOf(current)) return;
+    api.reporter.warn(`${current.tag} was not the latest release of ${url}, so that readers could not find the feed`);
+    await api.call(
+      'make the feed the latest release',
+      async ({ rest }) => await rest.repos.updateRelease({ owner, repo, release_id: current.id, make_latest: 'true' }),
+      { changes: true },
+    );
+  }
 }
 
 export function githubPublishing(options: GithubPublishingOptions): Publishing {
@@ -99,8 +117,8 @@ export function githubPublishing(options: GithubPublishingOptions): Publishing {
       return published;
     },
     async abandon() {
-      const { release } = draft ?? {};
-      if (release !== undefined) await deleteRelease(api, release.id);
+      // One of an interrupted run as well: another publisher has been faster.
+      for (const { id } of abandonedDrafts(await listReleases(api), publisher, 0)) await deleteRelease(api, id);
       draft = undefined;
     },
     prune: async (index, previous) => await pruneReleases(api, [index, previous], publisher),

@@ -11,7 +11,7 @@ import type { FeedIndex } from '../../trees/feed/schema.js';
 import { silentReporter } from '../../trees/reporter.js';
 import { failsWith } from '../support/feed-fixture.js';
 import { createGithubFixture, FEED, type GithubFixture } from '../support/github-publisher.js';
-import { createPublisher, program } from '../support/release-publisher.js';
+import { createPublisher, type Publisher, program } from '../support/release-publisher.js';
 
 /** Checks the feed as its readers find it: without a token and without the API. */
 async function verifyAsReader({ github }: GithubFixture, key: { public: Parameters<typeof verifyFeed>[1]['keys'][0] }) {
@@ -254,6 +254,21 @@ describe('a publisher that meets errors', () => {
 });
 
 describe('several publishers', () => {
+  it('leave no draft of one whose work another one has published', async () => {
+    await using fixture = await createGithubFixture();
+    await using first = await createPublisher();
+    await using second = await createPublisher();
+    const { github } = fixture;
+    github.fail('repos/update-release', { kind: 'status', status: 403 });
+    const release = async (publisher: Publisher): Promise<ReleaseResult> =>
+      await publisher.release({ destination: fixture.destination(publisher.built.build), key: first.key });
+    await assert.rejects(release(first), failsWith('RELEASE_FAILED'));
+    assert.equal(fixture.drafts(), 1);
+    assert.equal((await release(second)).status, 'published');
+    assert.equal((await release(first)).status, 'unchanged');
+    assert.deepEqual([fixture.published(), fixture.drafts()], [['index-1'], 0]);
+  });
+
   it('all end in the index, whoever is first', { timeout: 300_000 }, async () => {
     await using fixture = await createGithubFixture();
     const { github } = fixture;
