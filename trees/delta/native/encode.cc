@@ -22,6 +22,8 @@ constexpr uint64_t COMPARE_MEMORY = 384 << 20;
 constexpr uint64_t MAX_TAIL_PART = 16 << 20;
 constexpr int FAST_LEVEL = 19;
 constexpr int QUICK_LEVEL = 6;
+// Patches are mostly zeros: a better search costs little there.
+constexpr int QUICK_PATCH_LEVEL = 10;
 // Parts of patches that the fast encoding stores as xz: bytes unpacked, and bytes by a quick trial.
 constexpr uint64_t MAX_XZ_PART = 32 << 20;
 constexpr uint64_t MAX_XZ_TRIAL = 3 << 20;
@@ -113,7 +115,11 @@ private:
       rope = std::move(packed);
     }
     prepend_byte(rope, xz ? COMPRESSION_XZ : COMPRESSION_NONE);
-    ZstdOptions zstd{xz ? STORED_LEVEL : level(), !xz && few_parts(), threads(options_)};
+    bool quick_patches = options_.quick && options_.level == 0 && part.kind == PartKind::Patches;
+    ZstdOptions zstd{xz              ? STORED_LEVEL
+                     : quick_patches ? QUICK_PATCH_LEVEL
+                                     : level(),
+                     !xz && few_parts(), threads(options_)};
     EncodedPart encoded =
         encode_part(std::move(rope), delta_key(options_.from, options_.to, std::to_string(index)),
                     {zstd, in_tail}, crew_, job_, xz ? Consumed() : consumed);
