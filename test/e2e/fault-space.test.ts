@@ -84,7 +84,7 @@ describe('a full disk', { skip: reasonToSkipMounts, timeout: 900_000 }, () => {
     await fixture.install('tool@1');
     const wanted = readTree(fixture.paths.rootfs('tool', 1));
     const target = join(disk.path, 'target');
-    for (const kilobytes of [0, 40, 200, 600]) {
+    for (const kilobytes of [4, 40, 200, 600]) {
       rmSync(target, { recursive: true, force: true });
       await disk.limit(`size=${(await disk.used()).bytes + kilobytes * 1024}`);
       const result = await trees(fixture.root, ['co', 'tool', '-t', target, '--copy', '--json']);
