@@ -99,7 +99,7 @@ export const registry: readonly RegistryEntry[] = [
   },
   {
     name: 'feed',
-    summary: 'add, list or remove feeds',
+    summary: 'add, list, remove or mirror feeds',
     group: 'delivery',
     load: async () => (await import('./commands/feed.js')).command,
   },

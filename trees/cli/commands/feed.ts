@@ -9,6 +9,7 @@ import { storePaths } from '../../store/paths.js';
 import { type Context, defineCommand, defineGroup } from '../command.js';
 import { feedsOptions } from '../feeds-options.js';
 import { formatTable } from '../render/format.js';
+import { mirror } from './feed-mirror.js';
 
 function describeFeed(feed: KnownFeed) {
   const keys = feed.keys.map((key) => ({ id: key.id, fingerprint: fingerprint(key), key: encodePublicKey(key) }));
@@ -256,4 +257,4 @@ const refresh = defineCommand({
   },
 });
 
-export const command = defineGroup('feed', 'add, list or remove feeds', [add, ls, set, rm, refresh]);
+export const command = defineGroup('feed', 'add, list, remove or mirror feeds', [add, ls, set, rm, refresh, mirror]);
