@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { createCrash, scenarios, trees } from '../support/crash-scenarios.js';
+import { reasonToSkipMounts } from '../support/mount.js';
 import { createStoreFixture, publishTool, readTree } from '../support/store-fixture.js';
-import { mountTmpfs, reasonToSkipMounts, type Tmpfs } from '../support/tmpfs.js';
+import { mountTmpfs, type Tmpfs } from '../support/tmpfs.js';
 
 const ROOMY = 'size=400m,nr_inodes=20000';
 /** Inodes more at each step: every file, directory and link that a command makes takes one. */
@@ -19,8 +20,11 @@ describe('a full disk', { skip: reasonToSkipMounts, timeout: 900_000 }, () => {
     disk = await mountTmpfs(join(dir, 'disk'), ROOMY);
   });
   after(async () => {
-    await disk[Symbol.asyncDispose]();
-    rmSync(dir, { recursive: true, force: true });
+    try {
+      await disk[Symbol.asyncDispose]();
+    } finally {
+      rmSync(dir, { recursive: true, force: true });
+    }
   });
 
   for (const scenario of scenarios.filter(({ args: [name = ''] }) => ['install', 'update', 'fsck'].includes(name))) {

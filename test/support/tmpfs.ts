@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, rmSync } from 'node:fs';
+import { mount } from './mount.js';
 import { runProgram } from './rig.js';
 
 /** A tmpfs of limited size, to run full. Needs root. */
@@ -12,8 +12,7 @@ export interface Tmpfs extends AsyncDisposable {
 }
 
 export async function mountTmpfs(path: string, options: string): Promise<Tmpfs> {
-  mkdirSync(path, { recursive: true });
-  await succeed('mount', ['-t', 'tmpfs', '-o', options, 'trees-test', path]);
+  const mounted = await mount(path, ['-t', 'tmpfs', '-o', options, 'trees-test']);
   return {
     path,
     limit: async (changed) => void (await succeed('mount', ['-o', `remount,${changed}`, path])),
@@ -22,10 +21,7 @@ export async function mountTmpfs(path: string, options: string): Promise<Tmpfs> 
       const [inodes = 0, freeInodes = 0, blocks = 0, freeBlocks = 0, size = 0] = numbers;
       return { inodes: inodes - freeInodes, bytes: (blocks - freeBlocks) * size };
     },
-    async [Symbol.asyncDispose]() {
-      await succeed('umount', ['-l', path]);
-      rmSync(path, { recursive: true, force: true });
-    },
+    [Symbol.asyncDispose]: async () => await mounted[Symbol.asyncDispose](),
   };
 }
 
@@ -34,5 +30,3 @@ async function succeed(program: string, args: readonly string[]): Promise<string
   assert.equal(status, 0, `${program} ${args.join(' ')}: ${stderr}`);
   return stdout;
 }
-
-export const reasonToSkipMounts: string | false = process.geteuid?.() === 0 ? false : 'needs root, to mount a tmpfs';
