@@ -89,6 +89,14 @@ function pacer(pace: Pace, signal: AbortSignal | undefined): () => Promise<void>
 
 const silent = (): void => undefined;
 
+/**
+ * Node's fetch keeps a second copy of all that it sends, for a redirect that may come, unless there is to be none and no
+ * window (https://fetch.spec.whatwg.org/#http-network-or-cache-fetch, step 3): an upload would be in memory as a whole.
+ */
+const keepingNothing = { redirect: 'error', window: null } as const;
+
+const isStream = (body: unknown): boolean => typeof body === 'object' && body !== null;
+
 export function githubApi(
   { owner, repo, href }: { readonly owner: string; readonly repo: string; readonly href: string },
   options: GithubApiOptions,
@@ -104,7 +112,10 @@ export function githubApi(
     throttle: { enabled: false },
     log: { debug: silent, info: silent, warn: silent, error: silent },
     // Proxies and further authorities, as for everything that is fetched.
-    request: { fetch: async (...request: Parameters<typeof fetch>) => (await httpClient(network)).fetch(...request) },
+    request: {
+      fetch: async (url: string, init: RequestInit = {}) =>
+        await (await httpClient(network)).fetch(url, isStream(init.body) ? { ...init, ...keepingNothing } : init),
+    },
   });
   octokit.hook.wrap('request', async (send, request) => {
     // Uploads bring a signal that knows whether bytes still flow.
