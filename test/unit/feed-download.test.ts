@@ -211,6 +211,38 @@ describe('fetchBundle tells what has arrived', () => {
     assert.deepEqual(again, [{ path, bytes: SIZE }]);
   });
 
+  it('and is hashed here only if who reads it did not find it right', async () => {
+    for (const isRight of [true, false]) {
+      await using here = await place(Buffer.from(content).fill('x', 1000, 1001));
+      let asked = 0;
+      const isVerified = async (): Promise<boolean> => {
+        asked += 1;
+        assert.equal((await readFile(join(here.downloads, `${sha256}.partial`))).length, SIZE);
+        return await Promise.resolve(isRight);
+      };
+      const fetched = fetchBundle(here.http, entry, here.downloads, { isVerified });
+      if (isRight) assert.equal(await fetched, join(here.downloads, sha256));
+      else await assert.rejects(fetched, failsWith('BUNDLE_CORRUPT', /SHA-256/));
+      assert.equal(asked, 1);
+      assert.deepEqual(await listing(here.downloads), isRight ? [sha256] : []);
+    }
+  });
+
+  it('and starts again where what was left is damaged and who reads it says so', async () => {
+    await using here = await place();
+    await mkdir(here.downloads);
+    await writeFile(join(here.downloads, `${sha256}.partial`), Buffer.alloc(1000, 'y'));
+    let restarts = 0;
+    const path = await fetchBundle(here.http, entry, here.downloads, {
+      isVerified: async () => await Promise.resolve(false),
+      onRestart: () => {
+        restarts += 1;
+      },
+    });
+    assert.equal(restarts, 1);
+    assert.deepEqual(await readFile(path), content);
+  });
+
   it('and when all of it has to come again', async () => {
     await using here = await place();
     await mkdir(here.downloads);

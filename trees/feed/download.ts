@@ -1,12 +1,11 @@
-import { createHash, type Hash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
+import { createHash } from 'node:crypto';
 import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno, TreesError } from '../errors.js';
 import { type Reporter, silentReporter } from '../reporter.js';
 import { syncDirectory } from '../store/files.js';
 import type { Feed } from './feed.js';
-import { type Available, completePartial, emptyPartial, type Partial } from './partial.js';
+import { type Available, completePartial, emptyPartial, hashFile, type Partial } from './partial.js';
 import type { BundleEntry } from './schema.js';
 
 export interface FetchOptions {
@@ -19,6 +18,12 @@ export interface FetchOptions {
   onAvailable?: ((download: Available) => void) | undefined;
   /** Called before the download starts again at byte 0: nothing that was available is any more. */
   onRestart?: (() => void) | undefined;
+  /**
+   * For who reads the file while it grows, uses it at once and deletes it: asked when all bytes are there, says whether
+   * their SHA-256 was found right. Then they are not hashed here; if not they are, and fetched again as without it. The
+   * file is not synced: what a power cut leaves of it is checked before it is used.
+   */
+  isVerified?: (() => Promise<boolean>) | undefined;
 }
 
 async function sizeOf(path: string): Promise<number | undefined> {
@@ -30,23 +35,20 @@ async function sizeOf(path: string): Promise<number | undefined> {
   }
 }
 
-async function hashFile(path: string, hash: Hash, signal: AbortSignal | undefined): Promise<void> {
-  for await (const chunk of createReadStream(path, signal === undefined ? {} : { signal })) hash.update(chunk);
-}
-
-async function isVerified(path: string, entry: BundleEntry, signal: AbortSignal | undefined): Promise<boolean> {
+async function isWhole(path: string, entry: BundleEntry, signal: AbortSignal | undefined): Promise<boolean> {
   if ((await sizeOf(path)) !== entry.size) return false;
   const hash = createHash('sha256');
   await hashFile(path, hash, signal);
   return hash.digest('hex') === entry.sha256;
 }
 
-async function openPartial(path: string, entry: BundleEntry, signal: AbortSignal | undefined): Promise<Partial> {
+async function openPartial(path: string, entry: BundleEntry, { signal, isVerified }: FetchOptions): Promise<Partial> {
   const handle = await open(path, 'a', 0o600);
   try {
-    const partial: Partial = { path, handle, hash: createHash('sha256'), length: (await handle.stat()).size };
+    const hash = isVerified === undefined ? createHash('sha256') : undefined;
+    const partial: Partial = { path, handle, hash, length: (await handle.stat()).size };
     if (partial.length > entry.size) await emptyPartial(partial);
-    else await hashFile(path, partial.hash, signal);
+    else if (hash !== undefined) await hashFile(path, hash, signal);
     return partial;
   } catch (error) {
     await handle.close();
@@ -86,7 +88,7 @@ export async function fetchBundle(
   const { signal, reporter = silentReporter } = options;
   const path = join(downloadsDir, entry.sha256);
   const partialPath = `${path}.partial`;
-  if (await isVerified(path, entry, signal)) {
+  if (await isWhole(path, entry, signal)) {
     reporter.debug(`using ${entry.file}, which was downloaded before`);
     options.onAvailable?.({ path, bytes: entry.size });
     return path;
@@ -95,7 +97,7 @@ export async function fetchBundle(
   using task = reporter.task(`fetching ${entry.file}`, { total: entry.size, unit: 'bytes' });
   let kept = 0;
   try {
-    const partial = await openPartial(partialPath, entry, signal);
+    const partial = await openPartial(partialPath, entry, options);
     try {
       task.update(partial.length);
       if (partial.length > 0) options.onAvailable?.({ path: partialPath, bytes: partial.length });
@@ -105,7 +107,7 @@ export async function fetchBundle(
       await partial.handle.close();
     }
     await rename(partialPath, path);
-    await syncDirectory(downloadsDir);
+    if (options.isVerified === undefined) await syncDirectory(downloadsDir);
   } catch (error) {
     if (kept === 0) await rm(partialPath, { force: true });
     if (isErrno(error, 'ENOSPC', 'EDQUOT')) throw noSpace(downloadsDir, entry, error);

@@ -5,9 +5,9 @@ import type { BundleEntry } from './schema.js';
 /** Connections for one bundle. More help nobody but the server's rate limit. */
 export const CONNECTIONS = 3;
 /** Bytes of one request: few big ones. Also what each connection holds in memory at most. */
-const RANGE = 16 * 1024 * 1024;
+const RANGE = 8 * 1024 * 1024;
 /** Bytes from which on more than one connection is used. */
-const PARALLEL_FROM = 4 * RANGE;
+const PARALLEL_FROM = 8 * RANGE;
 
 /** One range, fetched ahead of its turn. */
 interface Ahead {

@@ -97,30 +97,40 @@ function downloaded(store: Store, feed: Feed, options: WorkOptions): Work {
   const signal = store.signal === undefined ? stop.signal : AbortSignal.any([store.signal, stop.signal]);
   const link = measureLink();
   const arriving = createArrival();
+  const verdict = createVerdict();
+  const all = createVerdict();
   const download = fetchBundle(feed, bundle, store.paths.downloads, {
     signal,
     reporter: store.reporter,
     onAvailable: ({ path, bytes }) => {
       link.update(bytes);
       arriving.report(path, bytes);
+      if (bytes === bundle.size) all.settle(true);
     },
     onRestart: () => arriving.restart(),
+    isVerified: async () => await verdict.promise,
   });
-  const here = download.then(
-    () => true,
-    () => false,
+  const ended = download.then(
+    () => all.settle(true),
+    () => all.settle(false),
   );
+  // At once, so that it is there when the one before is applied.
+  const tail = readTail(feed, bundle, { bytes: tailOf(bundle), signal });
+  // Whoever needs it sees why it failed.
+  tail.catch(() => undefined);
   return {
-    here,
+    here: all.promise,
     discard: async () => {
       stop.abort(new TreesError('CANCELLED', `fetching ${bundle.file} was given up`));
-      await here;
+      verdict.settle(false);
+      await ended;
       arriving.close();
     },
     apply: async () => {
       let path: string | undefined;
       try {
-        const early = applyEarly(store, feed, { ...options, arrival: arriving.arrival, download, stop });
+        const early = applyEarly(store, feed, { ...options, arrival: arriving.arrival, download, stop, tail });
+        void early.then((outcome) => verdict.settle(outcome === 'applied'));
         try {
           path = await download;
         } catch (error) {
@@ -143,13 +153,31 @@ function downloaded(store: Store, feed: Feed, options: WorkOptions): Work {
   };
 }
 
+/** Bytes of the end of a bundle to ask for first. */
+function tailOf({ size, tail = TAIL }: BundleEntry): number {
+  return Math.min(size, tail);
+}
+
+async function readTail(
+  feed: Feed,
+  bundle: BundleEntry,
+  { bytes, signal }: { bytes: number; signal: AbortSignal },
+): Promise<Buffer> {
+  return await readRange(feed, bundle, { offset: bundle.size - bytes, length: bytes, signal });
+}
+
 /** Applies while the download runs. Says how that went; never rejects. */
 async function applyEarly(
   store: Store,
   feed: Feed,
-  options: WorkOptions & { arrival: Arrival; download: Promise<string>; stop: AbortController },
+  options: WorkOptions & {
+    arrival: Arrival;
+    download: Promise<string>;
+    stop: AbortController;
+    tail: Promise<Buffer>;
+  },
 ): Promise<unknown> {
-  const { arrival, bundle, download, stop } = options;
+  const { arrival, bundle, download, stop, tail } = options;
   const end = new AbortController();
   const signal = AbortSignal.any(store.signal === undefined ? [end.signal] : [store.signal, end.signal]);
   download.catch((error: unknown) => end.abort(error));
@@ -160,9 +188,9 @@ async function applyEarly(
         name: bundle.file,
         expect: expected(bundle),
         arrival,
-        tail: bundle.tail ?? TAIL,
+        tail: tailOf(bundle),
         readTail: async (bytes) =>
-          await readRange(feed, bundle, { offset: bundle.size - bytes, length: bytes, signal }),
+          bytes === tailOf(bundle) ? await tail : await readTail(feed, bundle, { bytes, signal }),
         signal,
       });
     });
@@ -202,6 +230,15 @@ function expected({ from, to, size, sha256, rawSize, writes }: BundleEntry) {
 
 function isFinal(error: unknown): boolean {
   return error instanceof TreesError && FINAL.has(error.code);
+}
+
+/** A promise, and what settles it. */
+function createVerdict(): { readonly promise: Promise<boolean>; readonly settle: (value: boolean) => void } {
+  let settle: (value: boolean) => void = () => undefined;
+  const promise = new Promise<boolean>((resolve) => {
+    settle = resolve;
+  });
+  return { promise, settle };
 }
 
 /** Connects a download with whoever applies what it brings. */
