@@ -17,6 +17,8 @@ export interface SignedIndex {
   readonly signature: string;
   /** Contents of `trees.pub`. */
   readonly publicKey: string;
+  /** Contents of `successors.json`; undefined if the feed has always had this key. */
+  readonly successors: Uint8Array | undefined;
   /** What it was made from; undefined for the first one. */
   readonly previous: Published | undefined;
   /** The bundles that are new in it. */

@@ -50,6 +50,10 @@ async function linkOrCopy(from: string, to: string): Promise<void> {
 async function switchIndex(directory: string, scratch: string, signed: SignedIndex): Promise<void> {
   for (const { file } of signed.made) await rename(join(scratch, file), join(directory, file));
   await writeFileAtomic(join(directory, feedFile.publicKey), signed.publicKey);
+  // Before the index: who meets a new key asks who has named it.
+  if (signed.successors !== undefined) {
+    await writeFileAtomic(join(directory, feedFile.successors), signed.successors);
+  }
   // The bundles' names must be on disk before an index names them.
   await syncDirectory(directory);
   await writeIndexPair(directory, { index: signed.bytes, signature: signed.signature });

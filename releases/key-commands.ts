@@ -5,29 +5,8 @@ import { type Context, defineCommand, defineGroup } from '../trees/cli/command.j
 import { isErrno, reasonOf, TreesError, usageError } from '../trees/errors.js';
 import { encodePublicKey, fingerprint, type PublicKey, parsePublicKey } from '../trees/feed/minisign.js';
 import { generateKeyPair, readSecretKey } from './key-file.js';
-
-/** Option of every command that reads a secret key. */
-export const passwordFile = {
-  type: 'string',
-  value: 'FILE',
-  complete: 'file',
-  describe: 'first line is the password of the secret key (or TREES_KEY_PASSWORD)',
-} as const;
-
-/** The password that the user gave for a secret key, if any. */
-export async function readPassword(context: Context, file: string | undefined): Promise<string | undefined> {
-  if (file === undefined) return context.env['TREES_KEY_PASSWORD'];
-  const path = resolve(context.cwd, file);
-  try {
-    return (await readFile(path, 'utf8')).split(/\r?\n/)[0];
-  } catch (error) {
-    const why = reasonOf(error);
-    throw new TreesError('KEY_INVALID', `cannot read the password file ${path}: ${why}`, {
-      hint: 'its first line is the password',
-      cause: error,
-    });
-  }
-}
+import { rotate } from './key-rotate-command.js';
+import { passwordFile, readPassword } from './password.js';
 
 function describeKey(key: PublicKey) {
   return { id: key.id, key: encodePublicKey(key), fingerprint: fingerprint(key) };
@@ -131,4 +110,4 @@ const show = defineCommand({
   },
 });
 
-export const key = defineGroup('key', 'generate and show signing keys', [generate, show]);
+export const key = defineGroup('key', 'generate, show and rotate signing keys', [generate, show, rotate]);

@@ -10,8 +10,8 @@ import { type ObjectName, Repo } from '../trees/ostree/index.js';
 export interface ProveOptions {
   /** Repository that has the commits the bundle leads from; of mode bare or bare-user. */
   readonly repo: Repo;
-  /** Key that has to have signed the commit in the bundle. */
-  readonly key: PublicKey;
+  /** Keys, one of which has to have signed the commit in the bundle. */
+  readonly keys: readonly PublicKey[];
   /** Directory for the scratch repository, best on the file system of `repo`. */
   readonly scratch: string;
   readonly signal?: AbortSignal | undefined;
@@ -45,7 +45,7 @@ async function lend(from: Repo, to: Repo, commit: string): Promise<void> {
  * @throws TreesError RELEASE_FAILED; the signal's reason when aborted
  */
 export async function proveBundle(path: string, entry: BundleEntry, options: ProveOptions): Promise<void> {
-  const { repo, key, signal } = options;
+  const { repo, keys, signal } = options;
   const directory = await mkdtemp(join(options.scratch, 'proof-'));
   try {
     using scratch = await Repo.create(join(directory, 'repo'), { mode: repo.mode });
@@ -57,7 +57,7 @@ export async function proveBundle(path: string, entry: BundleEntry, options: Pro
       ref: REF,
       expect: { from: entry.from, to: entry.to, size: entry.size, sha256: entry.sha256 },
       verifyCommit: (commit, detached) => {
-        verifyCommitSignature(commit, detached, { keys: [key], checksum: entry.to });
+        verifyCommitSignature(commit, detached, { keys, checksum: entry.to });
       },
       signal,
     });

@@ -14,7 +14,8 @@ import type { Reporter } from '../trees/reporter.js';
 export interface RecallOptions {
   readonly feed: Feed;
   readonly bundles: readonly BundleEntry[];
-  readonly key: PublicKey;
+  /** Keys, one of which has to have signed. */
+  readonly keys: readonly PublicKey[];
   /** Directory for downloads. */
   readonly scratch: string;
   readonly reporter: Reporter;
@@ -36,7 +37,7 @@ export async function hasCommit(repo: Repo, commit: string): Promise<boolean> {
  * @throws TreesError FEED_UNREACHABLE, BUNDLE_CORRUPT, SIGNATURE_INVALID
  */
 export async function recallCommit(repo: Repo, commit: string, options: RecallOptions): Promise<boolean> {
-  const { feed, bundles, key, scratch, reporter, signal } = options;
+  const { feed, bundles, keys, scratch, reporter, signal } = options;
   if (await hasCommit(repo, commit)) return true;
   const have = new Set<string>();
   for (const origin of new Set(bundles.map(({ from }) => from))) {
@@ -55,7 +56,7 @@ export async function recallCommit(repo: Repo, commit: string, options: RecallOp
         ref: `${REF}/${to}`,
         expect: { from, to, size, sha256 },
         verifyCommit: (bytes, detached) => {
-          verifyCommitSignature(bytes, detached, { keys: [key], checksum: to });
+          verifyCommitSignature(bytes, detached, { keys, checksum: to });
         },
         signal,
       });

@@ -2,10 +2,11 @@ import { join, resolve } from 'node:path';
 import type { Context } from '../trees/cli/command.js';
 import { usageError } from '../trees/errors.js';
 import type { Encoding } from './bundles.js';
-import { passwordFile, readPassword } from './key-commands.js';
 import { readSecretKey } from './key-file.js';
 import { openDestination } from './open-destination.js';
+import { passwordFile, readPassword } from './password.js';
 import type { PublishOptions } from './release.js';
+import { readSuccessorsFile } from './succession.js';
 
 const DEFAULT_BACK = 3;
 
@@ -23,6 +24,12 @@ export const publishingOptions = {
     describe: 'secret key to sign with; default: the setting release.key',
   },
   'password-file': passwordFile,
+  successors: {
+    type: 'string',
+    value: 'FILE',
+    complete: 'file',
+    describe: 'what `trees key rotate` wrote: the key so far names the one with which is signed now its successor',
+  },
   expires: { type: 'number', value: 'DAYS', describe: 'days until the index expires; default 90' },
   previous: {
     type: 'number',
@@ -41,6 +48,7 @@ interface PublishingArgs {
   readonly to?: string | undefined;
   readonly key?: string | undefined;
   readonly 'password-file'?: string | undefined;
+  readonly successors?: string | undefined;
   readonly expires?: number | undefined;
   readonly previous?: number | undefined;
   readonly encoding?: string | undefined;
@@ -83,6 +91,7 @@ export async function publishOptions(context: Context, args: PublishingArgs): Pr
     build,
     destination,
     key,
+    successors: args.successors === undefined ? undefined : await readSuccessorsFile(resolve(cwd, args.successors)),
     expiresDays,
     back,
     encodings: encodings(args.encoding),

@@ -6,6 +6,7 @@ import { feedFile } from '../trees/feed/feed.js';
 import { writeFileAtomic } from '../trees/feed/files.js';
 import { formatPublicKey } from '../trees/feed/minisign.js';
 import type { BundleEntry, Channel, FeedIndex } from '../trees/feed/schema.js';
+import { isSameKey } from '../trees/feed/succession.js';
 import { verifyIndex } from '../trees/feed/verify-index.js';
 import type { Repo } from '../trees/ostree/index.js';
 import type { Reporter } from '../trees/reporter.js';
@@ -30,6 +31,8 @@ export interface PublishOptions {
   readonly build: string;
   readonly destination: Destination;
   readonly key: SecretKey;
+  /** `successors.json`, in which the key of the feed names `key` its successor; default: what is published. */
+  readonly successors?: Uint8Array | undefined;
   readonly expiresDays: number;
   /** How many versions before the newest get a way to it. */
   readonly back: number;
@@ -86,7 +89,7 @@ async function obtain(work: Work, published: Published | undefined, commit: stri
   return await recallCommit(work.repo, commit, {
     feed: destination.feed,
     bundles: published?.index.bundles ?? [],
-    key: key.public,
+    keys: [key.public, ...(published?.former ?? [])],
     scratch: work.scratch,
     reporter,
     signal,
@@ -160,7 +163,8 @@ function sign(index: FeedIndex, previous: Published | undefined, { key, now, des
   const signature = signFile(bytes, key, { file: feedFile.index, sequence: index.sequence, now });
   const verification = { keys: [key.public], seen: previous?.seen, now, origin: destination.url };
   verifyIndex({ index: bytes, signature }, verification);
-  return { index, bytes, signature, previous, publicKey: formatPublicKey(key.public) };
+  const { successors } = previous ?? {};
+  return { index, bytes, signature, previous, publicKey: formatPublicKey(key.public), successors };
 }
 
 /** One attempt. @returns undefined if another publisher was first */
@@ -179,12 +183,14 @@ async function attempt(work: Work, publishing: Publishing | undefined): Promise<
     signal: options.signal,
     obtain: async (commit) => await obtain(work, planned.previous, commit),
     deliver: publishing?.deliver,
-    proof: { repo, key: options.key.public, scratch: work.scratch, signal: options.signal },
+    proof: { repo, keys: [options.key.public], scratch: work.scratch, signal: options.signal },
   });
   const sequence = (before?.sequence ?? 0) + 1;
   const made = bundles.made.map((entry) => publishing?.place(entry, sequence) ?? entry);
   const index = nextIndex(planned, [...planned.existing, ...made], options);
-  const status = compareIndexes(before, index, options.now);
+  const compared = compareIndexes(before, index, options.now);
+  const isRotating = planned.previous !== undefined && !isSameKey(planned.previous.signedBy, options.key.public);
+  const status = compared === 'unchanged' && isRotating ? 'renewed' : compared;
   const result = { made, reused: planned.existing, declined: bundles.declined };
   if (status === 'unchanged') {
     await publishing?.abandon();

@@ -7,6 +7,7 @@ import { fetchBundle } from '../trees/feed/download.js';
 import { type Feed, feedFile } from '../trees/feed/feed.js';
 import type { PublicKey } from '../trees/feed/minisign.js';
 import type { BundleEntry, FeedIndex } from '../trees/feed/schema.js';
+import { predecessorsOf, readSuccessors } from '../trees/feed/succession.js';
 import { Repo } from '../trees/ostree/index.js';
 import type { Reporter } from '../trees/reporter.js';
 import { commitKey } from '../trees/store/metadata.js';
@@ -46,7 +47,8 @@ interface Check {
   readonly feed: Feed;
   readonly repo: Repo;
   readonly scratch: string;
-  readonly signedBy: PublicKey;
+  /** Keys that may have signed commits: the one that signed the index, and those it has succeeded. */
+  readonly keys: readonly PublicKey[];
   readonly options: VerifyFeedOptions;
   readonly problems: FeedProblem[];
 }
@@ -68,11 +70,11 @@ async function noted({ problems, options }: Check, what: string, action: () => P
 
 /** Fetches a bundle and applies it: alone with its origin as a user would, then beside what was applied before. */
 async function checkBundle(check: Check, entry: BundleEntry): Promise<void> {
-  const { feed, repo, scratch, signedBy, options } = check;
+  const { feed, repo, scratch, keys, options } = check;
   const { reporter, signal } = options;
   const path = await fetchBundle(feed, entry, join(scratch, 'downloads'), { reporter, signal });
   try {
-    await proveBundle(path, entry, { repo, key: signedBy, scratch, signal });
+    await proveBundle(path, entry, { repo, keys, scratch, signal });
     if (await hasCommit(repo, entry.to)) return;
     await applyBundle({ repoPath: repo.path, path, ref: `${REF}/${entry.to}`, signal });
   } finally {
@@ -169,7 +171,9 @@ export async function verifyFeed(feed: Feed, options: VerifyFeedOptions): Promis
     using repo = await Repo.create(join(scratch, 'repo'), { mode: repoMode() });
     await repo.setConfig('core', 'fsync', 'false');
     const problems: FeedProblem[] = [];
-    const check: Check = { feed, repo, scratch, signedBy, options, problems };
+    const published = await readSuccessors(feed, { signal: options.signal });
+    const former = predecessorsOf(published?.successions ?? [], { key: signedBy, feed: index.feed });
+    const check: Check = { feed, repo, scratch, keys: [signedBy, ...former], options, problems };
     if (stale)
       problems.push({ code: 'INDEX_EXPIRED', what: feedFile.index, message: `it expired at ${index.expires}` });
     const sound = await checkBundles(check, index.bundles);

@@ -7,7 +7,12 @@ import { assetsOf } from './pieces.js';
 import { deleteAsset, deleteRef, deleteRelease, listAssets, listReleases, type Release } from './releases.js';
 
 /** What every release has beside bundles. */
-export const FIXED_FILES: ReadonlySet<string> = new Set([feedFile.index, feedFile.signature, feedFile.publicKey]);
+export const FIXED_FILES: ReadonlySet<string> = new Set([
+  feedFile.index,
+  feedFile.signature,
+  feedFile.publicKey,
+  feedFile.successors,
+]);
 
 /** Names of assets that indexes need, by tag. */
 function namedAssets(indexes: readonly (FeedIndex | undefined)[]): Map<string, Set<string>> {

@@ -54,8 +54,9 @@ async function checkDraft(
   return assets;
 }
 
-function inReleaseOf({ bytes, signature, publicKey }: SignedIndex): Upload[] {
+function inReleaseOf({ bytes, signature, publicKey, successors }: SignedIndex): Upload[] {
   return [
+    ...(successors === undefined ? [] : [inMemory(feedFile.successors, successors)]),
     inMemory(feedFile.publicKey, Buffer.from(publicKey)),
     inMemory(feedFile.signature, Buffer.from(signature)),
     inMemory(feedFile.index, bytes),

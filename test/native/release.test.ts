@@ -285,14 +285,14 @@ describe('proving a bundle', () => {
     const good = index.bundles.find(({ from, to }) => from !== null && to === commit);
     assert.ok(good);
     using repo = await Repo.open(publisher.built.repo);
-    const options = { repo, key: publisher.key.public, scratch: publisher.dir };
+    const options = { repo, keys: [publisher.key.public], scratch: publisher.dir };
     const path = join(publisher.feed, good.file);
     await proveBundle(path, good, options);
-    const refused = async (bytes: Buffer, entry: BundleEntry = good, key = options.key): Promise<void> => {
+    const refused = async (bytes: Buffer, entry: BundleEntry = good, key = publisher.key.public): Promise<void> => {
       const file = join(publisher.dir, 'damaged');
       await writeFile(file, bytes);
       await assert.rejects(
-        proveBundle(file, entry, { ...options, key }),
+        proveBundle(file, entry, { ...options, keys: [key] }),
         failsWith('RELEASE_FAILED', /does not apply/),
       );
     };
@@ -304,7 +304,7 @@ describe('proving a bundle', () => {
     await refused(bytes, { ...good, from: publisher.base });
     await refused(bytes, { ...good, to: publisher.base });
     await refused(bytes, { ...good, sha256: '0'.repeat(64) });
-    await refused(bytes, good, { id: options.key.id, key: randomBytes(32) });
+    await refused(bytes, good, { id: publisher.key.public.id, key: randomBytes(32) });
     assert.deepEqual(
       (await readdir(publisher.dir)).filter((name) => name.startsWith('proof-')),
       [],

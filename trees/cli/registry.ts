@@ -129,7 +129,7 @@ export const registry: readonly RegistryEntry[] = [
   },
   {
     name: 'key',
-    summary: 'generate and show signing keys',
+    summary: 'generate, show and rotate signing keys',
     group: 'producing',
     load: async () => (await import('../../releases/commands.js')).key,
   },

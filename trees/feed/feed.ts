@@ -8,6 +8,8 @@ export const feedFile = {
   /** While a publisher switches: the index that the signature already belongs to. See `index-pair.ts`. */
   next: 'index.json.next',
   publicKey: 'trees.pub',
+  /** Statements of keys that name their successors, if the feed has ever changed its key. See `succession.ts`. */
+  successors: 'successors.json',
 } as const;
 
 export interface OpenOptions {

@@ -12,6 +12,7 @@ import { writeFileAtomic } from './files.js';
 import { readFeedFile, readIndexPair, writeIndexPair } from './index-pair.js';
 import { fingerprint, type PublicKey, parsePublicKey } from './minisign.js';
 import type { NetworkOptions } from './network.js';
+import { succeed, withFormerKeys } from './new-key.js';
 import { openFeed } from './open.js';
 import {
   type FeedState,
@@ -149,10 +150,17 @@ function fetchOptions({ allowStale, signal, reporter }: FeedsOptions, now: Date)
   return { allowStale, signal, reporter, now };
 }
 
+/** FEED_UNTRUSTED: the key has changed, and whoever stored that was killed halfway. */
+const DAMAGED: ReadonlySet<string> = new Set([
+  'SIGNATURE_INVALID',
+  'INDEX_INVALID',
+  'INDEX_REPLAYED',
+  'FEED_UNTRUSTED',
+]);
+
 /** For what is stored and no longer as it was verified: it is fetched again. */
 function undefinedIfDamaged(error: unknown): undefined {
-  if (error instanceof TreesError && ['SIGNATURE_INVALID', 'INDEX_INVALID', 'INDEX_REPLAYED'].includes(error.code))
-    return;
+  if (error instanceof TreesError && DAMAGED.has(error.code)) return;
   throw error;
 }
 
@@ -162,7 +170,7 @@ function sameTrust(a: KnownFeed | undefined, b: KnownFeed): boolean {
 }
 
 /**
- * Fetches, verifies and stores a feed's index. On any error, and if it is the stored one, nothing is written.
+ * Fetches, verifies and stores a feed's index, and the new key if a trusted one has named its successor. On any error, and if it is the stored one, nothing is written.
  * @throws TreesError FEED_UNREACHABLE, LOCKED, FEED_NOT_FOUND if it was removed meanwhile; as `verifyIndex`
  */
 export async function refreshFeed(root: string, feed: KnownFeed, options: FeedsOptions = {}): Promise<IndexedFeed> {
@@ -177,14 +185,17 @@ export async function refreshFeed(root: string, feed: KnownFeed, options: FeedsO
     fetched = await fetchIndex(source, request);
     if (fetched === 'unchanged') throw new Error('unchanged, although nothing was known');
   }
-  const indexed: IndexedFeed = { feed, index: fetched.index, stale: fetched.stale };
-  if (options.dryRun === true || (await isStored(root, feed, fetched))) return indexed;
+  const succeeded = succeed(feed, fetched.succession, options.reporter);
+  const indexed: IndexedFeed = { feed: succeeded, index: fetched.index, stale: fetched.stale };
+  if (options.dryRun === true || (succeeded === feed && (await isStored(root, feed, fetched)))) return indexed;
   await lockFeeds(root, options, async () => {
     // The network was read without the lock: the feed may have been removed, or refreshed past what we hold.
     if (!sameTrust(await readFeedRecord(root, feed.name), feed)) throw notFound(feed.name, await listFeeds(root));
     const latest = await readFeedState(root, feed.name);
     if (latest !== undefined && latest.sequence > fetched.seen.sequence) return;
-    await writeIndex(feedDirectory(root, feed.name), fetched, now);
+    const directory = feedDirectory(root, feed.name);
+    await writeIndex(directory, fetched, now);
+    if (succeeded !== feed) await writeFileAtomic(join(directory, recordFile.feed), formatFeedRecord(succeeded));
   });
   return indexed;
 }
@@ -254,7 +265,11 @@ export async function addFeed(root: string, url: string, options: AddFeedOptions
   const fetched = await fetchIndex(source, request);
   if (fetched === 'unchanged') throw new Error('unchanged, although nothing was known');
   const added = (options.now ?? new Date()).toISOString();
-  const feed: KnownFeed = { name, url: parsed.href, keys, priority: options.priority ?? 0, added, mirrors };
+  const said: KnownFeed = { name, url: parsed.href, keys, priority: options.priority ?? 0, added, mirrors };
+  const { index, signedBy, succession } = fetched;
+  const trusting = succeed(said, succession, options.reporter);
+  const { signal, reporter } = options;
+  const feed = await withFormerKeys(source, trusting, { index, signedBy, signal, reporter });
   if (options.dryRun !== true) await createFeed(root, feed, fetched, options);
   return { feed, index: fetched.index, stale: fetched.stale };
 }

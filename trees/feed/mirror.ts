@@ -10,12 +10,12 @@ import { acquireLock } from '../store/locks.js';
 import { directoryFeed } from './directory.js';
 import { fetchBundle } from './download.js';
 import { type Feed, feedFile } from './feed.js';
-import { type FetchedIndex, fetchIndex } from './fetch-index.js';
+import { type FetchedIndex, fetchIndex, readTrustedIndex } from './fetch-index.js';
 import { removeTemporaries, writeFileAtomic } from './files.js';
-import { readFeedFile, readIndexPair, writeIndexPair } from './index-pair.js';
+import { readFeedFile, writeIndexPair } from './index-pair.js';
 import { formatPublicKey, type PublicKey } from './minisign.js';
+import { readAnySuccessors } from './new-key.js';
 import { type BundleEntry, type FeedIndex, indexLimits } from './schema.js';
-import { type IndexInput, type VerifiedIndex, verifyIndex } from './verify-index.js';
 
 /** Where files are put together before readers can need them. Kept while a copy is unfinished. */
 const INCOMING = '.trees-mirror';
@@ -109,11 +109,11 @@ async function isHere(file: File, { directory, files }: Here, options: MirrorOpt
 async function readMirrored(
   directory: string,
   { keys, now, signal }: MirrorOptions,
-): Promise<(VerifiedIndex & { input: IndexInput }) | undefined> {
-  const verification = { keys, seen: undefined, now, allowStale: true, origin: directory };
+): Promise<FetchedIndex | undefined> {
   try {
-    const accept = (input: IndexInput) => ({ ...verifyIndex(input, verification), input });
-    return await readIndexPair(directoryFeed(directory), accept, { signal });
+    const request = { keys, seen: undefined, now, allowStale: true, signal };
+    const found = await readTrustedIndex(directoryFeed(directory), request);
+    return found === 'unchanged' ? undefined : found;
   } catch (error) {
     if (!(error instanceof TreesError)) throw error;
     if (error.code === 'FEED_UNREACHABLE' && isErrno(error.cause, 'ENOENT')) return undefined;
@@ -170,7 +170,9 @@ async function fetchAll(source: Feed, files: readonly File[], incoming: string, 
 
 interface Planned {
   readonly fetched: FetchedIndex;
-  readonly before: (VerifiedIndex & { input: IndexInput }) | undefined;
+  readonly before: FetchedIndex | undefined;
+  /** `successors.json`, if the feed has one. */
+  readonly successors: Uint8Array | undefined;
   readonly wanted: ReadonlyMap<string, File>;
   readonly missing: readonly File[];
   readonly kept: readonly File[];
@@ -187,7 +189,8 @@ async function planMirror(source: Feed, directory: string, options: MirrorOption
   const missing: File[] = [];
   const kept: File[] = [];
   for (const file of wanted.values()) ((await isHere(file, here, options)) ? kept : missing).push(file);
-  return { fetched, before, wanted, missing, kept };
+  const successors = await readAnySuccessors(source, { signal, reporter });
+  return { fetched, before, successors: successors?.bytes, wanted, missing, kept };
 }
 
 /** Puts the fetched files where the index names them, then the index: readers see the old feed or the new one. */
@@ -202,6 +205,9 @@ async function switchMirror(directory: string, planned: Planned, ours: ReadonlyS
     else await copyFile(path, join(directory, file));
   }
   await writeFileAtomic(join(directory, feedFile.publicKey), formatPublicKey(fetched.signedBy));
+  if (planned.successors !== undefined) {
+    await writeFileAtomic(join(directory, feedFile.successors), planned.successors);
+  }
   // The names must be on disk before an index names them.
   await syncDirectory(directory);
   const { index, signature = '' } = fetched.input;

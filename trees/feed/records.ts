@@ -25,6 +25,13 @@ export interface KnownFeed {
   readonly added: string;
   /** URLs of places with the same files, in the order in which they are tried. */
   readonly mirrors?: readonly string[];
+  /** Keys that those above have succeeded: they vouch for commits they have signed, no longer for an index. */
+  readonly former?: readonly PublicKey[];
+}
+
+/** The keys that may have signed a commit of a feed. */
+export function commitKeys({ keys, former = [] }: KnownFeed): readonly PublicKey[] {
+  return [...keys, ...former];
 }
 
 export interface FeedState extends SeenIndex {
@@ -39,6 +46,7 @@ const feedSchema = z.object({
   priority: z.number(),
   added: z.string(),
   mirrors: z.optional(z.array(z.string())),
+  former: z.optional(z.array(z.string())),
 });
 
 const stateSchema = z.object({
@@ -81,12 +89,21 @@ export async function readFeedRecord(root: string, name: string): Promise<KnownF
   const path = join(feedDirectory(root, name), recordFile.feed);
   const record = await readRecord(path, feedSchema);
   if (record === undefined) return undefined;
-  return { ...record, name, mirrors: record.mirrors ?? [], keys: record.keys.map((key) => parsePublicKey(key, path)) };
+  const parse = (keys: readonly string[]): PublicKey[] => keys.map((key) => parsePublicKey(key, path));
+  const { mirrors = [], former = [] } = record;
+  return { ...record, name, mirrors, keys: parse(record.keys), former: parse(former) };
 }
 
-export function formatFeedRecord({ url, keys, priority, added, mirrors = [] }: KnownFeed): string {
-  const record = { url, keys: keys.map(encodePublicKey), priority, added };
-  return `${JSON.stringify(mirrors.length > 0 ? { ...record, mirrors } : record, undefined, 2)}\n`;
+export function formatFeedRecord({ url, keys, priority, added, mirrors = [], former = [] }: KnownFeed): string {
+  const record = {
+    url,
+    keys: keys.map(encodePublicKey),
+    priority,
+    added,
+    ...(mirrors.length > 0 ? { mirrors } : {}),
+    ...(former.length > 0 ? { former: former.map(encodePublicKey) } : {}),
+  };
+  return `${JSON.stringify(record, undefined, 2)}\n`;
 }
 
 export async function readFeedState(root: string, name: string): Promise<FeedState | undefined> {

@@ -6,6 +6,7 @@ import { verifyCommitSignature } from '../feed/commit-signature.js';
 import { fetchBundle } from '../feed/download.js';
 import type { Feed } from '../feed/feed.js';
 import { readRange } from '../feed/range.js';
+import { commitKeys } from '../feed/records.js';
 import type { BundleEntry } from '../feed/schema.js';
 import type { Selection } from '../feed/select.js';
 import { refOf } from './install-plan.js';
@@ -217,7 +218,7 @@ async function withTask(
     repoPath: store.paths.repo,
     ref: refOf(selection.feed.index, bundle.to),
     verifyCommit: (commit, metadata) => {
-      verifyCommitSignature(commit, metadata, { keys: selection.feed.feed.keys, checksum: bundle.to });
+      verifyCommitSignature(commit, metadata, { keys: commitKeys(selection.feed.feed), checksum: bundle.to });
     },
     onProgress: ({ done }) => task.update(done),
   });

@@ -5,6 +5,7 @@ import { TreesError, usageError } from '../errors.js';
 import { commitSignatures, verifyCommitSignature } from '../feed/commit-signature.js';
 import { listFeeds } from '../feed/feeds.js';
 import type { PublicKey } from '../feed/minisign.js';
+import { commitKeys } from '../feed/records.js';
 import type { Checksum, Metadata } from '../ostree/types.js';
 import { type BuildSource, buildGeneration } from './build-tree.js';
 import { type FileIdentity, type IdentityOptions, identify } from './file-identity.js';
@@ -134,10 +135,10 @@ async function findTrust(info: BundleInfo, options: InstallFileOptions): Promise
     });
   }
   const feeds = await listFeeds(options.root);
-  const known = [...feeds.flatMap((feed) => feed.keys), ...keys];
+  const known = [...feeds.flatMap(commitKeys), ...keys];
   try {
     const key = verifyCommitSignature(info.commitBytes, info.detached, { keys: known, checksum: info.to });
-    return { key, feed: feeds.find((feed) => feed.keys.some(({ id }) => id === key.id))?.name };
+    return { key, feed: feeds.find((feed) => commitKeys(feed).some(({ id }) => id === key.id))?.name };
   } catch (error) {
     if (!(error instanceof TreesError) || error.code !== 'SIGNATURE_INVALID') throw error;
     throw new TreesError('SIGNATURE_INVALID', `cannot trust ${file}: no signature on it is by a key that is trusted`, {
