@@ -17,7 +17,8 @@ const INTERRUPTED_STATUS = 130;
 export function reportError(error: unknown): ErrorReport {
   if (error instanceof TreesError) {
     const { code, message, hint, status, details } = error;
-    return { code, message: printable(message), hint: hint && printable(hint), status, details, stack: undefined };
+    const shown = hint ?? (isDiskFailure(message) ? DISK_FAILS : undefined);
+    return { code, message: printable(message), hint: shown && printable(shown), status, details, stack: undefined };
   }
   if (error instanceof Error && error.name === 'AbortError') {
     return plain('CANCELLED', 'interrupted: nothing was left half done', undefined, INTERRUPTED_STATUS);
@@ -34,6 +35,7 @@ export function reportError(error: unknown): ErrorReport {
     if (isOstreeCode(error, READ_ONLY)) {
       return plain('STORE_UNUSABLE', error.message, 'make that file system writable, or choose another --root');
     }
+    if (isDiskFailure(error.message)) return plain('STORE_UNUSABLE', error.message, DISK_FAILS);
     return plain(
       'OSTREE_FAILED',
       error.message,
@@ -54,10 +56,18 @@ export function reportError(error: unknown): ErrorReport {
     const message = `cannot make the directory ${error.path ?? ''}: something else is in its place`;
     return plain('SYSTEM_ERROR', message, 'choose another path, or move what is there out of the way');
   }
+  if (isErrno(error, 'EIO')) return plain('SYSTEM_ERROR', systemMessage(error), DISK_FAILS);
   if (hasErrnoCode(error)) return plain('SYSTEM_ERROR', systemMessage(error), undefined);
   const message = error instanceof Error ? error.message : String(error);
   const stack = error instanceof Error ? error.stack : undefined;
   return { ...plain('INTERNAL', `internal error: ${message}`, 'this is a bug in trees: please report it'), stack };
+}
+
+const DISK_FAILS = 'the disk may be failing: see what dmesg says of it, then look for damage with trees fsck';
+
+/** Whether it is about EIO, by the words of strerror(3) and of libuv. */
+function isDiskFailure(message: string): boolean {
+  return /input\/output error|\bi\/o error/i.test(message);
 }
 
 /** Values of GLib's `GIOErrorEnum`; the binding, which names them, is not loaded for this. */

@@ -324,6 +324,8 @@ void Stage::publish_prefix(const std::string &prefix) const {
   // In a new repository whole directories move.
   if (::renameat2(directory_.get(), prefix.c_str(), objects_.get(), prefix.c_str(), RENAME_NOREPLACE) == 0)
     return;
+  if (errno != EINVAL && errno != EEXIST)
+    throw_errno("cannot move a directory to the objects of " + repo_.path());
   if (errno == EINVAL && ::mkdirat(objects_.get(), prefix.c_str(), 0777) != 0 && errno != EEXIST)
     throw_errno("cannot create a directory in the objects of " + repo_.path());
   std::vector<std::string> names;
