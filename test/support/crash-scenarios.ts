@@ -278,9 +278,9 @@ function isFanOut(line: string): boolean {
   return /^repo\/(objects\/..|refs\/heads\/.*|tmp\/.*)\/$/.test(line);
 }
 
-/** A file of libostree's that has not got its name yet, and what was collected to enter the repository. */
+/** A file that has not got its name yet, and what was collected to enter the repository. */
 function isNameless(line: string): boolean {
-  return /^repo\/((\S+\/)?tmp\.\w{6}( |$)|tmp\/(trees-stage|staging)-)/.test(line);
+  return /^(\.new-[0-9a-f]{12} |repo\/((\S+\/)?tmp\.\w{6}( |$)|tmp\/(trees-stage|staging)-))/.test(line);
 }
 
 /** Every path of a store with what it is and holds, but for times and who held a lock last. */
@@ -290,7 +290,7 @@ function describeStore(paths: StorePaths, { sameNumbers }: Scenario): string[] {
     for (const name of readdirSync(join(paths.root, path)).sort()) {
       const relative = join(path, name);
       // Only a note that saves time, made anew whenever the next update comes.
-      if (/^\.(up-to-date\.json|new-\w+)$/.test(relative)) continue;
+      if (relative === '.up-to-date.json') continue;
       const full = join(paths.root, relative);
       const info = lstatSync(full);
       if (info.isDirectory()) {

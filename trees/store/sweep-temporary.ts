@@ -10,9 +10,11 @@ const TEMPORARY = /^tmp\.[A-Za-z0-9]{6}$/;
 const STAGE = /^trees-stage-\w{6}$/;
 const LOCK_SUFFIX = '-lock';
 const BUNDLE_LOCK = /^bundle-[0-9a-f]{64}\.lock$/;
+/** What `replaceFile` calls a file until it is renamed. An update may be writing its note just then; it does without. */
+const NEW_FILE = /^\.new-[0-9a-f]{12}$/;
 
 /**
- * Deletes what killed processes left: libostree's files that never got their name, and the locks of bundles. Files called
+ * Deletes what killed processes left: files that never got their name, and the locks of bundles. Files called
  * otherwise are not ours to judge. The caller holds the store's lock exclusively, so nobody is at work.
  */
 export async function sweepTemporary(store: Store): Promise<void> {
@@ -23,6 +25,7 @@ export async function sweepTemporary(store: Store): Promise<void> {
   const refs = await allBelow(join(repo, 'refs/heads'));
   for (const directory of [repo, join(repo, 'state'), ...objects, ...refs]) await deleteFiles(directory, TEMPORARY);
   await deleteFiles(paths.locks, BUNDLE_LOCK);
+  await deleteFiles(paths.root, NEW_FILE);
 }
 
 /**
