@@ -1,5 +1,4 @@
 /** Installing over a slow link: how much of the work goes on while bytes arrive. */
-import { spawn } from 'node:child_process';
 import { createReadStream, createWriteStream, rmSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { createServer, get, type ServerResponse } from 'node:http';
@@ -9,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Cache } from './cache.js';
 import { openPlace } from './feeds.js';
 import { installFeed } from './install.js';
-import { type Command, environment, trees } from './programs.js';
+import { type Command, runBeside, trees } from './programs.js';
 import { median, takeTurns, turn } from './rounds.js';
 import { atMost, bytes, type Family, seconds } from './table.js';
 
@@ -25,7 +24,7 @@ export function downloadFamilies(cache: Cache): Family[] {
       measure: async (tell) => {
         const feed = await installFeed(cache);
         await using server = await serveSlowly(feed, BYTES_PER_SECOND);
-        using place = openPlace('/dev/shm', feed, { url: `${server.origin}/` });
+        using place = await openPlace('/dev/shm', feed, { url: `${server.origin}/` });
         server.takeSent();
         let requests: readonly Sent[] = [];
         const ours = turn(async () => {
@@ -56,13 +55,9 @@ export function downloadFamilies(cache: Cache): Family[] {
 }
 
 /** Wall-clock seconds of a command, without blocking: the server runs in this process. */
-async function secondsOf([program, ...args]: Command): Promise<number> {
+async function secondsOf(command: Command): Promise<number> {
   const start = performance.now();
-  const child = spawn(program, args, { env: environment, stdio: ['ignore', 'ignore', 'inherit'] });
-  const status = await new Promise((resolve, reject) => {
-    child.on('error', reject).on('close', resolve);
-  });
-  if (status !== 0) throw new Error(`${program} ${args.join(' ')} ended with ${String(status)}`);
+  await runBeside(command);
   return (performance.now() - start) / 1000;
 }
 
@@ -92,13 +87,8 @@ async function serveSlowly(directory: string, bytesPerSecond: number): Promise<S
     if (range === undefined) response.writeHead(200, headers);
     else response.writeHead(206, { ...headers, 'content-range': `bytes ${start}-${end}/${size}` });
     sent.push({ path, range, bytes: length });
-    for await (const chunk of createReadStream(file, { start, end, highWaterMark: CHUNK })) {
-      await link(CHUNK);
-      if (!response.write(chunk))
-        await new Promise((resolve) => response.once('drain', resolve).once('close', resolve));
-      if (response.destroyed) return;
-    }
-    response.end();
+    const content = createReadStream(file, { start, end, highWaterMark: CHUNK });
+    await pipeline(content, (chunks) => slowed(chunks, link), response);
   };
   const server = createServer((request, response) => {
     answer(response, decodeURIComponent(request.url ?? '/'), request.headers.range).catch(() => {
@@ -125,6 +115,13 @@ async function serveSlowly(directory: string, bytesPerSecond: number): Promise<S
       });
     },
   };
+}
+
+async function* slowed(chunks: AsyncIterable<Buffer>, link: (bytes: number) => Promise<void>): AsyncGenerator<Buffer> {
+  for await (const chunk of chunks) {
+    await link(chunk.length);
+    yield chunk;
+  }
 }
 
 /** A token bucket: waits until the link has had time for so many bytes. An idle link saves up a hundredth of a second. */

@@ -7,7 +7,7 @@ import { createPublisher } from '../../support/plain-publisher.js';
 import { projectRoot } from '../../support/rig.js';
 import type { Cache } from './cache.js';
 import { builtCommits } from './fixtures.js';
-import { run, trees } from './programs.js';
+import { run, runBeside, trees } from './programs.js';
 
 /** Changes when the encoder does: what it made before is then not what it makes. As it was when this run began. */
 const encoderDigest = createHash('sha256')
@@ -78,15 +78,14 @@ export interface Place extends Disposable {
  * @param parent where: `/dev/shm` for tmpfs
  * @param options.url of the feed, if it is not the directory
  */
-export function openPlace(parent: string, feed: string, options: { readonly url?: string } = {}): Place {
+export async function openPlace(parent: string, feed: string, options: { readonly url?: string } = {}): Promise<Place> {
   const dir = mkdtempSync(join(parent, 'trees-bench-'));
   const local = join(dir, 'feed');
   cpSync(feed, local, { recursive: true });
   const template = join(dir, 'template');
   mkdirSync(template);
-  run(
-    trees(template, 'feed', 'add', options.url ?? `dir:${local}`, `--key=${join(local, 'trees.pub')}`, '--name=bench'),
-  );
+  const key = `--key=${join(local, 'trees.pub')}`;
+  await runBeside(trees(template, 'feed', 'add', options.url ?? `dir:${local}`, key, '--name=bench'));
   const store = join(dir, 'store');
   return {
     dir,

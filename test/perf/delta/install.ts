@@ -56,7 +56,7 @@ const show = (turns: Turn<Cost>): string =>
 async function onTmpfs(cache: Cache, repo: string, subject: Subject): Promise<Row> {
   const { app, base, layer } = subject;
   const deltas = await stockDeltas(cache, repo, subject);
-  using place = openPlace('/dev/shm', await installFeed(cache));
+  using place = await openPlace('/dev/shm', await installFeed(cache));
   run(['cp', '--recursive', deltas, place.path('deltas')]);
   const store = place.path('stock');
   const ours = turn(() => measure(trees(place.newStore(), 'install', app)));
@@ -103,7 +103,7 @@ function sameTree(place: Place, app: string, other: string): void {
 
 async function onDisk(cache: Cache, { app }: Subject): Promise<Row> {
   const feed = await installFeed(cache);
-  using place = openPlace(cache.dir, feed);
+  using place = await openPlace(cache.dir, feed);
   const archive = await contentArchive(cache, place, app);
   const target = place.path('unpacked');
   const settle = (): void => {
@@ -125,7 +125,7 @@ async function onDisk(cache: Cache, { app }: Subject): Promise<Row> {
   return {
     what: `install ${app} on disk: time to the floor`,
     ours: show(ours),
-    peer: `${show(floor)} zstd -d | tar -x, sync`,
+    peer: `${show(floor)} unpacking, sync`,
     value: wall(ours) / wall(floor),
     unit: ' ×',
     bar: atMost(1.3),
@@ -143,8 +143,8 @@ async function contentArchive(cache: Cache, place: Place, app: string): Promise<
 }
 
 /** A store on tmpfs with one app installed, for measuring what comes after. */
-export function installedPlace(feed: string, app: string): Place & { readonly store: string } {
-  const place = openPlace('/dev/shm', feed);
+export async function installedPlace(feed: string, app: string): Promise<Place & { readonly store: string }> {
+  const place = await openPlace('/dev/shm', feed);
   const store = place.newStore();
   run(trees(store, 'install', app));
   return { ...place, store };

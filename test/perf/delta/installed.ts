@@ -16,7 +16,7 @@ export function installedFamilies(cache: Cache, repo: string): Family[] {
       summary: 'trees checkout -t against cp -al, on tmpfs',
       minutes: 1,
       measure: async (tell) => {
-        using place = installedPlace(await manyFiles(cache, repo), 'many');
+        using place = await installedPlace(await manyFiles(cache, repo), 'many');
         const rootfs = rootfsOf(place.store, 'many');
         const files = run(['find', rootfs, '!', '-type', 'd', '-printf', '.']).length;
         const target = place.path('target');
@@ -42,7 +42,7 @@ export function installedFamilies(cache: Cache, repo: string): Family[] {
       summary: 'trees update when nothing changed, against trees ls',
       minutes: 1,
       measure: async (tell) => {
-        using place = installedPlace(await installFeed(cache), 'plain-etcd');
+        using place = await installedPlace(await installFeed(cache), 'plain-etcd');
         const update = trees(place.store, 'update');
         const updating = turn(() => measure(update));
         const listing = turn(() => measure(trees(place.store, 'ls')));

@@ -1,11 +1,10 @@
 /** Memory of installing much. */
-import { spawn } from 'node:child_process';
 import { createCipheriv, createHash } from 'node:crypto';
 import { closeSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Cache } from './cache.js';
 import { openPlace, prepareQuickFeed } from './feeds.js';
-import { type Command, environment, trees } from './programs.js';
+import { type Command, runBeside, trees } from './programs.js';
 import { atMost, bytes, type Family } from './table.js';
 
 const TOTAL = 2e9;
@@ -17,7 +16,7 @@ export function memoryFamilies(cache: Cache): Family[] {
       summary: 'peak memory of installing a tree of 2 GB',
       minutes: 3,
       measure: async (tell) => {
-        using place = openPlace(cache.dir, await bigFeed(cache));
+        using place = await openPlace(cache.dir, await bigFeed(cache));
         const { sum, processes } = await peakOf(trees(place.newStore(), 'install', 'big'));
         tell({
           what: 'install 2 GB: peak memory of all processes',
@@ -83,25 +82,30 @@ interface Peak {
  * Watches a command's processes: their resident sets added up, every few milliseconds, and what the kernel remembers
  * as the largest of each, so that no peak of a single process is missed.
  */
-async function peakOf([program, ...args]: Command): Promise<Peak> {
-  const child = spawn(program, args, { env: environment, stdio: ['ignore', 'ignore', 'inherit'] });
+async function peakOf(command: Command): Promise<Peak> {
   let peak: Peak = { sum: 0, processes: 0 };
-  const look = (): void => {
-    const found = child.pid === undefined ? [] : [...descendants(child.pid)].map(residentOf);
-    const now = found.reduce((sum, { now }) => sum + now, 0);
-    const largest = Math.max(0, ...found.map(({ largest }) => largest));
-    peak = { sum: Math.max(peak.sum, now, largest), processes: Math.max(peak.processes, found.length) };
-  };
-  const timer = setInterval(look, 5);
+  let timer: NodeJS.Timeout | undefined;
   try {
-    const status = await new Promise((resolve, reject) => {
-      child.on('error', reject).on('close', resolve);
+    await runBeside(command, (pid) => {
+      timer = setInterval(() => {
+        peak = worse(peak, [...descendants(pid)].map(residentOf));
+      }, 5);
     });
-    if (status !== 0) throw new Error(`${program} ${args.join(' ')} ended with ${String(status)}`);
   } finally {
     clearInterval(timer);
   }
   return peak;
+}
+
+interface Resident {
+  readonly now: number;
+  readonly largest: number;
+}
+
+function worse(peak: Peak, found: readonly Resident[]): Peak {
+  const sum = found.reduce((total, { now }) => total + now, 0);
+  const largest = Math.max(0, ...found.map((one) => one.largest));
+  return { sum: Math.max(peak.sum, sum, largest), processes: Math.max(peak.processes, found.length) };
 }
 
 function* descendants(pid: number): Generator<number> {
@@ -110,7 +114,7 @@ function* descendants(pid: number): Generator<number> {
   for (const child of children === '' ? [] : children.split(' ')) yield* descendants(Number(child));
 }
 
-function residentOf(pid: number): { now: number; largest: number } {
+function residentOf(pid: number): Resident {
   const status = read(`/proc/${pid}/status`);
   const field = (name: string): number =>
     Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0) * 1024;

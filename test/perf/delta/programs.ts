@@ -1,5 +1,5 @@
 /** Running programs for their result, and for what they cost. */
-import { type SpawnSyncOptions, spawnSync } from 'node:child_process';
+import { type SpawnSyncOptions, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,7 +19,7 @@ export interface Cost {
 }
 
 // NODE_EXTRA_CA_CERTS makes every Node start 33 ms slower and would hide the program.
-export const environment = { ...process.env, NODE_EXTRA_CA_CERTS: undefined, NO_COLOR: '1', LC_ALL: 'C.UTF-8' };
+const environment = { ...process.env, NODE_EXTRA_CA_CERTS: undefined, NO_COLOR: '1', LC_ALL: 'C.UTF-8' };
 
 /** Runs a command to its end and returns what it printed. @throws Error when it fails */
 export function run([program, ...args]: Command, options: SpawnSyncOptions = {}): string {
@@ -66,4 +66,18 @@ export function measure(command: Command, options: SpawnSyncOptions = {}): Cost 
 /** A shell script whose parameters are `args`. */
 export function shell(script: string, ...args: string[]): Command {
   return ['sh', '-euc', script, 'sh', ...args];
+}
+
+/**
+ * Runs a command while this process goes on, for example serving it.
+ * @param started is told its process id
+ * @throws Error when it fails
+ */
+export async function runBeside([program, ...args]: Command, started?: (pid: number) => void): Promise<void> {
+  const child = spawn(program, args, { env: environment, stdio: ['ignore', 'ignore', 'inherit'] });
+  if (child.pid !== undefined) started?.(child.pid);
+  const status = await new Promise((resolve, reject) => {
+    child.on('error', reject).on('close', resolve);
+  });
+  if (status !== 0) throw new Error(`${program} ${args.join(' ')} ended with ${String(status)}`);
 }
