@@ -21,6 +21,11 @@ public:
     changed_.notify_all();
   }
 
+  uint64_t bytes() {
+    std::lock_guard lock(mutex_);
+    return bytes_;
+  }
+
   // Waits until there are more than `position` bytes; returns how many. Throws CANCELLED; BUNDLE_CORRUPT
   // after a restart.
   uint64_t wait(uint64_t position, const Job &job) {

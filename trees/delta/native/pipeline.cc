@@ -12,6 +12,8 @@ namespace trees::delta {
 namespace {
 
 constexpr size_t CHUNK = 1 << 20;
+// What is decompressed at once while more arrives.
+constexpr size_t PIECE = 128 << 10;
 // Bytes of parts in work, compressed and decompressed. With Node's own 60 MB an installation stays below 200
 // MB.
 constexpr uint64_t BUDGET = 88 << 20;
@@ -37,7 +39,9 @@ struct Unit {
 struct Loaded {
   const Unit *unit = nullptr;
   Buffer compressed;
-  std::shared_ptr<const Blob> raw; // if it is decompressed already
+  // If it is decompressed already: in memory or in a file.
+  Buffer raw_buffer;
+  std::shared_ptr<const Blob> raw;
   uint64_t cost = 0;
 };
 
@@ -138,7 +142,7 @@ private:
     if (!units_.empty() && in_last_frame(units_.back())) {
       const Frame &frame = source_.frames().back();
       auto stretch = source_.read(frame.raw_offset, frame.raw_size, job_);
-      push(Loaded{&units_.back(), Buffer(), stretch.blob, 0});
+      push(Loaded{&units_.back(), Buffer(), Buffer(), stretch.blob, 0});
     }
     for (const Unit &unit : units_) {
       if (stopped())
@@ -196,12 +200,33 @@ private:
   void read_unit(const Unit &unit) {
     for (size_t i = 0; i < unit.frames; i++)
       check_frame(source_.frames()[unit.first_frame + i]);
-    Loaded loaded{&unit, Buffer(), nullptr, cost(unit)};
+    Loaded loaded{&unit, Buffer(), Buffer(), nullptr, cost(unit)};
     if (!admit(loaded.cost))
       return;
-    loaded.compressed = take(unit.size);
-    read(loaded.compressed.data(), unit.size);
+    // What one has to wait for anyway is decompressed as it comes; else that is better left to the workers.
+    if (unit.frames > 0 && unit.raw_size > 0 && options_.arrival.bytes() < unit.offset + unit.size) {
+      loaded.raw_buffer = take(unit.raw_size);
+      read_frames(unit, loaded.raw_buffer.data());
+    } else {
+      loaded.compressed = take(unit.size);
+      read(loaded.compressed.data(), unit.size);
+    }
     push(std::move(loaded));
+  }
+
+  void read_frames(const Unit &unit, uint8_t *target) {
+    chunk_.resize(CHUNK);
+    for (size_t i = 0; i < unit.frames; i++) {
+      const Frame &frame = source_.frames()[unit.first_frame + i];
+      decoder_.begin(frame, target + (frame.raw_offset - unit.raw_offset));
+      for (uint64_t left = frame.size; left > 0;) {
+        uint64_t count = std::min<uint64_t>(PIECE, left);
+        read(chunk_.data(), count);
+        decoder_.add(View(chunk_.data(), count));
+        left -= count;
+      }
+      decoder_.end();
+    }
   }
 
   // More than fits into memory: decompressed piece by piece into a file.
@@ -228,7 +253,7 @@ private:
       pieces(frame.size, [&](View piece) { decoder.add(piece, out); });
       decoder.end();
     }
-    push(Loaded{&unit, Buffer(), std::make_shared<Blob>(out.finish()), BUDGET});
+    push(Loaded{&unit, Buffer(), Buffer(), std::make_shared<Blob>(out.finish()), BUDGET});
   }
 
   uint64_t cost(const Unit &unit) const {
@@ -276,6 +301,7 @@ private:
         fail(std::current_exception());
       }
       give(std::move(loaded.compressed));
+      give(std::move(loaded.raw_buffer));
       loaded.raw.reset();
       std::lock_guard lock(mutex_);
       in_work_ -= loaded.cost;
@@ -290,6 +316,8 @@ private:
     static const Blob memory;
     if (unit.frames == 0)
       return use_parts(unit, loaded.compressed.view(), memory);
+    if (loaded.raw_buffer.size() > 0)
+      return use_parts(unit, loaded.raw_buffer.view(), memory);
     Buffer raw = take(unit.raw_size);
     uint64_t at = 0, raw_at = 0;
     for (size_t i = 0; i < unit.frames; i++) {
@@ -373,6 +401,7 @@ private:
   Sha256 hash_;
   uint64_t position_ = 0;
   Buffer chunk_;
+  FrameDecoder decoder_;
 
   std::mutex mutex_;
   std::condition_variable changed_;

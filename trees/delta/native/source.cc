@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+// For ZSTD_d_stableOutBuffer.
+#define ZSTD_STATIC_LINKING_ONLY
 #include <zstd.h>
 
 #include <algorithm>
@@ -203,7 +205,7 @@ void decode_frame(View compressed, const Frame &frame, uint8_t *target) {
     corrupt("a frame is shorter than the seek table says", facts(frame));
 }
 
-FrameDecoder::FrameDecoder() : context_(ZSTD_createDCtx()), output_(CHUNK) {
+FrameDecoder::FrameDecoder() : context_(ZSTD_createDCtx()) {
   if (context_ == nullptr)
     throw std::bad_alloc();
 }
@@ -213,10 +215,35 @@ FrameDecoder::~FrameDecoder() {
 }
 
 void FrameDecoder::begin(const Frame &frame) {
-  ZSTD_DCtx_reset(static_cast<ZSTD_DCtx *>(context_), ZSTD_reset_session_only);
+  output_.resize(CHUNK);
+  begin(frame, nullptr);
+}
+
+void FrameDecoder::begin(const Frame &frame, uint8_t *target) {
+  auto *context = static_cast<ZSTD_DCtx *>(context_);
+  ZSTD_DCtx_reset(context, ZSTD_reset_session_and_parameters);
+  if (target != nullptr && ZSTD_isError(ZSTD_DCtx_setParameter(context, ZSTD_d_stableOutBuffer, 1)))
+    throw Failure("INTERNAL", "zstd cannot decompress in place");
   frame_ = frame;
+  target_ = target;
   produced_ = 0;
   left_ = 1;
+}
+
+void FrameDecoder::add(View compressed) {
+  ZSTD_inBuffer in{compressed.data, compressed.size, 0};
+  while (in.pos < in.size) {
+    if (left_ == 0)
+      corrupt("a frame ends before the seek table says so", facts(frame_));
+    ZSTD_outBuffer out{target_, frame_.raw_size, produced_};
+    size_t before = in.pos;
+    left_ = ZSTD_decompressStream(static_cast<ZSTD_DCtx *>(context_), &out, &in);
+    if (ZSTD_isError(left_))
+      corrupt(std::string("a frame does not decompress: ") + ZSTD_getErrorName(left_), facts(frame_));
+    if (in.pos == before && out.pos == produced_)
+      corrupt("a frame is longer than the seek table says", facts(frame_));
+    produced_ = out.pos;
+  }
 }
 
 void FrameDecoder::add(View compressed, SpillBuffer &out) {

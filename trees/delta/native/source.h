@@ -88,12 +88,17 @@ public:
   ~FrameDecoder();
   void begin(const Frame &frame);
   void add(View compressed, SpillBuffer &out);
+  // The same for a frame that goes to `target`, which takes `frame.raw_size` bytes and is the same in every
+  // call: takes no memory for a window of its own.
+  void begin(const Frame &frame, uint8_t *target);
+  void add(View compressed);
   void end() const;
 
 private:
   void *context_;
   Frame frame_{};
   Bytes output_;
+  uint8_t *target_ = nullptr;
   uint64_t produced_ = 0;
   size_t left_ = 1;
 };
