@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
   chownSync,
@@ -22,6 +23,7 @@ import { Repo } from '../../trees/ostree/index.js';
 import { checkoutInto, type IntoOptions, type IntoResult } from '../../trees/store/checkout-into.js';
 import { getXattr, setXattr } from '../../trees/system/index.js';
 import { ostree } from '../support/ostree.js';
+import { writeRawDirTree } from '../support/raw-objects.js';
 
 const asRoot = process.geteuid?.() === 0;
 
@@ -217,3 +219,43 @@ describe('checkoutInto', () => {
 function isError(code: string, message: RegExp): (error: unknown) => boolean {
   return (error) => error instanceof TreesError && error.code === code && message.test(error.message);
 }
+
+describe('a tree with a device node among its objects', { skip: !asRoot && 'needs root' }, () => {
+  /** The link tree's last path is refused, so that everything else would have been put there before. */
+  async function refused(where: string): Promise<void> {
+    const object = join('objects', 'de', `${'d'.repeat(62)}.file`);
+    mkdirSync(join(repo, 'objects/de'), { recursive: true });
+    execFileSync('mknod', [join(repo, object), 'c', '1', '3']);
+    const open = await Repo.open(repo);
+    const { rootTree, rootMeta } = await open.readCommit(commit());
+    const below = writeRawDirTree(repo, { files: [['null', `de${'d'.repeat(62)}`]] });
+    const tree = writeRawDirTree(repo, {
+      dirs: [
+        ['a', rootTree, rootMeta],
+        ['z', below, rootMeta],
+      ],
+    });
+    const hostile = await open.writeCommit({ rootTree: tree, rootMeta, timestamp: 0 });
+    open.close();
+    const what = { store: join(dir, 'store'), repo, user: false, commit: hostile };
+    await assert.rejects(checkoutInto(what, where, { force: true, copy: false }), (error) => {
+      assert.ok(error instanceof TreesError && error.code === 'LAYER_INVALID', String(error));
+      assert.match(error.message, /it is a device node \("\/z\/null"\)/);
+      return true;
+    });
+  }
+
+  it('leaves nothing behind where there was nothing', async () => {
+    await refused(join(dir, 'not/there'));
+    assert.equal(existsSync(join(dir, 'not')), false);
+  });
+
+  it('changes nothing in a directory that was there', async () => {
+    mkdirSync(join(target, 'a/usr'), { recursive: true });
+    writeFileSync(join(target, 'a/usr/conf'), 'mine');
+    await refused(target);
+    assert.deepEqual(readdirSync(target), ['a']);
+    assert.deepEqual(readdirSync(join(target, 'a')), ['usr']);
+    assert.equal(readFileSync(join(target, 'a/usr/conf'), 'utf8'), 'mine');
+  });
+});

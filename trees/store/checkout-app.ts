@@ -1,8 +1,8 @@
 import { join } from 'node:path';
-import { TreesError } from '../errors.js';
+import { isErrno, TreesError } from '../errors.js';
 import { checkoutInto, type IntoResult } from './checkout-into.js';
 import { type Generation, IN_USE_FILE, requireInstalled } from './generations.js';
-import { type Lock, tryLock } from './locks.js';
+import { type Lock, tryLock, tryReadLock } from './locks.js';
 import { isUserStore } from './mode.js';
 import { storePaths } from './paths.js';
 import type { StoreOptions } from './store.js';
@@ -35,7 +35,17 @@ export async function checkoutApp(options: CheckoutAppOptions): Promise<IntoResu
 
 /** Keeps a generation from being removed, as a running container does. @throws TreesError LOCKED */
 function useGeneration(root: string, { name, number }: Generation): Lock {
-  const lock = tryLock(join(storePaths(root).generation(name, number), IN_USE_FILE), 'shared');
+  const lock = tryShared(join(storePaths(root).generation(name, number), IN_USE_FILE));
   if (lock !== undefined) return lock;
   throw new TreesError('LOCKED', `cannot use generation ${number} of ${name}: it is being removed`);
+}
+
+function tryShared(path: string): Lock | undefined {
+  try {
+    return tryLock(path, 'shared');
+  } catch (error) {
+    // Where nothing can be written nothing can be removed.
+    if (isErrno(error, 'EROFS')) return tryReadLock(path, 'shared');
+    throw error;
+  }
 }

@@ -6,6 +6,7 @@ import type { Checksum } from '../ostree/types.js';
 import type { Reporter } from '../reporter.js';
 import { runNative } from './addon.js';
 import { checkoutThreads } from './checkout.js';
+import { removeTree } from './files.js';
 
 export interface IntoOptions {
   /** Replace what is in the way (never a directory). */
@@ -54,7 +55,8 @@ export async function checkoutInto(source: IntoSource, target: string, options: 
   if (!options.copy && statSync(ancestor).dev !== statSync(join(source.repo, 'objects')).dev) {
     throw otherFileSystem(source, target);
   }
-  const fresh = mkdirSync(target, { recursive: true }) !== undefined;
+  const made = mkdirSync(target, { recursive: true });
+  const fresh = made !== undefined;
   await using directory = await open(target, constants.O_RDONLY | constants.O_DIRECTORY);
   // The root's own mode comes last, when all is there.
   if (fresh) fchmodSync(directory.fd, 0o700);
@@ -85,6 +87,8 @@ export async function checkoutInto(source: IntoSource, target: string, options: 
   } catch (error) {
     // Bind mounts and subvolumes: the same device to stat(2), another one to link(2).
     if (error instanceof TreesError && error.details?.['reason'] === 'EXDEV') throw otherFileSystem(source, target);
+    // What is refused for what it holds was never to be there. (Into a directory that was there, all is looked at first.)
+    if (error instanceof TreesError && error.code === 'LAYER_INVALID' && made !== undefined) await removeTree(made);
     throw error;
   }
 }

@@ -74,8 +74,8 @@ export function tryLock(path: string, kind: LockKind, command?: string): Lock | 
   }
 }
 
-/** As `tryLock`, without creating the file or writing to it. */
-function tryReadLock(path: string, kind: LockKind): Lock | undefined {
+/** As `tryLock`, without creating the file or writing to it: where there is none nobody has ever locked. */
+export function tryReadLock(path: string, kind: LockKind): Lock | undefined {
   let fd: number;
   try {
     fd = openSync(path, 'r');

@@ -5,6 +5,7 @@
 #include <exception>
 #include <system_error>
 #include <thread>
+#include <unordered_set>
 
 #include "place.h"
 #include "scan.h"
@@ -137,6 +138,33 @@ private:
   Placed placed_;
 };
 
+// What cannot be taken back from a directory that others have something in must be found before anything is
+// put there.
+void look_at_files(const ScannedTree &tree, const Checksum &root, const FileSource &source, const Job &job) {
+  std::vector<std::pair<Checksum, std::string>> left{{root, "/"}};
+  std::unordered_set<Checksum, ChecksumHash> seen{root};
+  while (!left.empty()) {
+    job.check();
+    const auto [checksum, path] = std::move(left.back());
+    left.pop_back();
+    const SharedBytes bytes = tree.directory(checksum);
+    const DirTree directory = parse_dirtree(View(*bytes));
+    for (const FileEntry &file : directory.files) {
+      try {
+        source.look(file.checksum);
+      } catch (const Failure &failure) {
+        const std::string at = join_path(path, file.name);
+        auto details = failure.details;
+        details.emplace("path", at);
+        throw Failure(failure.code, std::string(failure.what()) + " (" + quoted(at) + ")", details);
+      }
+    }
+    for (const DirEntry &dir : directory.dirs)
+      if (seen.insert(dir.tree).second)
+        left.emplace_back(dir.tree, join_path(path, dir.name));
+  }
+}
+
 } // namespace
 
 CheckoutResult checkout(const CheckoutOptions &options, Job &job) {
@@ -145,6 +173,8 @@ CheckoutResult checkout(const CheckoutOptions &options, Job &job) {
   const ScannedTree tree(objects, root, job);
   job.total = tree.entries();
   FileSource source(objects, options.user, job);
+  if (options.merge && !options.fresh)
+    look_at_files(tree, root.tree, source, job);
   Checkout work(options, tree, source, job);
   work.run(root, options.directory, options.fresh, std::max(1U, options.threads));
   Placed placed = work.result();
