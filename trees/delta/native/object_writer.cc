@@ -10,10 +10,26 @@ namespace {
 
 constexpr size_t STEP = 256 << 10;
 
+// They would tell the overlay over a tree to hide or redirect what is below, as those of directories would.
+void refuse_overlay(View xattrs) {
+  std::unique_ptr<GBytes, decltype(&g_bytes_unref)> bytes(g_bytes_new(xattrs.data, xattrs.size),
+                                                          g_bytes_unref);
+  VariantPtr set(g_variant_ref_sink(g_variant_new_from_bytes(G_VARIANT_TYPE("a(ayay)"), bytes.get(), FALSE)));
+  for (gsize i = 0; i < g_variant_n_children(set.get()); i++) {
+    VariantPtr pair(g_variant_get_child_value(set.get(), i));
+    VariantPtr text(g_variant_get_child_value(pair.get(), 0));
+    std::string name = g_variant_get_bytestring(text.get());
+    if (name.starts_with("trusted.overlay.") || name.starts_with("user.overlay."))
+      corrupt("a file has the extended attribute \"" + name + "\", which is overlayfs's own");
+  }
+}
+
 // What the checksum of a file object covers before the content. Format: libostree's file header, the variant
 // `(uuuusa(ayay))` (owner, group, mode, device, target of a link, attributes; numbers big-endian) after its
 // size and padding to 8 bytes.
 Bytes file_header(const FileAttributes &attributes, std::string_view target) {
+  if (attributes.xattrs.size > 0)
+    refuse_overlay(attributes.xattrs);
   Bytes header;
   uint64_t target_end = 4 * sizeof(uint32_t) + target.size() + 1;
   uint64_t body = target_end + attributes.xattrs.size;
