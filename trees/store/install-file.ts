@@ -14,17 +14,23 @@ import { cleanLeftovers } from './leftovers.js';
 import { refName } from './metadata.js';
 import { ensureNoBase, NO_BASE } from './no-base.js';
 import { readPin } from './pins.js';
+import { rootTreeOf } from './root-tree.js';
 import { estimateSpace, requireSpace } from './space.js';
 import { openStore, type Store, type StoreOptions } from './store.js';
 import { type UnpackedDelta, unpackDelta } from './unpack-delta.js';
 import { clearMarks, whileArriving, wholeCommits } from './whole.js';
 
 export interface InstallFileOptions extends StoreOptions, IdentityOptions {
+  /** As the user named it. */
   readonly file: string;
+  /** Where its bytes are; default: `file`. */
+  readonly path?: string | undefined;
   /** Keys to trust beside those of the store's feeds. */
   readonly keys: readonly PublicKey[];
   /** Take a commit that nobody signed. */
   readonly trustUnsigned: boolean;
+  /** Checksum that the root directory of its tree has to have, where that is known. */
+  readonly rootTree?: string | undefined;
   /** Only say what would be done. */
   readonly dryRun: boolean;
 }
@@ -55,9 +61,10 @@ export interface InstalledFile {
  */
 export async function installFile(options: InstallFileOptions): Promise<InstalledFile> {
   using store = await openStore(options);
-  await using unpacked = await unpackDelta(options.file, store.paths.downloads);
+  await using unpacked = await unpackDelta(options.path ?? options.file, store.paths.downloads);
   const info = await bundleInfo(unpacked.path, { signal: options.signal });
   checkName(info, unpacked, options.file);
+  checkTree(info, options);
   const identity = identify(info, options.file, options);
   const trust = await findTrust(info, options);
   const app = identity.kind === 'base' ? undefined : chooseName(store, identity, options);
@@ -117,6 +124,16 @@ function checkName(info: BundleInfo, { to }: UnpackedDelta, file: string): void 
   if (to === undefined || to === info.to) return;
   throw new TreesError('BUNDLE_CORRUPT', `cannot install ${file}: it names commit ${to} and leads to ${info.to}`, {
     hint: 'fetch it again, or tell the publisher',
+  });
+}
+
+function checkTree({ commitBytes }: BundleInfo, { rootTree, file }: InstallFileOptions): void {
+  const found = rootTreeOf(commitBytes);
+  if (rootTree === undefined || rootTree === found) return;
+  const why = `its tree is ${found ?? 'none'}, what lies beside it says ${rootTree}`;
+  throw new TreesError('BUNDLE_CORRUPT', `cannot install ${file}: ${why}`, {
+    hint: 'it may just be being replaced: try again, or tell the publisher',
+    details: { expected: rootTree, found },
   });
 }
 

@@ -1,6 +1,9 @@
 import { relative, resolve } from 'node:path';
+import { TreesError } from '../../errors.js';
 import { readKeyOption } from '../../feed/key-option.js';
+import { isLegacyReference, parseLegacyReference } from '../../feed/legacy.js';
 import { type InstalledFile, installFile } from '../../store/install-file.js';
+import { installLegacy } from '../../store/install-legacy.js';
 import { storePaths } from '../../store/paths.js';
 import { type Context, defineCommand } from '../command.js';
 import { formatBytes } from '../render/format.js';
@@ -15,8 +18,18 @@ export const install = defineCommand({
     'its app; a base is kept until trees gc finds that no app needs it. A commit that does not say what it is becomes an ' +
     'app without a base, called as the file is; its version is the day it was made.\n\n' +
     'The commit has to be signed by a key of a feed that was added, or by the one named with --key. Updates come from ' +
-    'the feed whose key it is.',
-  positionals: [{ name: 'file', describe: 'bundle, inline delta or tar', required: true, complete: 'file' }],
+    'the feed whose key it is.\n\n' +
+    'legacy:OWNER/REPO/NAME[@TAG] is a release of the original project on GitHub: NAME.tar with NAME.sum of the release ' +
+    'NAME, with --as base delta_base.tar with NAME.sum of the latest one. Nothing there is signed, so it asks first; ' +
+    '--trust-unsigned or --yes answer. The tree has to be the one whose checksum NAME.sum has.',
+  positionals: [
+    {
+      name: 'file',
+      describe: 'bundle, inline delta or tar, or legacy:OWNER/REPO/NAME[@TAG]',
+      required: true,
+      complete: 'file',
+    },
+  ],
   options: {
     name: { type: 'string', alias: 'n', value: 'NAME', describe: 'install under this name' },
     as: {
@@ -35,24 +48,45 @@ export const install = defineCommand({
     ['bundle install deb-12.zst', 'a base, by the key of a feed'],
     ['bundle install etcd.zst --key trees.pub', 'an app, by a key of your choice'],
     ['bundle install etcd.tar --trust-unsigned', 'what the original project published'],
+    ['bundle install legacy:untoreh/trees/etcd --trust-unsigned', 'the same, from where it was published'],
   ],
   async handler(context, args) {
     const { dryRun, arch } = context.settings;
-    const file = resolve(context.cwd, args.file);
-    const result = await installFile({
+    const options = {
       ...storeOptions(context, `bundle install ${args.file}`),
-      file,
       as: args.as === 'base' ? 'base' : args.as === 'app' ? 'app' : undefined,
       name: args.name,
       version: args.version,
-      keys: args.key === undefined ? [] : [await readKeyOption(args.key, context.cwd)],
-      trustUnsigned: args['trust-unsigned'] === true,
       arch,
       dryRun,
+    } as const;
+    if (isLegacyReference(args.file)) {
+      const reference = parseLegacyReference(args.file);
+      if (args['trust-unsigned'] !== true) await confirmUnsigned(context, args.file);
+      const installed = await installLegacy({ ...options, reference, network: context.settings.network });
+      return { json: toJson(context, installed), text: describe(installed, args.file, dryRun) };
+    }
+    const file = resolve(context.cwd, args.file);
+    const result = await installFile({
+      ...options,
+      file,
+      keys: args.key === undefined ? [] : [await readKeyOption(args.key, context.cwd)],
+      trustUnsigned: args['trust-unsigned'] === true,
     });
     return { json: toJson(context, result), text: describe(result, relative(context.cwd, file), dryRun) };
   },
 });
+
+/** @throws TreesError NOT_CONFIRMED */
+async function confirmUnsigned(context: Context, url: string): Promise<void> {
+  const question =
+    `Nobody has signed ${url}: whoever can write to that repository, or to the network on the way, decides what you get. ` +
+    'Install it all the same?';
+  if (await context.confirm(question)) return;
+  throw new TreesError('NOT_CONFIRMED', `cannot install ${url}: it is not signed, and that was not accepted`, {
+    hint: '--trust-unsigned installs it all the same: nobody vouches then for what is in it but you',
+  });
+}
 
 function toJson(context: Context, { identity, generation, previous, signedBy, feed, ...rest }: InstalledFile) {
   const { name, version, arch, kind } = identity;
