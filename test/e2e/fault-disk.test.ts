@@ -7,7 +7,7 @@ import { createFailingDisk, type FailingCall, failingCalls } from '../support/fa
 import { createRandom } from '../support/random.js';
 
 /** Failures of each kind of call: of one call only, and of all from there on. */
-const ROUNDS = 4;
+const ROUNDS = 2;
 
 const random = createRandom();
 const chosen = scenarios.filter(({ name }) => /first installation|update/.test(name));

@@ -10,7 +10,7 @@ import { fastDirectory } from '../support/delta-fixture.js';
 import { createRandom } from '../support/random.js';
 
 /** Kills that are to hit each command while it works. */
-const KILLS = 36;
+const KILLS = 34;
 /** On a busy machine the command may be done before its instant comes. */
 const MAX_ROUNDS = KILLS * 6;
 

@@ -26,12 +26,20 @@ export interface FeedServer extends AsyncDisposable {
   fail(file: string, ...faults: Fault[]): void;
   /** Called, and waited for, before a request is answered. */
   before: ((url: string) => Promise<void>) | undefined;
+  /** Called, and waited for, before each piece of at most 16 KiB of a body is sent: to slow it down. */
+  beforePiece: ((file: string, bytes: number) => Promise<void>) | undefined;
 }
+
+const PIECE = 16 * 1024;
 
 export async function serveDirectory(directory: string): Promise<FeedServer> {
   const seen: Seen[] = [];
   const faults = new Map<string, Fault[]>();
-  const state: { ranges: boolean; before: FeedServer['before'] } = { ranges: true, before: undefined };
+  const state: Pick<FeedServer, 'ranges' | 'before' | 'beforePiece'> = {
+    ranges: true,
+    before: undefined,
+    beforePiece: undefined,
+  };
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = request.url ?? '/';
@@ -68,6 +76,18 @@ export async function serveDirectory(directory: string): Promise<FeedServer> {
     if (start > 0 || last !== '')
       response.writeHead(206, { ...headers, 'content-range': `bytes ${start}-${end}/${size}` });
     else response.writeHead(200, headers);
+    if (fault === undefined && state.beforePiece !== undefined) {
+      for await (const piece of createReadStream(path, { start, end: Math.max(end, 0), highWaterMark: PIECE })) {
+        if (!Buffer.isBuffer(piece)) throw new Error('Expected bytes');
+        if (response.destroyed) return;
+        await state.beforePiece?.(file, piece.length);
+        // Whoever asked may have been killed.
+        if (response.destroyed) return;
+        response.write(piece);
+      }
+      response.end();
+      return;
+    }
     if (fault === undefined) {
       createReadStream(path, { start, end: Math.max(end, 0) }).pipe(response);
       return;
@@ -104,6 +124,12 @@ export async function serveDirectory(directory: string): Promise<FeedServer> {
     },
     set before(value) {
       state.before = value;
+    },
+    get beforePiece() {
+      return state.beforePiece;
+    },
+    set beforePiece(value) {
+      state.beforePiece = value;
     },
     fail(file, ...list) {
       faults.set(file, list);
