@@ -22,12 +22,21 @@ describe('trees key rotate', () => {
     await built.commit({ kind: 'layer', name: 'hello', version, base, files });
   };
   const release = (key: string, ...more: string[]): string[] => [
-    ...['release', '--to', `dir:${rig.path('feed')}`, '--key', rig.path(`${key}.key`)],
+    'release',
+    '--to',
+    `dir:${rig.path('feed')}`,
+    '--key',
+    rig.path(`${key}.key`),
     ...more,
   ];
   const rotate = (old: string, next: string): string[] => [
-    ...['key', 'rotate', rig.path(`${old}.key`), rig.path(`${next}.key`), `dir:${rig.path('feed')}`],
-    ...['-o', rig.path('successors.json')],
+    'key',
+    'rotate',
+    rig.path(`${old}.key`),
+    rig.path(`${next}.key`),
+    `dir:${rig.path('feed')}`,
+    '-o',
+    rig.path('successors.json'),
   ];
   const code = async (args: readonly string[], options?: RunOptions): Promise<unknown> => {
     const result = await rig.trees([...args, '--json'], options);
