@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { isErrno, reasonOf, TreesError } from '../errors.js';
 import type { Channel } from '../feed/schema.js';
@@ -183,9 +183,13 @@ export function listInstalled(paths: StorePaths, onDamaged?: (error: TreesError)
   });
 }
 
-/** Names of all app directories, installed or left over, sorted. */
+/** Names of all app directories, installed or left over, sorted. What else is among them is not ours. */
 export function appNames(paths: StorePaths): string[] {
-  return readNames(paths.apps, 'ENOENT').filter(isAppName).sort();
+  const isDirectory = (name: string): boolean =>
+    lstatSync(join(paths.apps, name), { throwIfNoEntry: false })?.isDirectory() === true;
+  return readNames(paths.apps, 'ENOENT')
+    .filter((name) => isAppName(name) && isDirectory(name))
+    .sort();
 }
 
 function readNames(directory: string, ...absent: readonly string[]): string[] {
