@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "codec.h"
+#include "units.h"
 
 namespace trees::delta {
 
@@ -22,19 +23,6 @@ constexpr size_t MAX_SPARE = 16 << 20;
 // An xz decoder has a copy of what it decompresses, up to its dictionary: 32 MiB in stock deltas.
 constexpr uint64_t XZ_DICTIONARY = 32 << 20;
 
-// Parts that are read together, because they share frames. Most are one part in one frame.
-struct Unit {
-  uint64_t offset = 0; // in the file
-  uint64_t size = 0;
-  uint64_t raw_offset = 0; // in the static delta
-  uint64_t raw_size = 0;
-  size_t first_frame = 0;
-  size_t frames = 0; // 0: a plain delta, stored as it is
-  std::vector<size_t> parts;
-
-  bool large() const { return raw_size > MEMORY_LIMIT || size > MEMORY_LIMIT; }
-};
-
 // A unit whose bytes have been read.
 struct Loaded {
   const Unit *unit = nullptr;
@@ -48,9 +36,8 @@ struct Loaded {
 class Pipeline {
 public:
   Pipeline(const PipelineOptions &options, const UsePart &use, Job &job)
-      : options_(options), source_(options.source), use_(use), job_(job) {
-    make_units();
-  }
+      : options_(options), source_(options.source), use_(use), job_(job),
+        units_(units_of(options.source, options.block, options.skip)) {}
 
   void run() {
     unsigned wanted =
@@ -76,50 +63,6 @@ public:
   }
 
 private:
-  void make_units() {
-    const std::vector<EntrySpan> &entries = options_.block.entries;
-    std::vector<size_t> order;
-    for (size_t i = 0; i < entries.size(); i++)
-      if (!options_.skip[i])
-        order.push_back(i);
-    std::sort(order.begin(), order.end(),
-              [&](size_t a, size_t b) { return entries[a].start < entries[b].start; });
-    for (size_t index : order) {
-      Unit unit = unit_of(entries[index]);
-      unit.parts.push_back(index);
-      if (!units_.empty() && unit.offset < units_.back().offset + units_.back().size)
-        merge(units_.back(), unit);
-      else
-        units_.push_back(std::move(unit));
-    }
-  }
-
-  Unit unit_of(const EntrySpan &span) const {
-    const std::vector<Frame> &frames = source_.frames();
-    StoredRange stored = source_.stored(span.start, span.end);
-    Unit unit;
-    unit.offset = stored.offset;
-    unit.size = stored.size;
-    unit.raw_offset = span.start;
-    unit.raw_size = span.end - span.start;
-    if (frames.empty())
-      return unit;
-    unit.first_frame = source_.frame_at(span.start);
-    size_t last = source_.frame_at(span.end > span.start ? span.end - 1 : span.start);
-    unit.frames = last + 1 - unit.first_frame;
-    unit.raw_offset = frames[unit.first_frame].raw_offset;
-    unit.raw_size = frames[last].raw_offset + frames[last].raw_size - unit.raw_offset;
-    return unit;
-  }
-
-  static void merge(Unit &into, const Unit &next) {
-    into.size = std::max(into.offset + into.size, next.offset + next.size) - into.offset;
-    into.raw_size =
-        std::max(into.raw_offset + into.raw_size, next.raw_offset + next.raw_size) - into.raw_offset;
-    into.frames = into.frames == 0 ? 0 : next.first_frame + next.frames - into.first_frame;
-    into.parts.insert(into.parts.end(), next.parts.begin(), next.parts.end());
-  }
-
   bool in_last_frame(const Unit &unit) const {
     return unit.frames == 1 && unit.first_frame + 1 == source_.frames().size();
   }
@@ -396,7 +339,7 @@ private:
   const Source &source_;
   const UsePart &use_;
   Job &job_;
-  std::vector<Unit> units_;
+  const std::vector<Unit> units_;
 
   Sha256 hash_;
   uint64_t position_ = 0;
