@@ -1,4 +1,4 @@
-/** The binding's tests once more with the sanitizer build (scripts/build-native.mjs --debug ostree). */
+/** Tests of the addons once more with the sanitizer build (scripts/build-native.mjs --debug). */
 import assert from 'node:assert/strict';
 import { execFile, execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
@@ -6,21 +6,26 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { projectRoot, Scratch } from '../support/ostree.js';
 
-const addon = join(projectRoot, 'build', 'Debug', 'ostree.node');
-const skip = existsSync(addon) ? false : `needs ${addon}: node scripts/build-native.mjs --debug ostree`;
+const missing = ['ostree', 'store', 'system']
+  .map((name) => join(projectRoot, 'build', 'Debug', `${name}.node`))
+  .filter((addon) => !existsSync(addon));
+const skip = missing.length > 0 && `needs ${missing.join(', ')}: node scripts/build-native.mjs --debug`;
 const files = [
-  'arguments',
-  'repo',
-  'refs',
-  'objects',
-  'variant',
-  'commit',
-  'checkout',
-  'walk',
-  'delta',
-  'mutable-tree',
-  'maintenance',
-  'environment',
+  'ostree-arguments',
+  'ostree-repo',
+  'ostree-refs',
+  'ostree-objects',
+  'ostree-variant',
+  'ostree-commit',
+  'ostree-checkout',
+  'ostree-walk',
+  'ostree-delta',
+  'ostree-mutable-tree',
+  'ostree-maintenance',
+  'ostree-environment',
+  'checkout-hostile',
+  'checkout-into',
+  'compose-model',
 ];
 
 /** Output and exit status of one test file under the sanitizers. */
@@ -43,7 +48,7 @@ async function sanitized(file: string, reports: string): Promise<{ status: numbe
   return new Promise((resolve) => {
     execFile(
       process.execPath,
-      ['--import', 'tsx', join(projectRoot, 'test', 'native', `ostree-${file}.test.ts`)],
+      ['--import', 'tsx', join(projectRoot, 'test', 'native', `${file}.test.ts`)],
       { cwd: projectRoot, env, encoding: 'utf8', maxBuffer: 1 << 26 },
       (error, stdout, stderr) => {
         resolve({ status: error?.code ?? (error === null ? 0 : String(error.signal)), output: stdout + stderr });
