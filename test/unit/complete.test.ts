@@ -64,7 +64,7 @@ describe('completion', async () => {
     ],
     [
       ['release', ''],
-      ['promote', 'verify'],
+      ['catalog', 'promote', 'verify'],
     ],
     [['release', 'v'], ['verify']],
     [['release', 'et'], [':file']],

@@ -123,7 +123,7 @@ describe('downloads from GitHub', () => {
       sizes.reduce((sum, size) => sum + size, 0),
       feed.content.length,
     );
-    assert.equal(ranges.length, 5);
+    assert.equal(ranges.length, 9);
     // The redirect is followed once for each connection at most.
     assert.ok(feed.github.count('web/tag-download') <= 3);
   });
