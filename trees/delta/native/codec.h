@@ -85,9 +85,6 @@ struct XzOptions {
   bool x86 = false; // branch filter
   // Bytes that are compressed on their own, several of these at once.
   uint64_t block;
-  // The blocks after so many are not compressed but stored, through the filter where that helps, for a zstd
-  // frame around the stream to compress.
-  uint64_t compressed_blocks = UINT64_MAX;
 };
 
 // One .xz stream of blocks, each with a dictionary that spans it, CRC64.

@@ -14,12 +14,6 @@ namespace trees::delta {
 namespace {
 
 constexpr uint64_t PART_SIZE = 32 << 20;
-// Of programs in the fast encoding, whose parts take twice their size to decode.
-constexpr uint64_t FILTERED_PART_SIZE = 24 << 20;
-// How those are cut; the first block is compressed by xz, which is slow to decode, the rest by zstd.
-constexpr uint64_t MAX_FILTERED_PART = FILTERED_PART_SIZE + (4 << 20);
-constexpr uint64_t FILTERED_BLOCK = 4 << 20;
-constexpr uint64_t COMPRESSED_BLOCKS = 1;
 // Payloads above this are built in an unlinked file.
 constexpr size_t MEMORY_LIMIT = 40 << 20;
 // Indexes of all comparisons together.
@@ -63,9 +57,7 @@ public:
                     level()};
     if (options_.from && !repo_.has(OSTREE_OBJECT_TYPE_COMMIT, *options_.from))
       throw Failure("STORE_CORRUPT", "commit " + options_.from->hex() + " is not in " + options_.repository);
-    plan_ =
-        make_plan(repo_, options_.from, options_.to,
-                  {PART_SIZE, filters() ? FILTERED_PART_SIZE : PART_SIZE, effort(), budget_, crew_}, job_);
+    plan_ = make_plan(repo_, options_.from, options_.to, {PART_SIZE, effort(), budget_, crew_}, job_);
     job_.total = plan_.bytes;
     BundleWriter writer(options_.fd, spec);
     encode_parts(writer);
@@ -84,7 +76,6 @@ private:
            : options_.small ? CompareEffort::Sorted
                             : CompareEffort::Good;
   }
-  bool filters() const { return !options_.small && !options_.quick; }
   bool few_parts() const { return plan_.payload <= FEW_PARTS; }
 
   Rope contents(const PartPlan &part, EncodedPart &encoded) {
@@ -117,18 +108,13 @@ private:
     Consumed consumed = [&](uint64_t count) { meter.consumed(count); };
 
     bool in_tail = part.kind == PartKind::Metadata && rope.size() <= MAX_TAIL_PART;
-    bool filtered = filters() && part.kind == PartKind::Programs && rope.size() <= MAX_FILTERED_PART;
-    bool xz = !in_tail && !filtered && (options_.small || suits_xz(part, rope));
-    if (filtered) {
-      Rope stored;
-      stored.head = xz_stream(rope, {XzEffort::Full, true, FILTERED_BLOCK, COMPRESSED_BLOCKS}, crew_, job_);
-      rope = std::move(stored);
-    } else if (xz) {
+    bool xz = !in_tail && (options_.small || suits_xz(part, rope));
+    if (xz) {
       Rope packed;
       packed.head = xz_stream(rope, xz_options(part, rope.size()), crew_, job_, consumed);
       rope = std::move(packed);
     }
-    prepend_byte(rope, xz || filtered ? COMPRESSION_XZ : COMPRESSION_NONE);
+    prepend_byte(rope, xz ? COMPRESSION_XZ : COMPRESSION_NONE);
     bool quick_patches = options_.quick && options_.level == 0 && part.kind == PartKind::Patches;
     ZstdOptions zstd{xz              ? STORED_LEVEL
                      : quick_patches ? QUICK_PATCH_LEVEL

@@ -157,15 +157,15 @@ Plan make_plan(const Repo &repo, const std::optional<Checksum> &from, const Chec
     files.insert(files.begin(), programs.begin(), programs.end());
     programs.clear();
   }
-  auto place = [&](PartKind kind, const std::vector<const NewFile *> &group, uint64_t part_size) {
+  auto place = [&](PartKind kind, const std::vector<const NewFile *> &group) {
     if (payload_of(group) <= SMALL_GROUP)
       last.files.insert(last.files.end(), group.begin(), group.end());
     else
-      add_parts(plan, kind, group, part_size);
+      add_parts(plan, kind, group, options.part_size);
   };
-  place(PartKind::Patches, patches, options.part_size);
-  place(PartKind::Programs, programs, options.program_part_size);
-  place(PartKind::Files, files, options.part_size);
+  place(PartKind::Patches, patches);
+  place(PartKind::Programs, programs);
+  place(PartKind::Files, files);
 
   auto add_metadata = [&](OstreeObjectType type, const std::vector<Checksum> &all, const ChecksumSet &old) {
     for (const Checksum &checksum : all)

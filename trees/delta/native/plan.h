@@ -46,7 +46,6 @@ struct Plan {
 
 struct PlanOptions {
   uint64_t part_size;
-  uint64_t program_part_size;
   CompareEffort effort;
   MemoryBudget &budget;
   Crew &crew;

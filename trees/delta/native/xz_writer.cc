@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "codec.h"
-#include "framing.h"
 
 namespace trees::delta {
 
@@ -17,10 +16,6 @@ constexpr uint64_t MAX_DICTIONARY = 64 << 20;
 constexpr uint32_t LONGEST_MATCH = 273;
 constexpr size_t INPUT_CHUNK = 1 << 20;
 constexpr size_t OUTPUT_CHUNK = 1 << 20;
-// LZMA2: how chunks that are not compressed begin, the first and others, how long they are, and the end.
-constexpr uint8_t FIRST_STORED_CHUNK = 1, STORED_CHUNK = 2, END_OF_CHUNKS = 0;
-constexpr size_t MAX_STORED_CHUNK = 64 << 10;
-constexpr size_t BLOCK_ALIGNMENT = 4;
 
 void check_lzma(lzma_ret result, const char *what) {
   if (result == LZMA_MEM_ERROR)
@@ -114,81 +109,6 @@ private:
   Block out_;
 };
 
-// What the branch filter makes of something. liblzma's filters are only to be had with LZMA2 after them, so
-// that is undone again.
-Bytes x86_filtered(const Bytes &content) {
-  lzma_options_lzma lzma;
-  if (lzma_lzma_preset(&lzma, 0))
-    throw Failure("INTERNAL", "liblzma lacks a preset");
-  lzma_filter chain[] = {{LZMA_FILTER_X86, nullptr}, {LZMA_FILTER_LZMA2, &lzma}, {LZMA_VLI_UNKNOWN, nullptr}};
-  Bytes packed(lzma_stream_buffer_bound(content.size())), filtered(content.size());
-  size_t packed_size = 0, read = 0, written = 0;
-  check_lzma(lzma_raw_buffer_encode(chain, nullptr, content.data(), content.size(), packed.data(),
-                                    &packed_size, packed.size()),
-             "the x86 filter");
-  check_lzma(lzma_raw_buffer_decode(chain + 1, nullptr, packed.data(), &read, packed_size, filtered.data(),
-                                    &written, filtered.size()),
-             "the x86 filter");
-  return filtered;
-}
-
-uint64_t trial_size(const Bytes &content, const Job &job) {
-  CompressionTrial trial(job);
-  trial.append(View(content));
-  return trial.finish();
-}
-
-void append_stored(Bytes &out, const Bytes &content) {
-  for (size_t at = 0; at < content.size(); at += MAX_STORED_CHUNK) {
-    size_t size = std::min(MAX_STORED_CHUNK, content.size() - at);
-    out.push_back(at == 0 ? FIRST_STORED_CHUNK : STORED_CHUNK);
-    out.push_back(static_cast<uint8_t>((size - 1) >> 8));
-    out.push_back(static_cast<uint8_t>(size - 1));
-    append(out, content.data() + at, size);
-  }
-  out.push_back(END_OF_CHUNKS);
-}
-
-// A block that is as long as its content, and decoded as quickly as that is copied and filtered.
-Block stored_block(const Rope &rope, uint64_t offset, uint64_t size, bool x86, const Job &job) {
-  job.check();
-  Bytes content;
-  content.reserve(size);
-  rope.slice(offset, size, [&](View piece) { append(content, piece.data, piece.size); });
-  uint64_t check = lzma_crc64(content.data(), content.size(), 0);
-  bool filter = false;
-  if (x86) {
-    Bytes filtered = x86_filtered(content);
-    // Code gains some 4 % by the filter; data and small libraries, which are much alike, lose.
-    filter = trial_size(filtered, job) < trial_size(content, job) / 100 * 99;
-    if (filter)
-      content = std::move(filtered);
-  }
-
-  lzma_options_lzma lzma;
-  if (lzma_lzma_preset(&lzma, 0))
-    throw Failure("INTERNAL", "liblzma lacks a preset");
-  lzma.dict_size = MIN_DICTIONARY;
-  lzma_filter chain[] = {{LZMA_FILTER_X86, nullptr}, {LZMA_FILTER_LZMA2, &lzma}, {LZMA_VLI_UNKNOWN, nullptr}};
-  lzma_block header{};
-  header.version = 1;
-  header.check = LZMA_CHECK_CRC64;
-  header.compressed_size = LZMA_VLI_UNKNOWN;
-  header.uncompressed_size = LZMA_VLI_UNKNOWN;
-  header.filters = filter ? chain : chain + 1;
-  check_lzma(lzma_block_header_size(&header), "an xz block header");
-  Block block;
-  block.bytes.resize(header.header_size);
-  check_lzma(lzma_block_header_encode(&header, block.bytes.data()), "an xz block header");
-  append_stored(block.bytes, content);
-  block.unpadded = block.bytes.size() + sizeof check;
-  block.content = size;
-  pad(block.bytes, block.bytes.size(), BLOCK_ALIGNMENT);
-  for (unsigned byte = 0; byte < sizeof check; byte++)
-    block.bytes.push_back(static_cast<uint8_t>(check >> (8 * byte)));
-  return block;
-}
-
 } // namespace
 
 Bytes xz_stream(const Rope &rope, const XzOptions &options, Crew &crew, const Job &job,
@@ -198,9 +118,7 @@ Bytes xz_stream(const Rope &rope, const XzOptions &options, Crew &crew, const Jo
   std::vector<Block> blocks(count);
   crew.each(count, [&](size_t i) {
     uint64_t start = std::min(even * i, size), length = std::min(even, size - start);
-    blocks[i] = i < options.compressed_blocks
-                    ? BlockWriter(length, options).run(rope, start, length, job, consumed)
-                    : stored_block(rope, start, length, options.x86, job);
+    blocks[i] = BlockWriter(length, options).run(rope, start, length, job, consumed);
   });
 
   lzma_stream_flags flags{};
