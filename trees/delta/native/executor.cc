@@ -5,73 +5,18 @@
 #include <optional>
 
 #include "framing.h"
+#include "part_tables.h"
 
 namespace trees::delta {
 
 namespace {
 
-constexpr size_t MODE_SIZE = 12;
 constexpr size_t CHUNK = 1 << 20;
 // Used pages of a mapped file are given back in stretches of this.
 constexpr uint64_t RELEASE = 8 << 20;
 // What operations may add up to beyond the size that the header gives: makers count symbolic links
 // differently.
 constexpr uint64_t SLACK_PER_OBJECT = 4096;
-
-class Cursor {
-public:
-  explicit Cursor(View bytes) : at_(bytes.data), end_(bytes.end()) {}
-  bool empty() const { return at_ == end_; }
-  uint8_t byte() {
-    if (empty())
-      corrupt("the operations of a part end in the middle of one");
-    return *at_++;
-  }
-  uint64_t number() {
-    uint64_t value = 0;
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-      uint8_t next = byte();
-      value |= static_cast<uint64_t>(next & 0x7f) << shift;
-      if ((next & 0x80) == 0)
-        return value;
-    }
-    corrupt("a number in the operations of a part is too long");
-  }
-
-private:
-  const uint8_t *at_;
-  const uint8_t *end_;
-};
-
-struct PartTables {
-  View modes;
-  VariantPtr xattrs;
-  View payload;
-  View operations;
-};
-
-PartTables split_part(View part) {
-  unsigned width = offset_size(part.size);
-  if (width == 0 || part.size < 3 * uint64_t{width})
-    corrupt("a part is too short");
-  uint64_t body = part.size - 3 * uint64_t{width};
-  const uint8_t *offsets = part.data + body;
-  uint64_t payload_end = read_offset(offsets, width);
-  uint64_t xattrs_end = read_offset(offsets + width, width);
-  uint64_t modes_end = read_offset(offsets + 2 * width, width);
-  if (modes_end > xattrs_end || xattrs_end > payload_end || payload_end > body || modes_end % MODE_SIZE != 0)
-    corrupt("the framing of a part is damaged");
-  PartTables tables;
-  tables.modes = View(part.data, modes_end);
-  tables.payload = View(part.data + xattrs_end, payload_end - xattrs_end);
-  tables.operations = View(part.data + payload_end, body - payload_end);
-  GBytes *bytes = g_bytes_new(part.data + modes_end, xattrs_end - modes_end);
-  tables.xattrs.reset(g_variant_ref_sink(g_variant_new_from_bytes(G_VARIANT_TYPE("aa(ayay)"), bytes, FALSE)));
-  g_bytes_unref(bytes);
-  if (!g_variant_is_normal_form(tables.xattrs.get()))
-    corrupt("the extended attributes of a part are malformed");
-  return tables;
-}
 
 class Executor {
 public:

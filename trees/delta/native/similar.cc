@@ -157,9 +157,7 @@ private:
     search.done = true;
   }
 
-  static void take(NewFile &file, const OldFile &old) {
-    file.source = old.file->checksum;
-  }
+  static void take(NewFile &file, const OldFile &old) { file.source = old.file->checksum; }
 
   void examine(OldFile &old) const {
     job_.check();

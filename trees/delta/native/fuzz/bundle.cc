@@ -1,4 +1,5 @@
-// Applies whole files to an empty repository: everything from the seek table to the objects that are published.
+// Applies whole files to an empty repository: everything from the seek table to the objects that are
+// published.
 #include <sys/mman.h>
 #include <unistd.h>
 
