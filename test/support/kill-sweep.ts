@@ -6,9 +6,14 @@ import { type Crash, trees } from './crash-scenarios.js';
 /** System calls that change what is on disk, or make it last. */
 const CALLS =
   'rename renameat renameat2 link linkat symlink mkdir mkdirat unlink unlinkat rmdir fsync fdatasync syncfs'.split(' ');
-/** The first calls of a kind one by one, then every few, so that the sweep ends in a reasonable time. */
-const CLOSE = 6;
-const STRIDE = 7;
+/** The first calls of a kind one by one, then fewer and fewer, so that the sweep ends in a reasonable time. */
+const CLOSE = 3;
+/** Set: every call. */
+const THOROUGH = process.env['TREES_TEST_THOROUGH'] !== undefined;
+
+function nextCall(at: number): number {
+  return THOROUGH || at < CLOSE ? at + 1 : at * 2;
+}
 
 /**
  * Gives a scenario's command in copies of its store, killed before each system call that changes something, and each time
@@ -19,7 +24,7 @@ export async function sweep(crash: Crash): Promise<{ rounds: number; seen: Map<s
   const seen = new Map<string, number>();
   let rounds = 0;
   for (const call of CALLS) {
-    for (let at = 1; ; at += at < CLOSE ? 1 : STRIDE) {
+    for (let at = 1; ; at = nextCall(at)) {
       const { root, paths } = await crash.restore();
       const result = await trees(root, crash.scenario.args, strace(`--inject=${call}:signal=KILL:when=${at}`, call), {
         // One thread in the pool: strace counts calls per thread.

@@ -35,7 +35,10 @@ export function reportError(error: unknown): ErrorReport {
     if (isOstreeCode(error, READ_ONLY)) {
       return plain('STORE_UNUSABLE', error.message, 'make that file system writable, or choose another --root');
     }
-    if (isDiskFailure(error.message)) return plain('STORE_UNUSABLE', error.message, DISK_FAILS);
+    if (isDiskFailure(error.message)) {
+      // libostree often says no more than strerror(3) does.
+      return plain('STORE_UNUSABLE', `cannot read or write the store: ${error.message}`, DISK_FAILS);
+    }
     return plain(
       'OSTREE_FAILED',
       error.message,
