@@ -147,10 +147,10 @@ async function takeParts(work: Work, feed: Feed, entry: BundleEntry): Promise<bo
   });
   const commit = isMissing(`${entry.to}.commit`);
   if (parts.length === 0 && !commit) return false;
-  if (parts.reduce((sum, { part }) => sum + part.compressedSize, 0) > entry.size * WORTHWHILE) return false;
-  for (const { part } of parts) {
-    // Small metadata comes with the tail.
-    if (part.offset >= entry.size - info.tail) continue;
+  // Small parts have come with the tail.
+  const missing = parts.filter(({ part }) => part.offset < entry.size - info.tail);
+  if (missing.reduce((sum, { part }) => sum + part.compressedSize, 0) > entry.size * WORTHWHILE) return false;
+  for (const { part } of missing) {
     const range = { offset: part.offset, length: part.compressedSize, signal: store.signal };
     const bytes = await readRange(feed, entry, range);
     work.fetched += bytes.length;
