@@ -34,7 +34,10 @@ export const rotate = defineCommand({
   },
   examples: [
     ['key rotate old.key new.key github:me/feed', 'write successors.json'],
-    ['release --to github:me/feed --key new.key --successors successors.json', 'then publish it'],
+    [
+      'key rotate old.key new.key dir:/srv/feed -o next.json',
+      'then: trees release --key new.key --successors next.json',
+    ],
   ],
   async handler(context, args) {
     const { settings, cwd, signal } = context;
