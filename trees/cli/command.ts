@@ -38,7 +38,15 @@ export type PositionalSpec = {
   readonly complete?: CompletionSource;
 };
 
-export type CompletionSource = 'app' | 'installed' | 'base' | 'feed' | 'file' | 'directory' | 'definition';
+export type CompletionSource =
+  | 'app'
+  | 'installed'
+  | 'instances'
+  | 'base'
+  | 'feed'
+  | 'file'
+  | 'directory'
+  | 'definition';
 
 type OptionValue<O extends OptionSpec> = O['type'] extends 'boolean'
   ? boolean

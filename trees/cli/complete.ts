@@ -105,6 +105,8 @@ function fromSource(source: CompletionSource, settings: Settings): string[] {
       return [':directory'];
     case 'installed':
       return installedApps(settings);
+    case 'instances':
+      return [...entries(settings.runtimeDir), ...entries(storePaths(settings.root).data)];
     case 'app':
       return [...installedApps(settings), ...offered(settings, 'apps')];
     case 'base':

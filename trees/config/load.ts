@@ -188,12 +188,17 @@ function stateDirectories(prefix: string | undefined, scope: 'system' | 'user', 
     return {
       root: join(prefix, 'var/lib/trees'),
       runtimeDir: join(prefix, 'run/trees'),
+      logDir: join(prefix, 'var/log/trees'),
     };
   }
-  if (scope === 'system') return { root: '/var/lib/trees', runtimeDir: '/run/trees' };
+  if (scope === 'system') return { root: '/var/lib/trees', runtimeDir: '/run/trees', logDir: '/var/log/trees' };
   const root = join(xdgDirectory(env, 'XDG_DATA_HOME', '.local/share'), 'trees');
   const runtime = env['XDG_RUNTIME_DIR'];
-  return { root, runtimeDir: runtime && isAbsolute(runtime) ? join(runtime, 'trees') : join(root, 'run') };
+  return {
+    root,
+    runtimeDir: runtime && isAbsolute(runtime) ? join(runtime, 'trees') : join(root, 'run'),
+    logDir: join(xdgDirectory(env, 'XDG_STATE_HOME', '.local/state'), 'trees/log'),
+  };
 }
 
 /** XDG base directory: the variable if absolute (the specification says to ignore it otherwise), else below home. */

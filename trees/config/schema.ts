@@ -10,7 +10,7 @@ const httpUrl = z.string().check(z.regex(/^https?:\/\/[^/]/, 'expected an http o
 export const settingsFileSchema = z.strictObject({
   root: z
     .optional(z.string().check(z.minLength(1)))
-    .check(z.describe('prefix of all state: DIR/var/lib/trees, DIR/run/trees')),
+    .check(z.describe('prefix of all state: DIR/var/lib/trees, DIR/run/trees, DIR/var/log/trees')),
   scope: z
     .optional(z.enum(['system', 'user']))
     .check(z.describe('system: /var/lib/trees, real owners and modes; user: the XDG data directory')),
@@ -79,6 +79,8 @@ export interface Settings {
   readonly root: string;
   /** Runtime state (pids, sockets): `/run/trees`, `$XDG_RUNTIME_DIR/trees`, below the `root` setting if that is given. */
   readonly runtimeDir: string;
+  /** Logs: `/var/log/trees`, `$XDG_STATE_HOME/trees/log`, below the `root` setting if that is given. */
+  readonly logDir: string;
   readonly scope: 'system' | 'user';
   readonly feed: string | undefined;
   readonly arch: string;

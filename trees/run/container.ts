@@ -1,4 +1,9 @@
 import type { Capability } from './capabilities.js';
+import type { LogSpec } from './log.js';
+import type { ResourcesSpec } from './resources.js';
+import type { SecuritySpec } from './security.js';
+import type { ServicesSpec } from './services.js';
+import type { SupervisionSpec } from './supervision.js';
 
 /**
  * One container, completely resolved: what the launch-plan compiler takes. Host paths are absolute and are opened by
@@ -40,6 +45,11 @@ export interface ContainerSpec {
   readonly ownLock?: string | undefined;
   /** Run the command as PID 1 itself: no reaping, default signal dispositions ignored by the kernel. Default false. */
   readonly noInit?: boolean | undefined;
+  readonly security?: SecuritySpec | undefined;
+  readonly resources?: ResourcesSpec | undefined;
+  readonly supervision?: SupervisionSpec | undefined;
+  readonly services?: ServicesSpec | undefined;
+  readonly log?: LogSpec | undefined;
 }
 
 /**

@@ -1,8 +1,13 @@
 import { TreesError } from '../errors.js';
 import { adjustCapabilities, type Capability, defaultCapabilities } from './capabilities.js';
 import type { ContainerSpec, MountSpec, RlimitSpec, UsernsSpec } from './container.js';
+import { type LogRequest, resolveLog } from './log.js';
 import type { RequestedMount, VolumeRequest } from './mount-options.js';
+import { type ResourcesRequest, resolveResources } from './resources.js';
+import { resolveSecurity, type SecurityRequest } from './security.js';
+import { resolveServices, type ServicesRequest } from './services.js';
 import type { RunSpec } from './spec.js';
+import { resolveSupervision, type SupervisionRequest } from './supervision.js';
 
 /** What one invocation asks for; everything absent comes from the app's own `run:`. */
 export interface RunRequest {
@@ -21,6 +26,11 @@ export interface RunRequest {
   readonly rlimits: readonly RlimitSpec[];
   readonly stopTimeout?: number | undefined;
   readonly noInit: boolean;
+  readonly security?: SecurityRequest | undefined;
+  readonly resources?: ResourcesRequest | undefined;
+  readonly supervision?: SupervisionRequest | undefined;
+  readonly services?: ServicesRequest | undefined;
+  readonly log?: LogRequest | undefined;
 }
 
 /** What the host contributes. */
@@ -74,6 +84,11 @@ export function resolveContainer(spec: RunSpec, request: RunRequest, place: RunP
     rlimits: request.rlimits,
     stopTimeout: request.stopTimeout ?? spec.stopTimeout,
     noInit: request.noInit,
+    security: resolveSecurity(spec, request.security),
+    resources: resolveResources(spec, request.resources),
+    supervision: resolveSupervision(spec, request.supervision),
+    services: resolveServices(spec, request.services),
+    log: resolveLog(spec, request.log),
   };
 }
 

@@ -30,7 +30,7 @@ export const command = defineCommand({
       const names = context.origins.map((origin) => origin.path).join(', ');
       throw usageError(`no setting is named "${args.setting}"`, `Expected one of: ${names}`);
     }
-    const { root, runtimeDir } = context.settings;
+    const { root, runtimeDir, logDir } = context.settings;
     const rows = origins.map(({ path, value, from }) => [path, show(value), from, environmentName(path)]);
     const table = formatTable(
       [{ title: 'setting' }, { title: 'value' }, { title: 'from' }, { title: 'variable' }],
@@ -39,9 +39,10 @@ export const command = defineCommand({
     return {
       json: {
         settings: Object.fromEntries(origins.map(({ path, value, from }) => [path, { value, from }])),
-        paths: { store: root, runtime: runtimeDir },
+        paths: { store: root, runtime: runtimeDir, logs: logDir },
       },
-      text: args.setting === undefined ? `${table}\nstore    ${root}\nruntime  ${runtimeDir}\n` : table,
+      text:
+        args.setting === undefined ? `${table}\nstore    ${root}\nruntime  ${runtimeDir}\nlogs     ${logDir}\n` : table,
     };
   },
 });

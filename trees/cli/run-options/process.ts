@@ -1,0 +1,66 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { isErrno, usageError } from '../../errors.js';
+import type { RunRequest } from '../../run/resolve.js';
+import type { Args, Context, OptionSpec } from '../command.js';
+
+/** What the process sees of itself: environment, user, directory, names. */
+export const processOptions = {
+  env: { type: 'array', alias: 'e', value: 'NAME[=VALUE]', describe: 'set a variable; without a value the caller’s' },
+  'env-file': { type: 'array', value: 'FILE', complete: 'file', describe: 'read variables from a file, one a line' },
+  workdir: { type: 'string', alias: 'w', value: 'DIR', describe: 'working directory in the container' },
+  user: { type: 'string', alias: 'u', value: 'USER[:GROUP]', describe: 'user to run as, by name or number' },
+  hostname: { type: 'string', value: 'NAME', describe: 'host name in the container; default: the instance’s name' },
+  net: {
+    type: 'string',
+    alias: 'network',
+    choices: ['none', 'host'],
+    describe: 'network; default host for apps that declare ports, else none',
+  },
+} as const satisfies Record<string, OptionSpec>;
+
+type ProcessArgs = Args<typeof processOptions, readonly []>;
+
+/** @throws TreesError `USAGE` */
+export function readProcess(
+  context: Pick<Context, 'env' | 'cwd'>,
+  args: ProcessArgs,
+): Pick<RunRequest, 'command' | 'env' | 'user' | 'workdir' | 'hostname' | 'net'> {
+  return {
+    command: args.rest,
+    env: environment(context, args),
+    user: args.user,
+    workdir: args.workdir,
+    hostname: args.hostname,
+    net: args.net === 'host' || args.net === 'none' ? args.net : undefined,
+  };
+}
+
+function environment({ env, cwd }: Pick<Context, 'env' | 'cwd'>, args: ProcessArgs): Record<string, string> {
+  const result: Record<string, string> = {};
+  const terminal = env['TERM'];
+  if (terminal !== undefined && process.stdin.isTTY) result['TERM'] = terminal;
+  const assign = (line: string, where: string): void => {
+    const equals = line.indexOf('=');
+    const name = equals < 0 ? line : line.slice(0, equals);
+    if (name === '') throw usageError(`Expected ${where} to be NAME=VALUE, got "${line}"`);
+    const value = equals < 0 ? env[name] : line.slice(equals + 1);
+    if (value !== undefined) result[name] = value;
+  };
+  for (const file of args['env-file'] ?? []) {
+    for (const line of readEnvFile(resolve(cwd, file))) assign(line, `a line of ${file}`);
+  }
+  for (const text of args.env ?? []) assign(text, '--env');
+  return result;
+}
+
+function readEnvFile(path: string): string[] {
+  let content: string;
+  try {
+    content = readFileSync(path, 'utf8');
+  } catch (error) {
+    if (!isErrno(error, 'ENOENT', 'EACCES', 'EISDIR')) throw error;
+    throw usageError(`cannot read --env-file ${path}: ${error.message}`);
+  }
+  return content.split('\n').filter((line) => line.trim() !== '' && !line.trimStart().startsWith('#'));
+}
