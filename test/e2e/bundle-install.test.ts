@@ -6,8 +6,10 @@ import { after, before, describe, it } from 'node:test';
 import { addFeed } from '../../trees/feed/feeds.js';
 import { formatPublicKey } from '../../trees/feed/minisign.js';
 import { storePaths } from '../../trees/store/paths.js';
+import { cli } from '../support/cli.js';
 import { commitTree, initRepo, noise, ostree } from '../support/delta-fixture.js';
-import { listTree, projectRoot, type RunResult, runProgram } from '../support/rig.js';
+import { at } from '../support/json.js';
+import { listTree } from '../support/rig.js';
 import {
   assertSound,
   createStoreFixture,
@@ -15,11 +17,6 @@ import {
   publishTool,
   type StoreFixture,
 } from '../support/store-fixture.js';
-
-/** A value inside a JSON document, by keys and indexes. */
-function at(document: unknown, ...path: ReadonlyArray<string | number>): unknown {
-  return path.reduce<unknown>((node, key) => Reflect.get(Object(node), key), document);
-}
 
 describe('bundle install', () => {
   let fixture: StoreFixture;
@@ -51,24 +48,14 @@ describe('bundle install', () => {
   const machine = () => {
     const root = mkdtempSync(join(fixture.feed.dir, 'machine-'));
     const paths = storePaths(join(root, 'var/lib/trees'));
-    const trees = async (...args: string[]): Promise<RunResult> =>
-      await runProgram(process.execPath, [join(projectRoot, 'dist/cli/bin.js'), '--root', root, ...args], {
-        cwd: fixture.feed.dir,
-        env: { NO_COLOR: '1' },
-      });
+    const { trees, json, fails } = cli(() => root);
     return {
       paths,
       trees,
-      ok: async (...args: string[]): Promise<unknown> => {
-        const { status, stdout, stderr } = await trees(...args, '--json');
-        assert.equal(status, 0, `${args.join(' ')}: ${stderr}`);
-        return JSON.parse(stdout);
-      },
+      ok: json,
       fails: async (code: string, hint: RegExp, ...args: string[]): Promise<void> => {
-        const { status, stdout, stderr } = await trees(...args, '--json');
-        assert.equal(status, code === 'USAGE' ? 2 : 1, stdout + stderr);
-        assert.equal(at(JSON.parse(stdout), 'error', 'code'), code, stdout);
-        assert.match(String(at(JSON.parse(stdout), 'error', 'hint')), hint, stdout);
+        const { document } = await fails(code, ...args);
+        assert.match(String(at(document, 'error', 'hint')), hint);
       },
       trustFeed: async () =>
         await addFeed(paths.root, `dir:${fixture.feed.feed}`, {

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { listTree, projectRoot, type RunResult, runProgram } from '../support/rig.js';
+import { cli, treesCommand } from '../support/cli.js';
+import { at } from '../support/json.js';
+import { listTree, type RunResult, runProgram } from '../support/rig.js';
 import { assertSound, createStoreFixture, publishTool, type StoreFixture } from '../support/store-fixture.js';
 
 const asRoot = process.geteuid?.() === 0;
@@ -23,25 +25,16 @@ describe('the delivery commands', () => {
 
   after(async () => await fixture[Symbol.asyncDispose]());
 
-  const line = (args: readonly string[]): string[] => [
-    join(projectRoot, 'dist/cli/bin.js'),
-    '--root',
-    fixture.root,
-    ...args,
-  ];
-  const trees = async (...args: string[]): Promise<RunResult> =>
-    await runProgram(process.execPath, line(args), { cwd: fixture.feed.dir, env: { NO_COLOR: '1' } });
-  const ok = async (...args: string[]): Promise<string> => {
-    const result = await trees(...args);
-    assert.equal(result.status, 0, `${args.join(' ')}: ${result.stderr}`);
-    return result.stdout;
-  };
-  const json = async (...args: string[]): Promise<unknown> => JSON.parse(await ok(...args, '--json'));
+  const { trees, ok, json } = cli(() => fixture.root);
   /** In a mount namespace of its own, after a command that changes the mounts. */
   const treesWith = async (mount: string, ...args: string[]): Promise<RunResult> =>
-    await runProgram('unshare', ['-m', 'sh', '-c', `${mount} && exec "$@"`, 'sh', process.execPath, ...line(args)], {
-      env: { NO_COLOR: '1' },
-    });
+    await runProgram(
+      'unshare',
+      ['-m', 'sh', '-c', `${mount} && exec "$@"`, 'sh', ...treesCommand(fixture.root, args)],
+      {
+        env: { NO_COLOR: '1' },
+      },
+    );
 
   it('show a plan with --dry-run and leave everything as it is', async () => {
     const before = await listTree(fixture.root);
@@ -50,7 +43,7 @@ describe('the delivery commands', () => {
     assert.match(text, /2 bundles|1 bundle/);
     assert.match(text, /needed at most/);
     const plan = await json('install', 'tool@1', '--dry-run');
-    assert.equal(pick(plan, 'apps', 0, 'fits'), true);
+    assert.equal(at(plan, 'apps', 0, 'fits'), true);
     assert.equal(await listTree(fixture.root), before);
   });
 
@@ -72,7 +65,7 @@ describe('the delivery commands', () => {
     const small = `cp -a ${root} ${aside} && mount -t tmpfs -o size=40m none ${root} && cp -a ${aside}/. ${root}`;
     const result = await treesWith(small, 'install', 'tool', '--json');
     assert.equal(result.status, 1);
-    assert.equal(pick(JSON.parse(result.stdout), 'error', 'code'), 'NO_SPACE');
+    assert.equal(at(JSON.parse(result.stdout), 'error', 'code'), 'NO_SPACE');
     assert.match(result.stderr, /MB are needed at .*, .* MB are free/);
   });
 
@@ -81,14 +74,14 @@ describe('the delivery commands', () => {
     assert.match(await ok('tool@1', '-b', 'deb'), /is installed already/);
     assert.match(await ok('ls'), /^NAME .*\ntool +1\.0\.0 +deb 12\.0\.0 +1 +test\n$/);
     const listed = await json('ls');
-    assert.deepEqual(pick(listed, 'apps', 0, 'version'), '1.0.0');
+    assert.deepEqual(at(listed, 'apps', 0, 'version'), '1.0.0');
     await assertSound(fixture.paths);
   });
 
   it('say which base is not there', async () => {
     const result = await trees('tool', '-b', 'nix', '--json');
     assert.equal(result.status, 1);
-    assert.equal(pick(JSON.parse(result.stdout), 'error', 'code'), 'BASE_NOT_FOUND');
+    assert.equal(at(JSON.parse(result.stdout), 'error', 'code'), 'BASE_NOT_FOUND');
     assert.match(result.stderr, /^error: .*nix.*\nhint: /);
   });
 
@@ -98,7 +91,7 @@ describe('the delivery commands', () => {
     assert.match(text, /installed {2}1\.0\.0 \(generation 1\)/);
     assert.match(text, /2\.0\.0 {2}x86_64 {2}on deb@\^12/);
     const info = await json('info', 'tool');
-    assert.deepEqual(pick(info, 'installed', 'run'), { exec: ['/usr/bin/tool'], env: { A: 'b' } });
+    assert.deepEqual(at(info, 'installed', 'run'), { exec: ['/usr/bin/tool'], env: { A: 'b' } });
     assert.equal((await trees('info', 'nothing')).status, 1);
   });
 
@@ -130,11 +123,11 @@ describe('the delivery commands', () => {
       const target = join(other, 'tree');
       const refused = await trees('co', 'tool', '-t', target, '--json');
       assert.equal(refused.status, 1);
-      assert.equal(pick(JSON.parse(refused.stdout), 'error', 'code'), 'UNSUPPORTED');
+      assert.equal(at(JSON.parse(refused.stdout), 'error', 'code'), 'UNSUPPORTED');
       assert.match(refused.stderr, /another file system[^]*hint: .*--copy/);
       assert.equal(existsSync(target), false);
       const copied = await json('co', 'tool', '-t', target, '--copy');
-      assert.deepEqual([pick(copied, 'copied'), pick(copied, 'same'), pick(copied, 'kept')], [0, 0, []]);
+      assert.deepEqual([at(copied, 'copied'), at(copied, 'same'), at(copied, 'kept')], [0, 0, []]);
       assert.equal(readFileSync(join(target, 'usr/bin/tool'), 'utf8'), 'tool one\n');
       assert.equal(lstatSync(join(target, 'usr/bin/tool')).nlink, 1);
     } finally {
@@ -153,7 +146,7 @@ describe('the delivery commands', () => {
       '--json',
     );
     assert.equal(result.status, 1, result.stdout);
-    assert.equal(pick(JSON.parse(result.stdout), 'error', 'code'), 'STORE_UNUSABLE');
+    assert.equal(at(JSON.parse(result.stdout), 'error', 'code'), 'STORE_UNUSABLE');
     assert.match(result.stderr, /different file systems/);
     assert.equal(await listTree(fixture.paths.apps), before);
     await assertSound(fixture.paths);
@@ -175,8 +168,8 @@ describe('the delivery commands', () => {
   it('look at the machine', async () => {
     const result = await trees('check', '--json');
     const document: unknown = JSON.parse(result.stdout);
-    assert.equal(result.status, pick(document, 'ok') === true ? 0 : 1);
-    const checks = pick(document, 'checks');
+    assert.equal(result.status, at(document, 'ok') === true ? 0 : 1);
+    const checks = at(document, 'checks');
     assert.ok(Array.isArray(checks));
     for (const id of [
       'node',
@@ -190,16 +183,9 @@ describe('the delivery commands', () => {
       'mmdebstrap',
     ]) {
       assert.ok(
-        checks.some((check) => pick(check, 'id') === id),
+        checks.some((check) => at(check, 'id') === id),
         id,
       );
     }
   });
 });
-
-function pick(value: unknown, ...path: ReadonlyArray<string | number>): unknown {
-  return path.reduce<unknown>((node, key) => {
-    assert.ok(typeof node === 'object' && node !== null, `nothing at ${path.join('.')}`);
-    return Reflect.get(node, key);
-  }, value);
-}

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { TreesError } from '../../trees/errors.js';
 import type { BundleEntry, FeedIndex } from '../../trees/feed/schema.js';
-import { trees } from '../support/crash-scenarios.js';
+import { trees } from '../support/cli.js';
 import { fastDirectory } from '../support/delta-fixture.js';
 import {
   assertSound,

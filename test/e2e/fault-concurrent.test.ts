@@ -7,7 +7,7 @@ import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { readInstalled } from '../../trees/store/generations.js';
 import { checkStore } from '../../trees/store/repair.js';
-import { trees, treesCommand } from '../support/crash-scenarios.js';
+import { trees, treesCommand } from '../support/cli.js';
 import { fastDirectory } from '../support/delta-fixture.js';
 import { createRandom } from '../support/random.js';
 import type { RunResult } from '../support/rig.js';
@@ -107,7 +107,7 @@ describe(`many at once (TREES_TEST_SEED=${random.seed})`, { timeout: 900_000 }, 
     await once(holder.stdout, 'data');
     const env = { TREES_LOCK_TIMEOUT: '1' };
     for (const command of [['install', 'two'], ['update'], ['gc'], ['rm', 'one'], ['fsck', '--repair']]) {
-      const result = await trees(fixture.root, [...command, '--json'], [], env);
+      const result = await trees(fixture.root, [...command, '--json'], [], { env });
       assert.equal(result.status, 1, command.join(' '));
       assert.match(result.stdout + result.stderr, /LOCKED/, command.join(' '));
       assert.match(result.stdout + result.stderr, new RegExp(`process ${holder.pid} \\(hold it\\)`), command.join(' '));

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { realpathSync } from 'node:fs';
 import { describe, it } from 'node:test';
-import { type Crash, createCrash, scenarios, trees } from '../support/crash-scenarios.js';
+import { trees } from '../support/cli.js';
+import { type Crash, createCrash, scenarios } from '../support/crash-scenarios.js';
 import { fastDirectory } from '../support/delta-fixture.js';
 import { createFailingDisk, type FailingCall, failingCalls } from '../support/failing-disk.js';
 import { createRandom } from '../support/random.js';
@@ -23,7 +24,7 @@ describe(`a failing disk (TREES_TEST_SEED=${random.seed})`, { timeout: 900_000 }
       for (const call of failingCalls) {
         const count = await disk.count(below, call, async (env) => {
           const { root } = await crash.restore();
-          const result = await trees(root, scenario.args, [], env);
+          const result = await trees(root, scenario.args, [], { env });
           assert.equal(result.status, 0, result.stderr);
         });
         assert.ok(count > 0, `it does ${call}`);
@@ -44,7 +45,7 @@ async function fail(
   env: Readonly<Record<string, string>>,
 ): Promise<string> {
   const { root, paths } = await crash.restore();
-  const result = await trees(root, [...crash.scenario.args, '--json'], [], env);
+  const result = await trees(root, [...crash.scenario.args, '--json'], [], { env });
   const what = `${call} ${at}${stays ? ' and on' : ''}: ${result.signal ?? result.status} ${result.stdout}${result.stderr}`;
   const code = result.status === 0 ? 'done' : (/"code": ?"([A-Z_]+)"/.exec(result.stdout)?.[1] ?? 'none');
   if (result.status !== 0) {

@@ -12,13 +12,13 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { trees } from '../support/crash-scenarios.js';
+import { trees } from '../support/cli.js';
 import { fastDirectory } from '../support/delta-fixture.js';
 import {
   assertSound,
   createStoreFixture,
   currentTree,
-  publishTool,
+  publishTools,
   type StoreFixture,
 } from '../support/store-fixture.js';
 
@@ -71,12 +71,7 @@ describe('what is not the store’s', { timeout: 300_000 }, () => {
 
   before(async () => {
     fixture = await createStoreFixture(fastDirectory());
-    const { base, v1, v2 } = await publishTool(fixture);
-    await fixture.publish([
-      [null, base],
-      [base, v1],
-      [base, v2],
-    ]);
+    await publishTools(fixture);
     await fixture.install('tool@1');
   });
   after(() => fixture[Symbol.asyncDispose]());

@@ -6,7 +6,7 @@ import { after, before, describe, it } from 'node:test';
 import { createBundle } from '../../trees/delta/index.js';
 import type { FeedIndex } from '../../trees/feed/schema.js';
 import { type Checksum, Repo } from '../../trees/ostree/index.js';
-import { trees } from '../support/crash-scenarios.js';
+import { trees } from '../support/cli.js';
 import { assertClean, fastDirectory, initRepo } from '../support/delta-fixture.js';
 import { changeParts, renameInCommit } from '../support/hostile.js';
 import { assertSound, createStoreFixture, publishTool, type StoreFixture } from '../support/store-fixture.js';

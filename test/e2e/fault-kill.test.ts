@@ -5,7 +5,8 @@ import { existsSync, watch } from 'node:fs';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { StorePaths } from '../../trees/store/paths.js';
-import { type Crash, createCrash, scenarios, treesCommand } from '../support/crash-scenarios.js';
+import { treesCommand } from '../support/cli.js';
+import { type Crash, createCrash, scenarios } from '../support/crash-scenarios.js';
 import { fastDirectory } from '../support/delta-fixture.js';
 import { createRandom } from '../support/random.js';
 

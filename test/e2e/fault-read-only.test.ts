@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { trees } from '../support/crash-scenarios.js';
+import { trees } from '../support/cli.js';
 import { mount, reasonToSkipMounts } from '../support/mount.js';
-import { createStoreFixture, publishTool, type StoreFixture } from '../support/store-fixture.js';
+import { createStoreFixture, publishTools, type StoreFixture } from '../support/store-fixture.js';
 import { listContents } from '../support/untouched.js';
 
 describe('a store on a read-only file system', { skip: reasonToSkipMounts, timeout: 300_000 }, () => {
@@ -14,12 +14,7 @@ describe('a store on a read-only file system', { skip: reasonToSkipMounts, timeo
 
   before(async () => {
     fixture = await createStoreFixture();
-    const { base, v1, v2 } = await publishTool(fixture);
-    await fixture.publish([
-      [null, base],
-      [base, v1],
-      [base, v2],
-    ]);
+    await publishTools(fixture);
     await fixture.install('tool@1');
     await fixture.install('tool@2');
     root = join(fixture.feed.dir, 'read-only');

@@ -5,12 +5,8 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { createBuildRepo } from '../support/build-repo.js';
 import { serveDirectory } from '../support/feed-server.js';
+import { at } from '../support/json.js';
 import { createRig, projectRoot } from '../support/rig.js';
-
-/** At a path in a JSON document. */
-function at(document: unknown, ...path: ReadonlyArray<string | number>): unknown {
-  return path.reduce<unknown>((node, name) => Reflect.get(Object(node), name), document);
-}
 
 describe('trees feed mirror', () => {
   it('makes a mirror that a web server serves and apps are installed from, however often it is killed', async () => {

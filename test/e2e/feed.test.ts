@@ -6,12 +6,8 @@ import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type BuildRepo, createBuildRepo } from '../support/build-repo.js';
 import { type FeedServer, serveDirectory } from '../support/feed-server.js';
+import { at } from '../support/json.js';
 import { createRig, listTree, projectRoot, type Rig, type RunOptions } from '../support/rig.js';
-
-/** At a path in a JSON document. */
-function at(document: unknown, ...path: ReadonlyArray<string | number>): unknown {
-  return path.reduce<unknown>((node, name) => Reflect.get(Object(node), name), document);
-}
 
 describe('feeds over HTTP', () => {
   let rig: Rig;

@@ -5,16 +5,13 @@ import { after, before, describe, it } from 'node:test';
 import { bundleInfo } from '../../trees/delta/index.js';
 import { addFeed, removeFeed } from '../../trees/feed/feeds.js';
 import { Repo } from '../../trees/ostree/index.js';
+import { cli } from '../support/cli.js';
 import { noise } from '../support/delta-fixture.js';
 import { type FeedServer, serveDirectory } from '../support/feed-server.js';
+import { at } from '../support/json.js';
 import { writeFiles } from '../support/plain-publisher.js';
-import { projectRoot, type RunResult, runProgram } from '../support/rig.js';
+import type { RunResult } from '../support/rig.js';
 import { assertSound, createStoreFixture, currentTree, type StoreFixture } from '../support/store-fixture.js';
-
-/** A value inside a JSON document, by keys and indexes. */
-function at(document: unknown, ...path: ReadonlyArray<string | number>): unknown {
-  return path.reduce<unknown>((node, key) => Reflect.get(Object(node), key), document);
-}
 
 describe('repair of single parts', () => {
   let fixture: StoreFixture;
@@ -57,10 +54,7 @@ describe('repair of single parts', () => {
     await fixture[Symbol.asyncDispose]();
   });
 
-  const trees = async (...args: string[]): Promise<RunResult> =>
-    await runProgram(process.execPath, [join(projectRoot, 'dist/cli/bin.js'), '--root', fixture.root, ...args], {
-      env: { NO_COLOR: '1' },
-    });
+  const { trees } = cli(() => fixture.root);
   const objectAt = async (commit: string, path: string): Promise<{ checksum: string; file: string }> => {
     using repo = await Repo.open(fixture.paths.repo);
     const entry = await repo.lookupPath(commit, path);

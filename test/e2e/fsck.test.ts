@@ -13,19 +13,16 @@ import {
 import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { Repo } from '../../trees/ostree/index.js';
-import { assertSameTree, listTree, projectRoot, type RunResult, runProgram } from '../support/rig.js';
+import { cli, treesCommand } from '../support/cli.js';
+import { at } from '../support/json.js';
+import { assertSameTree, listTree } from '../support/rig.js';
 import {
   assertSound,
   createStoreFixture,
   currentTree,
-  publishTool,
+  publishTools,
   type StoreFixture,
 } from '../support/store-fixture.js';
-
-/** A value inside a JSON document, by keys and indexes. */
-function at(document: unknown, ...path: ReadonlyArray<string | number>): unknown {
-  return path.reduce<unknown>((node, key) => Reflect.get(Object(node), key), document);
-}
 
 describe('fsck', () => {
   let fixture: StoreFixture;
@@ -34,13 +31,7 @@ describe('fsck', () => {
 
   before(async () => {
     fixture = await createStoreFixture();
-    checksums = await publishTool(fixture, { 'etc/empty': '' });
-    const { base, v1, v2 } = checksums;
-    await fixture.publish([
-      [null, base],
-      [base, v1],
-      [base, v2],
-    ]);
+    checksums = await publishTools(fixture, { 'etc/empty': '' });
     await fixture.install('tool@1');
     await fixture.install('tool@2');
     whole = currentTree(fixture.paths, 'tool');
@@ -50,15 +41,7 @@ describe('fsck', () => {
   after(async () => await fixture[Symbol.asyncDispose]());
   afterEach(() => assert.equal(readFileSync(join(fixture.paths.data, 'tool', 'precious'), 'utf8'), 'mine\n'));
 
-  const trees = async (...args: string[]): Promise<RunResult> =>
-    await runProgram(process.execPath, [join(projectRoot, 'dist/cli/bin.js'), '--root', fixture.root, ...args], {
-      cwd: fixture.feed.dir,
-      env: { NO_COLOR: '1' },
-    });
-  const json = async (...args: string[]): Promise<{ status: number | null; document: unknown; stderr: string }> => {
-    const { status, stdout, stderr } = await trees(...args, '--json');
-    return { status, document: JSON.parse(stdout), stderr };
-  };
+  const { trees, answer } = cli(() => fixture.root);
   const rootfs = (path: string): string => join(fixture.paths.current('tool'), 'rootfs', path);
   const objectOf = async (rev: string, path: string): Promise<string> => {
     using repo = await Repo.open(fixture.paths.repo);
@@ -77,11 +60,11 @@ describe('fsck', () => {
     const found = await trees('fsck');
     assert.equal(found.status, 1, found.stdout + found.stderr);
     assert.match(found.stdout, find);
-    const { status, document } = await json('fsck', '--repair', '--dry-run');
+    const { status, document } = await answer('fsck', '--repair', '--dry-run');
     assert.equal(status, 1);
     assert.ok(JSON.stringify(at(document, 'damage')).includes(`"kind":"${kind}"`), JSON.stringify(document));
     assertSameTree(await untouched(), before);
-    const repaired = await json('fsck', '--repair');
+    const repaired = await answer('fsck', '--repair');
     assert.equal(repaired.status, 0, JSON.stringify(repaired));
     assert.ok(JSON.stringify(at(repaired.document, 'repaired')).includes(`"kind":"${kind}"`));
     await assertSound(fixture.paths);
@@ -92,7 +75,7 @@ describe('fsck', () => {
 
   it('finds nothing wrong with a sound store', async () => {
     const before = await untouched();
-    const { status, document } = await json('fsck');
+    const { status, document } = await answer('fsck');
     assert.equal(status, 0, JSON.stringify(document));
     assert.deepEqual([at(document, 'generations'), at(document, 'damage')], [2, []]);
     const one = await trees('fsck', 'tool');
@@ -145,7 +128,7 @@ describe('fsck', () => {
   it('completes a commit that is marked unfinished, and takes stray marks away', async () => {
     using repo = await Repo.open(fixture.paths.repo);
     await repo.setCommitPartial(checksums.v1, true);
-    const stray = await json('fsck');
+    const stray = await answer('fsck');
     assert.deepEqual([stray.status, at(stray.document, 'unfinished')], [0, 1]);
     await trees('fsck', '--repair');
     assert.equal(await repo.isCommitPartial(checksums.v1), false);
@@ -155,7 +138,7 @@ describe('fsck', () => {
   });
 
   it('writes a damaged record again', async () => {
-    const { document } = await json('history', 'tool');
+    const { document } = await answer('history', 'tool');
     const current = Number(at(document, 'generations', 1, 'generation'));
     const file = join(fixture.paths.generation('tool', current), 'generation.json');
     const before: unknown = JSON.parse(readFileSync(file, 'utf8'));
@@ -179,12 +162,7 @@ describe('fsck', () => {
     const held = spawnSync('flock', [
       '-s',
       join(fixture.paths.app('tool'), current, '.in-use'),
-      process.execPath,
-      join(projectRoot, 'dist/cli/bin.js'),
-      '--root',
-      fixture.root,
-      'fsck',
-      '--repair',
+      ...treesCommand(fixture.root, ['fsck', '--repair']),
     ]);
     if (held.error !== undefined) return t.skip('needs flock');
     assert.equal(held.status, 1, held.stdout.toString());
@@ -197,7 +175,7 @@ describe('fsck', () => {
   it('says what stays damaged, deletes nothing, and fails', async () => {
     appendFileSync(rootfs('usr/bin/tool'), 'broken\n');
     rmSync(fixture.feed.feed, { recursive: true });
-    const { status, document, stderr } = await json('fsck', '--repair');
+    const { status, document, stderr } = await answer('fsck', '--repair');
     assert.equal(status, 1);
     assert.ok(JSON.stringify(at(document, 'damage')).includes('"kind":"object"'));
     assert.match(stderr, /warning: /);
@@ -208,7 +186,7 @@ describe('fsck', () => {
   });
 
   it('knows only installed apps', async () => {
-    const { status, document } = await json('fsck', 'nosuch');
+    const { status, document } = await answer('fsck', 'nosuch');
     assert.deepEqual([status, at(document, 'error', 'code')], [1, 'APP_NOT_INSTALLED']);
   });
 });

@@ -3,14 +3,11 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { createGithubFixture, FEED } from '../support/github-publisher.js';
+import { at } from '../support/json.js';
 import { createRig, type RunResult } from '../support/rig.js';
 import { createSample } from '../support/sample.js';
 
 const asRoot = process.geteuid?.() === 0;
-
-function pick(value: unknown, ...path: ReadonlyArray<string | number>): unknown {
-  return path.reduce<unknown>((node, key) => Reflect.get(Object(node), key), value);
-}
 
 describe('a feed on GitHub', { skip: asRoot ? false : 'building needs root' }, () => {
   it('is published, installed from and updated by deltas, without one API call of a reader', async () => {
@@ -34,34 +31,34 @@ describe('a feed on GitHub', { skip: asRoot ? false : 'building needs root' }, (
       readFileSync(join(rig.store, 'apps/hello/current/rootfs', path), 'utf8').trim();
 
     const planned = await publish('mini', 'hello', '--dry-run');
-    assert.equal(pick(planned, 'status'), 'published');
-    assert.ok(Number(pick(planned, 'upload')) > 100_000, 'the plan has sizes');
+    assert.equal(at(planned, 'status'), 'published');
+    assert.ok(Number(at(planned, 'upload')) > 100_000, 'the plan has sizes');
     assert.deepEqual([fixture.published(), fixture.drafts()], [[], 0]);
     const first = await publish('mini', 'hello');
-    assert.deepEqual([pick(first, 'sequence'), pick(first, 'upload')], [1, pick(planned, 'upload')]);
+    assert.deepEqual([at(first, 'sequence'), at(first, 'upload')], [1, at(planned, 'upload')]);
 
     await read('feed', 'add', FEED.href, '--key', sample.publicKey, '--name', 'hub');
     const installed = await read('install', 'hello');
-    const whole = Number(pick(installed, 'apps', 0, 'fetched'));
-    assert.equal(whole, pick(first, 'upload'));
+    const whole = Number(at(installed, 'apps', 0, 'fetched'));
+    assert.equal(whole, at(first, 'upload'));
     assert.deepEqual([tree('etc/greeting'), tree('etc/kept')], ['hello', 'kept from 1.0.0']);
-    assert.deepEqual(pick(await read('update'), 'apps', 0, 'action'), 'unchanged');
+    assert.deepEqual(at(await read('update'), 'apps', 0, 'action'), 'unchanged');
 
     await sample.writeApp({ version: '1.1.0', greeting: 'hello again' });
     await sample.writeBase('1.2.0');
     const second = await publish('mini', 'hello', '--build', '--definitions', sample.definitions);
-    assert.deepEqual([pick(second, 'status'), pick(second, 'sequence')], ['published', 2]);
+    assert.deepEqual([at(second, 'status'), at(second, 'sequence')], ['published', 2]);
     const updated = await read('update');
-    const deltas = Number(pick(updated, 'apps', 0, 'fetched'));
+    const deltas = Number(at(updated, 'apps', 0, 'fetched'));
     assert.ok(deltas > 0 && deltas < whole / 20, `${deltas} of ${whole} bytes`);
     assert.deepEqual([tree('etc/greeting'), tree('etc/kept')], ['hello again', 'kept from 1.2.0']);
     assert.equal(
-      pick(await publish('mini', 'hello', '--build', '--definitions', sample.definitions), 'status'),
+      at(await publish('mini', 'hello', '--build', '--definitions', sample.definitions), 'status'),
       'unchanged',
     );
 
     const verified = await read('release', 'verify', FEED.href, '--key', sample.publicKey);
-    assert.deepEqual([pick(verified, 'problems'), pick(verified, 'versions')], [[], 4]);
+    assert.deepEqual([at(verified, 'problems'), at(verified, 'versions')], [[], 4]);
     assert.deepEqual(github.violations, []);
   });
 
@@ -70,7 +67,7 @@ describe('a feed on GitHub', { skip: asRoot ? false : 'building needs root' }, (
     const sample = await createSample(rig);
     const publisher = { env: { TREES_ROOT: sample.publisher } };
     const feed = ['--to', sample.url, '--key', sample.secretKey];
-    const version = async (): Promise<unknown> => pick(await rig.json(['ls']), 'apps', 0, 'version');
+    const version = async (): Promise<unknown> => at(await rig.json(['ls']), 'apps', 0, 'version');
     const ok = async (args: readonly string[], options = {}): Promise<RunResult> => {
       const result = await rig.trees(args, options);
       assert.equal(result.status, 0, `${args.join(' ')}: ${result.stderr}`);
@@ -97,6 +94,6 @@ describe('a feed on GitHub', { skip: asRoot ? false : 'building needs root' }, (
     await ok(['update']);
     assert.equal(await version(), '2.0.0');
     const missing = await rig.trees(['release', 'promote', 'helo', ...feed, '--json'], publisher);
-    assert.deepEqual([missing.status, pick(JSON.parse(missing.stdout), 'error', 'code')], [1, 'APP_NOT_FOUND']);
+    assert.deepEqual([missing.status, at(JSON.parse(missing.stdout), 'error', 'code')], [1, 'APP_NOT_FOUND']);
   });
 });

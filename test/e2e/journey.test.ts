@@ -1,15 +1,11 @@
 import assert from 'node:assert/strict';
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { after, before, describe, it } from 'node:test';
+import { at } from '../support/json.js';
 import { assertSameTree, createRig, listTree, namesIn, type Rig } from '../support/rig.js';
 import { createSample, type Sample } from '../support/sample.js';
 
 const root = process.getuid?.() === 0;
-
-/** A value inside a JSON document, by keys and indexes. */
-function at(document: unknown, ...path: ReadonlyArray<string | number>): unknown {
-  return path.reduce<unknown>((node, key) => Reflect.get(Object(node), key), document);
-}
 
 describe('from a definition to a running container', {
   skip: root ? false : 'needs root: builds with real owners',

@@ -3,12 +3,8 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { after, before, describe, it } from 'node:test';
 import { type BuildRepo, createBuildRepo } from '../support/build-repo.js';
 import { type FeedServer, serveDirectory } from '../support/feed-server.js';
+import { at } from '../support/json.js';
 import { createRig, type Rig, type RunOptions, runProgram } from '../support/rig.js';
-
-/** At a path in a JSON document. */
-function at(document: unknown, ...path: ReadonlyArray<string | number>): unknown {
-  return path.reduce<unknown>((node, name) => Reflect.get(Object(node), name), document);
-}
 
 describe('trees key rotate', () => {
   let rig: Rig;

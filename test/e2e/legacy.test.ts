@@ -6,12 +6,8 @@ import { after, before, describe, it } from 'node:test';
 import { storePaths } from '../../trees/store/paths.js';
 import { commitTree, initRepo, noise, ostree } from '../support/delta-fixture.js';
 import { createFakeGithub, type FakeGithub, type Repository, seedRelease } from '../support/fake-github.js';
+import { at } from '../support/json.js';
 import { createRig, listTree, type Rig, type RunResult } from '../support/rig.js';
-
-/** At a path in a JSON document. */
-function at(document: unknown, ...path: ReadonlyArray<string | number>): unknown {
-  return path.reduce<unknown>((node, name) => Reflect.get(Object(node), name), document);
-}
 
 /** Releases as the original project made them: untoreh/trees and untoreh/pine. */
 describe('releases of the original project', () => {

@@ -12,16 +12,13 @@ import {
 import { join } from 'node:path';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { Repo } from '../../trees/ostree/index.js';
+import { cli, treesCommand } from '../support/cli.js';
 import { noise } from '../support/delta-fixture.js';
-import { listTree, projectRoot, type RunResult, runProgram } from '../support/rig.js';
+import { at } from '../support/json.js';
+import { listTree, runProgram } from '../support/rig.js';
 import { assertSound, createStoreFixture, currentTree, type StoreFixture } from '../support/store-fixture.js';
 
 const asRoot = process.geteuid?.() === 0;
-
-/** A value inside a JSON document, by keys and indexes. */
-function at(document: unknown, ...path: ReadonlyArray<string | number>): unknown {
-  return path.reduce<unknown>((node, key) => Reflect.get(Object(node), key), document);
-}
 
 /** Large enough to be patched, and to be worth it. */
 const program = (seed: number): string => noise(60_000, 7).toString('base64') + noise(90, seed).toString('base64');
@@ -68,19 +65,10 @@ describe('paths of bundles', () => {
     return machine(root);
   };
   const machine = (root: string) => {
-    const trees = async (...args: string[]): Promise<RunResult> =>
-      await runProgram(process.execPath, [join(projectRoot, 'dist/cli/bin.js'), '--root', root, ...args], {
-        cwd: fixture.feed.dir,
-        env: { NO_COLOR: '1' },
-      });
     return {
       root,
       paths: { ...fixture.paths, repo: join(root, 'var/lib/trees/repo') },
-      trees,
-      json: async (...args: string[]): Promise<{ status: number | null; document: unknown; stderr: string }> => {
-        const { status, stdout, stderr } = await trees(...args, '--json');
-        return { status, document: JSON.parse(stdout), stderr };
-      },
+      ...cli(() => root),
     };
   };
   const fileOf = (from: string | null, to: string): string =>
@@ -101,10 +89,10 @@ describe('paths of bundles', () => {
   };
 
   it('are explained by --dry-run: path, bytes, room, reason, and what else would have cost', async (t) => {
-    const { root, trees, json } = copy(t);
+    const { root, trees, answer } = copy(t);
     const before = await listTree(root);
     for (const command of ['install', 'update']) {
-      const { status, document } = await json(command, 'tool', '--dry-run');
+      const { status, document } = await answer(command, 'tool', '--dry-run');
       assert.equal(status, 0);
       const plan = at(document, 'apps', 0);
       assert.equal(at(plan, 'bundles', 'length'), 1);
@@ -131,43 +119,43 @@ describe('paths of bundles', () => {
   });
 
   it('take the encoding that is done sooner once the speed of the link is known', async (t) => {
-    const { root, json } = copy(t);
+    const { root, answer } = copy(t);
     const picked = async (speed: number): Promise<unknown> => {
       writeFileSync(join(root, 'var/lib/trees/feeds/test/link.json'), JSON.stringify({ bytesPerSecond: speed }));
-      const { document } = await json('install', 'kin', '--dry-run');
+      const { document } = await answer('install', 'kin', '--dry-run');
       return at(document, 'apps', 0, 'bundles', 0, 'encoding');
     };
     assert.deepEqual([await picked(1e12), await picked(1e3)], ['fast', 'small']);
   });
 
   it('start from other apps and from trees that are here', async (t) => {
-    const { json } = copy(t);
+    const { answer } = copy(t);
     await fixture.publish([
       [commits.v1, commits.kin],
       [commits.tree, commits.v2],
     ]);
-    const first = await json('install', 'kin', '--dry-run');
+    const first = await answer('install', 'kin', '--dry-run');
     assert.equal(at(first.document, 'apps', 0, 'bundles', 0, 'from'), commits.v1, 'the layer of another app');
-    const installed = await json('install', 'kin');
+    const installed = await answer('install', 'kin');
     assert.deepEqual(at(installed.document, 'apps', 0, 'bundles'), [fileOf(commits.v1, commits.kin)]);
     // Without its own first version, the composed tree of the other app is the best start.
-    assert.equal((await json('rm', 'tool')).status, 0);
-    const second = await json('install', 'tool', '--dry-run');
+    assert.equal((await answer('rm', 'tool')).status, 0);
+    const second = await answer('install', 'tool', '--dry-run');
     assert.deepEqual(
       [at(second.document, 'apps', 0, 'bundles', 0, 'from'), at(second.document, 'apps', 0, 'bundles', 0, 'fromName')],
       [commits.tree, 'generation 1 of kin'],
     );
-    const last = await json('install', 'tool');
+    const last = await answer('install', 'tool');
     assert.equal(last.status, 0, last.stderr);
     assert.deepEqual(at(last.document, 'apps', 0, 'fallback'), []);
   });
 
   /** What comes out of an update whose first bundle does not work. */
   const fallsBack = async (
-    { trees, json, root }: ReturnType<typeof machine>,
+    { trees, answer, root }: ReturnType<typeof machine>,
     expected: { code: string; command?: readonly string[] },
   ): Promise<void> => {
-    const { status, document, stderr } = await json(...(expected.command ?? ['update', 'tool']));
+    const { status, document, stderr } = await answer(...(expected.command ?? ['update', 'tool']));
     assert.equal(status, 0, stderr);
     const app = at(document, 'apps', 0);
     assert.equal(at(app, 'fallback', 0, 'code'), expected.code, JSON.stringify(app));
@@ -213,14 +201,14 @@ describe('paths of bundles', () => {
   });
 
   it('end in the first reason when none is left', async (t) => {
-    const { json, root } = copy(t);
+    const { answer, root } = copy(t);
     for (const from of [commits.base, commits.v1, null]) {
       withoutFile(t, fileOf(from, commits.v2), (path) => appendFileSync(path, 'x'));
     }
     if (existsSync(join(fixture.feed.feed, fileOf(commits.tree, commits.v2)))) {
       withoutFile(t, fileOf(commits.tree, commits.v2), (path) => unlinkSync(path));
     }
-    const { status, document } = await json('install', 'tool');
+    const { status, document } = await answer('install', 'tool');
     assert.equal(status, 1);
     assert.equal(at(document, 'error', 'code'), 'BUNDLE_CORRUPT', JSON.stringify(document));
     assert.ok(Number(at(document, 'error', 'details', 'fallback', 'length')) >= 3, JSON.stringify(document));
@@ -238,12 +226,11 @@ describe('paths of bundles', () => {
     const script =
       `cp -a ${root} ${aside} && mount -t tmpfs -o size=40m none ${root} && cp -a ${aside}/. ${root} && ` +
       `dd if=/dev/zero of=${root}/var/lib/trees/downloads/${'a'.repeat(64)} bs=1M count=3 2>/dev/null && exec "$@"`;
-    const command = [process.execPath, join(projectRoot, 'dist/cli/bin.js'), '--root', root];
     for (const args of [
       ['install', 'kin', '--json'],
       ['install', 'kin', '--dry-run', '--json'],
     ]) {
-      const result = await runProgram('unshare', ['-m', 'sh', '-c', script, 'sh', ...command, ...args], {});
+      const result = await runProgram('unshare', ['-m', 'sh', '-c', script, 'sh', ...treesCommand(root, args)], {});
       const document: unknown = JSON.parse(result.stdout);
       if (args.includes('--dry-run')) {
         assert.equal(at(document, 'apps', 0, 'fits'), false);

@@ -2,16 +2,13 @@ import assert from 'node:assert/strict';
 import { existsSync, readlinkSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { cli, treesCommand } from '../support/cli.js';
 import { noise } from '../support/delta-fixture.js';
-import { listTree, projectRoot, type RunResult, runProgram } from '../support/rig.js';
+import { at } from '../support/json.js';
+import { listTree, runProgram } from '../support/rig.js';
 import { assertSound, createStoreFixture, type StoreFixture } from '../support/store-fixture.js';
 
 const asRoot = process.geteuid?.() === 0;
-
-/** A value inside a JSON document, by keys and indexes. */
-function at(document: unknown, ...path: ReadonlyArray<string | number>): unknown {
-  return path.reduce<unknown>((node, key) => Reflect.get(Object(node), key), document);
-}
 
 describe('gc, ls, rollback, diff and pin', () => {
   let fixture: StoreFixture;
@@ -38,27 +35,7 @@ describe('gc, ls, rollback, diff and pin', () => {
   });
   after(async () => await fixture[Symbol.asyncDispose]());
 
-  const line = (args: readonly string[]): string[] => [
-    join(projectRoot, 'dist/cli/bin.js'),
-    '--root',
-    fixture.root,
-    ...args,
-  ];
-  const trees = async (...args: string[]): Promise<RunResult> =>
-    await runProgram(process.execPath, line(args), { env: { NO_COLOR: '1' } });
-  const ok = async (...args: string[]): Promise<string> => {
-    const { status, stdout, stderr } = await trees(...args);
-    assert.equal(status, 0, `${args.join(' ')}: ${stderr}`);
-    return stdout;
-  };
-  const json = async (...args: string[]): Promise<unknown> => JSON.parse(await ok(...args, '--json'));
-  const fails = async (code: string, ...args: string[]): Promise<string> => {
-    const { status, stdout, stderr } = await trees(...args, '--json');
-    assert.equal(status, code === 'USAGE' ? 2 : 1, `${args.join(' ')}: ${stdout}${stderr}`);
-    assert.equal(at(JSON.parse(stdout), 'error', 'code'), code, stdout);
-    assert.match(stderr, /^error: .+\nhint: .+/, 'an error says what to do');
-    return stderr;
-  };
+  const { trees, ok, json, fails } = cli(() => fixture.root);
   const current = (): string => readlinkSync(fixture.paths.current('tool'));
 
   it('say what gc would free, and why the rest stays', async () => {
@@ -96,7 +73,11 @@ describe('gc, ls, rollback, diff and pin', () => {
       ['fsck'],
     ]) {
       const script = `${readOnly} && exec "$@"`;
-      const result = await runProgram('unshare', ['-m', 'sh', '-c', script, 'sh', process.execPath, ...line(args)], {});
+      const result = await runProgram(
+        'unshare',
+        ['-m', 'sh', '-c', script, 'sh', ...treesCommand(fixture.root, args)],
+        {},
+      );
       assert.equal(result.status, 0, `${args.join(' ')}: ${result.stderr}`);
       assert.notEqual(result.stdout, '', args.join(' '));
     }

@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { removeFeed } from '../../trees/feed/feeds.js';
-import { assertSameTree, listTree, projectRoot, type RunResult, runProgram } from '../support/rig.js';
+import { cli, treesCommand } from '../support/cli.js';
+import { at } from '../support/json.js';
+import { assertSameTree, listTree, runProgram } from '../support/rig.js';
 import {
   assertSound,
   createStoreFixture,
@@ -12,11 +14,6 @@ import {
   publishTool,
   type StoreFixture,
 } from '../support/store-fixture.js';
-
-/** A value inside a JSON document, by keys and indexes. */
-function at(document: unknown, ...path: ReadonlyArray<string | number>): unknown {
-  return path.reduce<unknown>((node, key) => Reflect.get(Object(node), key), document);
-}
 
 describe('update, rollback, history and pin', () => {
   let fixture: StoreFixture;
@@ -39,17 +36,7 @@ describe('update, rollback, history and pin', () => {
   after(async () => await fixture[Symbol.asyncDispose]());
   afterEach(async () => await assertSound(fixture.paths));
 
-  const trees = async (...args: string[]): Promise<RunResult> =>
-    await runProgram(process.execPath, [join(projectRoot, 'dist/cli/bin.js'), '--root', fixture.root, ...args], {
-      cwd: fixture.feed.dir,
-      env: { NO_COLOR: '1' },
-    });
-  const ok = async (...args: string[]): Promise<string> => {
-    const result = await trees(...args);
-    assert.equal(result.status, 0, `${args.join(' ')}: ${result.stderr}`);
-    return result.stdout;
-  };
-  const json = async (...args: string[]): Promise<unknown> => JSON.parse(await ok(...args, '--json'));
+  const { trees, ok, json } = cli(() => fixture.root);
   const current = (name: string): string => readlinkSync(fixture.paths.current(name));
 
   it('updates to the newest version, and shows that before', async () => {
@@ -77,7 +64,7 @@ describe('update, rollback, history and pin', () => {
     assertSameTree(await listTree(fixture.root), before);
     const traced = join(fixture.feed.dir, 'trace');
     if (!existsSync('/usr/bin/strace')) return;
-    const bin = [process.execPath, join(projectRoot, 'dist/cli/bin.js'), '--root', fixture.root, 'update'];
+    const bin = treesCommand(fixture.root, ['update']);
     await runProgram('strace', ['-f', '-qq', '-e', 'trace=openat,open', '-o', traced, ...bin]);
     const opened = await runProgram('grep', ['-c', 'repo/objects', traced]);
     assert.equal(opened.stdout.trim(), '0');
@@ -254,17 +241,7 @@ describe('update, rollback, history and pin', () => {
 
   it('shows what runs', async (t) => {
     const file = join(fixture.paths.generation('tool', 2), '.in-use');
-    const held = await runProgram('flock', [
-      '-s',
-      file,
-      process.execPath,
-      join(projectRoot, 'dist/cli/bin.js'),
-      '--root',
-      fixture.root,
-      'history',
-      'tool',
-      '--json',
-    ]);
+    const held = await runProgram('flock', ['-s', file, ...treesCommand(fixture.root, ['history', 'tool', '--json'])]);
     if (held.status === 127) return t.skip('needs flock');
     const generations = at(JSON.parse(held.stdout), 'generations');
     assert.ok(Array.isArray(generations));

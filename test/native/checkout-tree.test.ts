@@ -292,24 +292,7 @@ describe('links beyond what the file system allows', () => {
       mkdirSync(others);
       for (let i = lstatSync(object).nlink; i < 64_998; i += 1) linkSync(object, join(others, String(i)));
 
-      const out = join(mount, 'out');
-      mkdirSync(out);
-      const directory = openSync(out, 'r');
-      const { broken, placed } = await runNative(
-        async (native, job) =>
-          await native.checkout(job, {
-            repositories: [repo],
-            commit,
-            user: false,
-            directory,
-            fresh: true,
-            merge: false,
-            force: false,
-            copy: false,
-            threads: 1,
-          }),
-        { what: 'cannot check out', ioCode: 'STORE_UNUSABLE' },
-      ).finally(() => closeSync(directory));
+      const { broken, placed, path: out } = await checkout(repo, commit, { below: mount, threads: 1 });
       assert.deepEqual([placed, broken], [6, 1]);
       const inodes = ['a', 'b', 'c', 'd', 'e'].map((name) => lstatSync(join(out, name)).ino);
       assert.equal(lstatSync(object).nlink, 65_000);

@@ -6,8 +6,16 @@ import { join } from 'node:path';
 import { collectGarbage } from '../../trees/store/gc.js';
 import { currentNumber, listInstalled } from '../../trees/store/generations.js';
 import { type StorePaths, storePaths } from '../../trees/store/paths.js';
-import { projectRoot, type RunResult, runProgram } from './rig.js';
-import { assertSound, createStoreFixture, publishTool, readTree, type StoreFixture } from './store-fixture.js';
+import { trees } from './cli.js';
+import { runProgram } from './rig.js';
+import {
+  assertSound,
+  createStoreFixture,
+  publishTool,
+  publishTools,
+  readTree,
+  type StoreFixture,
+} from './store-fixture.js';
 
 /** A command that is killed, and the store it is given in. */
 export interface Scenario {
@@ -20,27 +28,18 @@ export interface Scenario {
   prepare(fixture: StoreFixture): Promise<void>;
 }
 
-async function publishTwo(fixture: StoreFixture): Promise<void> {
-  const { base, v1, v2 } = await publishTool(fixture);
-  await fixture.publish([
-    [null, base],
-    [base, v1],
-    [base, v2],
-  ]);
-}
-
 /** The five commands that change generations, installing twice: over an old version and into an empty store. */
 export const scenarios: readonly Scenario[] = [
   {
     name: 'a first installation',
     args: ['install', 'tool@1'],
-    prepare: publishTwo,
+    prepare: async (fixture) => void (await publishTools(fixture)),
   },
   {
     name: 'an installation over another version',
     args: ['install', 'tool@2'],
     async prepare(fixture) {
-      await publishTwo(fixture);
+      await publishTools(fixture);
       await fixture.install('tool@1');
     },
   },
@@ -69,7 +68,7 @@ export const scenarios: readonly Scenario[] = [
     name: 'a rollback',
     args: ['rollback', 'tool', '1'],
     async prepare(fixture) {
-      await publishTwo(fixture);
+      await publishTools(fixture);
       await fixture.install('tool@1');
       await fixture.install('tool@2');
     },
@@ -78,7 +77,7 @@ export const scenarios: readonly Scenario[] = [
     name: 'a collection',
     args: ['gc', '--keep', '0'],
     async prepare(fixture) {
-      await publishTwo(fixture);
+      await publishTools(fixture);
       await fixture.install('tool@1');
       await fixture.install('tool@2');
     },
@@ -89,7 +88,7 @@ export const scenarios: readonly Scenario[] = [
     sameNumbers: false,
     damaged: true,
     async prepare(fixture) {
-      await publishTwo(fixture);
+      await publishTools(fixture);
       await fixture.install('tool@1');
       appendFileSync(join(fixture.paths.rootfs('tool', 1), 'usr/bin/sh'), 'damaged\n');
     },
@@ -98,7 +97,7 @@ export const scenarios: readonly Scenario[] = [
     name: 'a removal',
     args: ['rm', 'tool'],
     async prepare(fixture) {
-      await publishTwo(fixture);
+      await publishTools(fixture);
       await fixture.install('tool@1');
       await fixture.install('tool@2');
     },
@@ -229,21 +228,6 @@ export async function createCrash(
     await fixture[Symbol.asyncDispose]();
     throw error;
   }
-}
-
-/** Runs the real binary. @param before program and arguments to run it under */
-export async function trees(
-  root: string,
-  args: readonly string[],
-  before: readonly string[] = [],
-  env: Readonly<Record<string, string>> = {},
-): Promise<RunResult> {
-  const [program = '', ...rest] = [...before, ...treesCommand(root, args)];
-  return await runProgram(program, rest, { env: { NO_COLOR: '1', ...env } });
-}
-
-export function treesCommand(root: string, args: readonly string[]): readonly [string, ...string[]] {
-  return [process.execPath, join(projectRoot, 'dist/cli/bin.js'), '--root', root, ...args];
 }
 
 function storesPaths(root: string): StorePaths {

@@ -2,6 +2,7 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { basename, join } from 'node:path';
+import { listen } from './listen.js';
 
 /** One request as it arrived. */
 interface Seen {
@@ -105,13 +106,9 @@ export async function serveDirectory(directory: string): Promise<FeedServer> {
   const server = createServer((request, response) => {
     answer(request, response).catch(() => response.destroy());
   });
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve);
-  });
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('Expected a TCP address');
+  const listening = await listen(server);
   return {
-    origin: `http://127.0.0.1:${address.port}`,
+    origin: listening.origin,
     seen,
     get ranges() {
       return state.ranges;
@@ -134,11 +131,6 @@ export async function serveDirectory(directory: string): Promise<FeedServer> {
     fail(file, ...list) {
       faults.set(file, list);
     },
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections();
-      await new Promise((resolve) => {
-        server.close(resolve);
-      });
-    },
+    [Symbol.asyncDispose]: listening[Symbol.asyncDispose],
   };
 }

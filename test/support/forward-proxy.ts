@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, request as sendRequest } from 'node:http';
 import { connect } from 'node:net';
+import { listen } from './listen.js';
 
 /** A forward proxy on the loopback interface: GET with a whole URL for http, CONNECT for https. */
 export interface ForwardProxy extends AsyncDisposable {
@@ -38,20 +39,10 @@ export async function startForwardProxy(options: { readonly password?: string } 
     target.on('error', () => client.destroy());
     client.on('error', () => target.destroy());
   });
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve);
-  });
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('Expected a TCP address');
+  const listening = await listen(server);
   return {
-    url: `http://127.0.0.1:${address.port}`,
+    url: listening.origin,
     seen,
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections();
-      server.unref();
-      await new Promise((resolve) => {
-        server.close(resolve);
-      });
-    },
+    [Symbol.asyncDispose]: listening[Symbol.asyncDispose],
   };
 }

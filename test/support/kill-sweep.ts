@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Crash, trees } from './crash-scenarios.js';
+import { trees } from './cli.js';
+import type { Crash } from './crash-scenarios.js';
 
 /** System calls that change what is on disk, or make it last. */
 const CALLS =
@@ -28,7 +29,7 @@ export async function sweep(crash: Crash): Promise<{ rounds: number; seen: Map<s
       const { root, paths } = await crash.restore();
       const result = await trees(root, crash.scenario.args, strace(`--inject=${call}:signal=KILL:when=${at}`, call), {
         // One thread in the pool: strace counts calls per thread.
-        UV_THREADPOOL_SIZE: '1',
+        env: { UV_THREADPOOL_SIZE: '1' },
       });
       // It does not make this call that often.
       if (result.status === 0) break;

@@ -96,6 +96,18 @@ export async function publishTool(fixture: StoreFixture, extra: Files = {}) {
   return { base, v1, v2 };
 }
 
+/** Publishes what `publishTool` makes, both versions by bundles from the base. */
+export async function publishTools(fixture: StoreFixture, extra?: Files) {
+  const commits = await publishTool(fixture, extra);
+  const { base, v1, v2 } = commits;
+  await fixture.publish([
+    [null, base],
+    [base, v1],
+    [base, v2],
+  ]);
+  return commits;
+}
+
 /** Every path of a tree with what it is: content of files, targets of links. */
 export function readTree(root: string, path = ''): Record<string, string> {
   const tree: Record<string, string> = {};

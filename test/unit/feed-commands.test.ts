@@ -21,11 +21,7 @@ import {
   makeIndex,
   snapshot,
 } from '../support/feed-fixture.js';
-
-/** At a path in a JSON document. */
-function at(document: unknown, ...path: ReadonlyArray<string | number>): unknown {
-  return path.reduce<unknown>((node, name) => Reflect.get(Object(node), name), document);
-}
+import { at } from '../support/json.js';
 
 interface Run {
   (command: Command, args?: Record<string, unknown>, settings?: Partial<Settings>): Promise<CommandResult>;
@@ -38,6 +34,7 @@ function runner(fixture: FeedFixture): Run {
   const base: Settings = {
     root: fixture.root,
     runtimeDir: join(fixture.dir, 'run'),
+    logDir: join(fixture.dir, 'log'),
     scope: 'system',
     feed: undefined,
     arch: 'x86_64',

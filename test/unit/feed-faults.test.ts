@@ -11,6 +11,7 @@ import type { NetworkOptions } from '../../trees/feed/network.js';
 import { createCertificate } from '../support/certificate.js';
 import type { Fault } from '../support/fake-github.js';
 import { BUNDLE_FILE, createGithubFeed, type GithubFeed } from '../support/github-feed.js';
+import { type Listening, listen } from '../support/listen.js';
 
 /**
  * Each fault that a network or GitHub can come up with, against each kind of file, through the real redirects: once,
@@ -39,7 +40,7 @@ const unreachable = (reason: string): Outcome => `FEED_UNREACHABLE ${reason}`;
 const unsigned = { index: 'SIGNATURE_INVALID', signature: 'SIGNATURE_INVALID' } as const;
 
 let feed: GithubFeed;
-let untrusted: { readonly url: string; close(): void };
+let untrusted: Listening;
 const table: string[][] = [];
 
 before(async () => {
@@ -47,19 +48,13 @@ before(async () => {
   untrusted = await serveUntrusted();
 });
 after(async () => {
-  untrusted.close();
+  await untrusted[Symbol.asyncDispose]();
   await feed[Symbol.asyncDispose]();
 });
 
 /** An https server that nobody has a reason to trust. */
-async function serveUntrusted() {
-  const server = createServer(await createCertificate(), (_, response) => response.end());
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve);
-  });
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('Expected a TCP address');
-  return { url: `https://127.0.0.1:${address.port}/`, close: () => server.close() };
+async function serveUntrusted(): Promise<Listening> {
+  return await listen(createServer(await createCertificate(), (_, response) => response.end()));
 }
 
 function rows(): readonly Row[] {
@@ -189,7 +184,7 @@ function rows(): readonly Row[] {
     },
     {
       name: 'TLS error',
-      faults: () => [{ kind: 'redirect', to: untrusted.url }],
+      faults: () => [{ kind: 'redirect', to: `${untrusted.origin}/` }],
       once: unreachable('tls'),
       always: unreachable('tls'),
     },

@@ -5,6 +5,7 @@ import { createServer, get, type ServerResponse } from 'node:http';
 import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { listen } from '../../support/listen.js';
 import type { Cache } from './cache.js';
 import { openPlace } from './feeds.js';
 import { installFeed } from './install.js';
@@ -96,24 +97,15 @@ async function serveSlowly(directory: string, bytesPerSecond: number): Promise<S
       else response.writeHead(404).end();
     });
   });
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve);
-  });
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('Expected a TCP address');
+  const listening = await listen(server);
   return {
-    origin: `http://127.0.0.1:${address.port}`,
+    origin: listening.origin,
     takeSent() {
       const taken = sent;
       sent = [];
       return taken;
     },
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections();
-      await new Promise((resolve) => {
-        server.close(resolve);
-      });
-    },
+    [Symbol.asyncDispose]: listening[Symbol.asyncDispose],
   };
 }
 

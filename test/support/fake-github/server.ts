@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type Listening, listen } from '../listen.js';
 import { handleApi } from './api.js';
 import { followWeb, openSigned } from './downloads.js';
 import { answerWith, createFaultPlan, type Fault, type FaultTarget } from './faults.js';
@@ -79,19 +80,6 @@ type Surface = 'web' | 'api' | 'uploads' | 'cdn';
 
 const surfaces: readonly Surface[] = ['uploads', 'api', 'cdn', 'web'];
 
-async function listen(
-  handler: (request: IncomingMessage, response: ServerResponse) => void,
-  tls: FakeGithubOptions['tls'],
-) {
-  const server: Server = tls === undefined ? createServer(handler) : createTlsServer(tls, handler);
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve);
-  });
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('Expected a TCP address');
-  return { server, origin: `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${address.port}` };
-}
-
 export async function createFakeGithub(options: FakeGithubOptions = {}): Promise<FakeGithub> {
   const { layout = 'github.com', tls } = options;
   const validator = options.validate === false ? undefined : createValidator();
@@ -151,16 +139,17 @@ export async function createFakeGithub(options: FakeGithubOptions = {}): Promise
     );
   }
 
-  const servers: Server[] = [];
+  const servers: Listening[] = [];
   const open = async (): Promise<string> => {
-    const { server, origin } = await listen((request, response) => {
-      answer(request, response, origin).catch((error: unknown) => {
+    const handler = (request: IncomingMessage, response: ServerResponse): void => {
+      answer(request, response, server.origin).catch((error: unknown) => {
         violations.push(`the server failed: ${error instanceof Error ? error.stack : String(error)}`);
         response.destroy();
       });
-    }, tls);
+    };
+    const server = await listen(tls === undefined ? createServer(handler) : createTlsServer(tls, handler));
     servers.push(server);
-    return origin;
+    return server.origin;
   };
   const web = await open();
   const urls =
@@ -222,12 +211,7 @@ export async function createFakeGithub(options: FakeGithubOptions = {}): Promise
       world.ahead += seconds * 1000;
     },
     async [Symbol.asyncDispose]() {
-      for (const server of servers) {
-        server.closeAllConnections();
-        await new Promise((resolve) => {
-          server.close(resolve);
-        });
-      }
+      for (const server of servers) await server[Symbol.asyncDispose]();
       await rm(world.directory, { recursive: true, force: true });
     },
   };
