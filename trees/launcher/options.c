@@ -1,0 +1,115 @@
+#include "options.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util.h"
+
+#ifndef TREES_VERSION
+#define TREES_VERSION "dev"
+#endif
+
+#define MAX_PRESERVED 1024
+
+static long number(const char *text, const char *option) {
+  char *end;
+  errno = 0;
+  long value = strtol(text, &end, 10);
+  if (errno != 0 || end == text || *end != '\0' || value < 0 || value > INT_MAX)
+    die("wrong usage: expected %s to be a number, got \"%s\"", option, text);
+  return value;
+}
+
+// What follows NAME= in a word, or NULL.
+static const char *value_of(const char *word, const char *name) {
+  size_t length = strlen(name);
+  return strncmp(word, name, length) == 0 && word[length] == '=' ? word + length + 1 : NULL;
+}
+
+static enum notify_mode notify_mode(const char *text) {
+  static const char *const names[] = {
+      [NOTIFY_CONTAINER] = "container", [NOTIFY_CONMON] = "conmon", [NOTIFY_IGNORE] = "ignore"};
+  for (int mode = NOTIFY_CONTAINER; mode <= NOTIFY_IGNORE; mode++)
+    if (strcmp(text, names[mode]) == 0)
+      return (enum notify_mode)mode;
+  die("wrong usage: expected --sdnotify to be container, conmon or ignore, got \"%s\"", text);
+}
+
+static bool parse_flag(struct options *options, const char *word) {
+  if (strcmp(word, "--tty") == 0)
+    options->tty = true;
+  else if (strcmp(word, "--detach") == 0)
+    options->detach = true;
+  else if (strcmp(word, "--explain-time") == 0)
+    options->explain_time = true;
+  else
+    return false;
+  return true;
+}
+
+static bool parse_value(struct options *options, const char *word) {
+  const char *value;
+  if ((value = value_of(word, "--plan-fd")) != NULL)
+    options->plan_fd = (int)number(value, "--plan-fd");
+  else if ((value = value_of(word, "--die-with-parent")) != NULL)
+    options->parent = (pid_t)number(value, "--die-with-parent");
+  else if ((value = value_of(word, "--pid-file")) != NULL)
+    options->pid_file = value;
+  else if ((value = value_of(word, "--status-fd")) != NULL)
+    options->status_fd = (int)number(value, "--status-fd");
+  else if ((value = value_of(word, "--preserve-fds")) != NULL)
+    options->preserve_fds = (unsigned)number(value, "--preserve-fds");
+  else if ((value = value_of(word, "--sdnotify")) != NULL)
+    options->notify = notify_mode(value);
+  else if ((value = value_of(word, "--resume")) != NULL)
+    options->resume_fd = (int)number(value, "--resume");
+  else
+    return false;
+  return true;
+}
+
+// The kernel's call of an interpreter: `trees-launch --command=PLAN SCRIPT [ARGS…]`. The script is only the
+// file that named us.
+static struct options exported_command(struct options options, int argc, char **argv, const char *plan) {
+  if (argc < 3)
+    die("wrong usage: expected a script that names this program and --command=%s in its first line", plan);
+  options.exported = true;
+  options.plan_path = plan;
+  options.command = argv + 3;
+  return options;
+}
+
+static void check(const struct options *options) {
+  if (options->preserve_fds > MAX_PRESERVED)
+    die("wrong usage: expected --preserve-fds to be at most %d, got %u", MAX_PRESERVED,
+        options->preserve_fds);
+  int kept = 3 + (int)options->preserve_fds;
+  if ((options->plan_path == NULL && options->plan_fd < kept) ||
+      (options->status_fd >= 3 && options->status_fd < kept))
+    die("wrong usage: expected descriptors of the launcher's own to be beyond those of --preserve-fds");
+}
+
+struct options options_parse(int argc, char **argv) {
+  struct options options = {.plan_fd = -1, .status_fd = -1, .resume_fd = -1};
+  int at = 1;
+  if (argc > 1 && value_of(argv[1], "--command") != NULL)
+    return exported_command(options, argc, argv, value_of(argv[1], "--command"));
+  for (; at < argc && strncmp(argv[at], "--", 2) == 0; at++) {
+    if (strcmp(argv[at], "--version") == 0) {
+      puts("trees-launch " TREES_VERSION);
+      exit(0);
+    }
+    if (!parse_flag(&options, argv[at]) && !parse_value(&options, argv[at]))
+      die("wrong usage: unknown option %s", argv[at]);
+  }
+  if (options.plan_fd < 0 && at < argc)
+    options.plan_path = argv[at++];
+  if (options.plan_fd < 0 && options.plan_path == NULL)
+    die("wrong usage: expected a launch plan: trees-launch PLAN [COMMAND...]");
+  options.command = argv + at;
+  check(&options);
+  return options;
+}

@@ -1,0 +1,30 @@
+// The launcher's command line.
+#pragma once
+#include <stdbool.h>
+#include <sys/types.h>
+
+// Whose word makes the instance ready for the service manager that started it (podman's --sdnotify).
+enum notify_mode {
+  NOTIFY_CONTAINER, // the container's own
+  NOTIFY_CONMON,    // the launcher's: ready when the command was executed
+  NOTIFY_IGNORE
+};
+
+struct options {
+  const char *plan_path; // NULL: plan_fd
+  int plan_fd;
+  bool tty;
+  bool detach;
+  bool explain_time;
+  pid_t parent;          // dies with this process; 0: does not
+  const char *pid_file;  // NULL: none
+  int status_fd;         // -1: none
+  unsigned preserve_fds; // descriptors 3… that the command inherits
+  enum notify_mode notify;
+  bool exported;  // started as the interpreter of an exported command: `command` is added to the plan's
+  int resume_fd;  // -1: a first start; else what was kept when the launcher executed itself again
+  char **command; // NULL-terminated, may be empty
+};
+
+// Ends the process on wrong usage.
+struct options options_parse(int argc, char **argv);
