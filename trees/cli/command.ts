@@ -79,6 +79,11 @@ export interface CommandResult {
   readonly json: unknown;
   /** What a person sees on stdout; '' prints nothing. */
   readonly text: string;
+  /**
+   * Printed as it comes, in place of `json` and `text`: for output that is long, or goes on while it is read. The
+   * handler makes the form that the settings ask for.
+   */
+  readonly stream?: AsyncIterable<string | Uint8Array>;
   /** Exit status; 0 if absent. */
   readonly status?: number;
 }

@@ -38,12 +38,12 @@ async function perform(
   switch (request.kind) {
     case 'version': {
       const version = (await import('./version.js')).version();
-      printResult({ json: { version }, text: `trees ${version}\n` }, json);
+      await printResult({ json: { version }, text: `trees ${version}\n` }, json);
       return 0;
     }
     case 'help': {
       const text = await request.text();
-      if (request.status === 0) printResult({ json: { help: text }, text }, json);
+      if (request.status === 0) await printResult({ json: { help: text }, text }, json);
       else if (json) throw usageError('Expected a command, got none', 'trees --help lists all commands');
       else process.stderr.write(text);
       return request.status;
@@ -57,7 +57,7 @@ async function perform(
         tty: process.stderr.isTTY,
       });
       const result = await request.command.run(processContext(loaded, signal), request.line.args);
-      printResult(result, loaded.settings.json);
+      await printResult(result, loaded.settings.json);
       return result.status ?? 0;
     }
   }
@@ -82,9 +82,26 @@ function workingDirectory(): string {
   }
 }
 
-function printResult(result: CommandResult, json: boolean): void {
-  if (json) process.stdout.write(`${JSON.stringify(result.json, null, 2)}\n`);
+async function printResult(result: CommandResult, json: boolean): Promise<void> {
+  if (result.stream !== undefined) await printStream(result.stream);
+  else if (json) process.stdout.write(`${JSON.stringify(result.json, null, 2)}\n`);
   else if (result.text !== '') process.stdout.write(result.text);
+}
+
+/** Keeps pace with the reader, and ends with it. */
+async function printStream(stream: AsyncIterable<string | Uint8Array>): Promise<void> {
+  const { stdout } = process;
+  for await (const chunk of stream) {
+    if (stdout.destroyed || stdout.errored) return;
+    if (stdout.write(chunk)) continue;
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        for (const event of ['drain', 'error', 'close']) stdout.off(event, done);
+        resolve();
+      };
+      for (const event of ['drain', 'error', 'close']) stdout.once(event, done);
+    });
+  }
 }
 
 function printError(report: ErrorReport, json: boolean, argv: readonly string[]): void {
