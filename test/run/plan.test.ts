@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { crc32 } from 'node:zlib';
-import { compilePlan } from '../../trees/run/compile.js';
+import { compilePlan, planOf } from '../../trees/run/compile.js';
 import { launcherPath } from '../../trees/run/launcher.js';
+import { decodePlan, encodePlan } from '../../trees/run/plan-file.js';
+import type { Plan, PlanOp } from '../../trees/run/plan-format.js';
 import { missingForContainers } from '../support/rootfs.js';
 import { bench } from './support/container.js';
 
@@ -15,6 +17,23 @@ const box = bench();
 after(() => box[Symbol.dispose]());
 
 const launcherSources = fileURLToPath(new URL('../../trees/launcher/', import.meta.url));
+const parserSources = readdirSync(launcherSources)
+  .filter((name) => /^plan.*\.c$/.test(name))
+  .map((name) => join(launcherSources, name));
+const everySection: Partial<Plan> = {
+  seccomp: [{ code: 0x06, jumpTrue: 0, jumpFalse: 0, operand: 0x7fff_0000 }],
+  landlock: [{ path: '/', access: 4n }],
+  security: {
+    flags: ['oomScore', 'keyring', 'umask'],
+    oomScoreAdj: 0,
+    monotonicOffset: 0n,
+    boottimeOffset: 0n,
+    landlockHandled: 0n,
+    umask: 0o22,
+    groups: ['7', 'users'],
+  },
+  sysctl: [{ name: 'net/ipv4/ip_forward', value: '0' }],
+};
 const valid = Buffer.from(
   compilePlan(
     box.spec({
@@ -49,6 +68,21 @@ function repair(plan: Buffer): Buffer {
   plan.writeUInt32LE(crc32(plan.subarray(16)), 12);
   return plan;
 }
+
+test('a plan is read as it was written', () => {
+  const plan: Plan = { ...planOf(box.spec({ mounts: [{ kind: 'tmpfs', target: '/mnt' }] })), ...everySection };
+  const read = decodePlan(encodePlan(plan));
+  assert.deepEqual(encodePlan(read), encodePlan(plan));
+  const { ops, ...rest } = plan;
+  const { ops: readOps, ...readRest } = read;
+  assert.deepEqual(readRest, rest);
+  const absent = { flags: [], source: '', target: '', data: '', mode: 0, number: 0n };
+  const sorted = (list: readonly PlanOp[]) =>
+    list.map((op) => ({ ...absent, ...op, flags: [...(op.flags ?? [])].sort() }));
+  assert.deepEqual(sorted(readOps), sorted(ops));
+  assert.throws(() => decodePlan(Buffer.from('TREEPLAN')), RangeError);
+  assert.throws(() => decodePlan(encodePlan(plan).subarray(0, -1)), RangeError);
+});
 
 test('the plan as compiled runs', { skip }, () => {
   const { status, stderr } = launch(valid);
@@ -128,7 +162,7 @@ test('the parser under sanitizers: mutations by the thousand', {
       '-fsanitize=fuzzer,address,undefined',
       '-fno-sanitize-recover=undefined',
       join(launcherSources, 'fuzz/plan-fuzz.c'),
-      join(launcherSources, 'plan.c'),
+      ...parserSources,
       '-o',
       fuzzer,
     ],
@@ -141,6 +175,7 @@ test('the parser under sanitizers: mutations by the thousand', {
   assert.equal(built.status, 0, built.stderr);
   mkdirSync(corpus);
   writeFileSync(join(corpus, 'valid'), valid);
+  writeFileSync(join(corpus, 'every-section'), encodePlan({ ...planOf(box.spec()), ...everySection }));
   const run = spawnSync(fuzzer, ['-runs=20000', '-max_len=8192', '-seed=1', '-verbosity=0', corpus], {
     encoding: 'utf8',
     cwd: box.directory,
@@ -163,7 +198,7 @@ test('the parser accepts the compiler’s plans under sanitizers', {
       '-fsanitize=address,undefined',
       '-fno-sanitize-recover=undefined',
       join(launcherSources, 'fuzz/plan-fuzz.c'),
-      join(launcherSources, 'plan.c'),
+      ...parserSources,
       '-o',
       checker,
     ],
@@ -176,7 +211,9 @@ test('the parser accepts the compiler’s plans under sanitizers', {
     box.spec({ upper: box.persistent() }),
     box.spec({ userns: 'self' }),
   ];
-  const files = plans.map((plan) => box.planFile(plan));
+  const everything = join(box.directory, 'every-section.plan');
+  writeFileSync(everything, encodePlan({ ...planOf(box.spec()), ...everySection }));
+  const files = [...plans.map((plan) => box.planFile(plan)), everything];
   const { status, stdout, stderr } = spawnSync(checker, files, { encoding: 'utf8' });
   assert.deepEqual([status, stderr], [0, '']);
   assert.equal(stdout, files.map((file) => `${file}: ok\n`).join(''));

@@ -5,15 +5,20 @@
 // ASan and UBSan (dynamic); the init gets UBSan traps, which need no library.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, renameSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { arch } from 'node:process';
 import { fileURLToPath } from 'node:url';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const [name, output, configuration] = process.argv.slice(2);
+/** What the init has in common with the launcher, besides all that reads launch plans (plan*.c). */
+const shared = ['privileges.c', 'util.c'];
 const sources = {
   launch: cFiles(here),
-  init: [...cFiles(join(here, '..', 'init')), ...['plan.c', 'util.c', 'privileges.c'].map((file) => join(here, file))],
+  init: [
+    ...cFiles(join(here, '..', 'init')),
+    ...cFiles(here).filter((file) => shared.includes(basename(file)) || basename(file).startsWith('plan')),
+  ],
 }[name];
 if (sources === undefined || !['Release', 'Debug'].includes(configuration)) {
   process.stderr.write('usage: build.mjs launch|init OUTPUT_DIRECTORY Release|Debug\n');

@@ -1,5 +1,6 @@
 // The launch plan: everything the launcher and the init need to know about one container, in one flat file
-// that is mapped and used in place. Written by trees/run/plan/; both sides must agree on every number here.
+// that is mapped and used in place. Written by trees/run/plan-format.ts; both sides must agree on every
+// number here.
 //
 // Layout: header, section table, sections. Integers are little-endian, every section starts at a multiple
 // of 8. Strings are offsets into the string section, which begins and ends with a NUL: every offset inside it
@@ -7,13 +8,18 @@
 //
 // A plan is not trusted to be well formed: plan_parse() checks every count, offset and number before it is
 // used.
+//
+// To add a section: its number and records here (or in a header of its own), a line in the table of plan.c,
+// a check (plan-check.h), and its entry in plan-format.ts.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "plan-security.h"
+
 #define PLAN_MAGIC "TREEPLAN"
-#define PLAN_VERSION 1u
+#define PLAN_VERSION 2u
 #define PLAN_MAX_SIZE (16u << 20)
 #define PLAN_MAX_OPS 4096u
 #define PLAN_MAX_LAYERS 64u
@@ -35,6 +41,19 @@ enum plan_section_type {
   PLAN_SECTION_GID_MAP,    // struct plan_id_map
   PLAN_SECTION_RLIMITS,    // struct plan_rlimit
   PLAN_SECTION_STRINGS,    // bytes
+  // What is absent from here on is a feature that is off.
+  PLAN_SECTION_SECCOMP = 9,        // struct sock_filter, the system call filter
+  PLAN_SECTION_LANDLOCK = 10,      // struct plan_landlock_rule
+  PLAN_SECTION_SECURITY = 11,      // one struct plan_security
+  PLAN_SECTION_CGROUP = 12,        // where the container's processes are counted
+  PLAN_SECTION_CGROUP_WRITE = 13,  // limits: what is written to which file
+  PLAN_SECTION_SUPERVISION = 14,   // one record: name, state, restarts
+  PLAN_SECTION_WORDS = 15,         // uint32_t string offsets that lists in other sections are ranges of
+  PLAN_SECTION_SERVICES = 16,      // what the init runs
+  PLAN_SECTION_SERVICE_LINKS = 17, // their order
+  PLAN_SECTION_HOOKS = 18,         // commands around the container's life
+  PLAN_SECTION_LOG = 19,           // one record: where output is stored
+  PLAN_SECTION_SYSCTL = 20,        // struct plan_sysctl
   PLAN_SECTION_END
 };
 
@@ -163,6 +182,16 @@ struct plan {
   size_t rlimit_count;
   const char *strings;
   size_t strings_size;
+  const uint32_t *words;
+  size_t word_count;
+  // NULL or 0: absent.
+  const struct sock_filter *seccomp;
+  size_t seccomp_count;
+  const struct plan_landlock_rule *landlock;
+  size_t landlock_count;
+  const struct plan_security *security;
+  const struct plan_sysctl *sysctl;
+  size_t sysctl_count;
 };
 
 // Checks `size` bytes at `bytes` (aligned to 8) and fills `plan`. Returns NULL, or what is wrong with the
@@ -174,5 +203,8 @@ const char *plan_map(int fd, struct plan *plan);
 
 // The string at an offset that plan_parse() has checked.
 const char *plan_string(const struct plan *plan, uint32_t offset);
+
+// The string at place `index` of a list that plan_parse() has checked.
+const char *plan_word(const struct plan *plan, struct plan_words list, uint32_t index);
 
 uint32_t plan_crc32(const void *bytes, size_t size);

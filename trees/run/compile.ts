@@ -2,7 +2,8 @@ import { basename, dirname, isAbsolute, normalize } from 'node:path';
 import { capabilityMask, defaultCapabilities } from './capabilities.js';
 import type { ContainerSpec, MountSpec, UsernsSpec } from './container.js';
 import { deviceOps, kernelOps, protectOps, sysOps } from './default-mounts.js';
-import { encodePlan, namespaceBit, type Plan, type PlanOp, planFlag } from './plan-format.js';
+import { encodePlan } from './plan-file.js';
+import type { Plan, PlanOp } from './plan-format.js';
 import { planRlimit } from './rlimits.js';
 
 const DEFAULT_STOP_TIMEOUT = 10;
@@ -23,16 +24,12 @@ export function planOf(container: ContainerSpec): Plan {
   const [program] = container.argv;
   if (program === undefined || program === '') throw new TypeError('Expected a command, got an empty list');
   const map = typeof userns === 'object' ? [checkRange(userns)] : [];
-  const flags = (container.noNewPrivileges ?? true) ? planFlag.noNewPrivileges : 0;
   return {
-    flags: flags | (container.noInit === true ? planFlag.noInit : 0),
-    namespaces:
-      namespaceBit.mount |
-      namespaceBit.pid |
-      namespaceBit.ipc |
-      namespaceBit.uts |
-      namespaceBit.cgroup |
-      (net === 'none' ? namespaceBit.net : 0),
+    flags: [
+      ...((container.noNewPrivileges ?? true) ? (['noNewPrivileges'] as const) : []),
+      ...(container.noInit === true ? (['noInit'] as const) : []),
+    ],
+    namespaces: ['mount', 'pid', 'ipc', 'uts', 'cgroup', ...(net === 'none' ? (['net'] as const) : [])],
     userns: typeof userns === 'object' ? 'ranges' : userns,
     root: upper.kind,
     hostname: text(container.hostname ?? '', 'host name'),

@@ -1,13 +1,21 @@
-import { crc32 } from 'node:zlib';
+import { bool, choice, type Field, flags, record, string, u32, u64 } from './plan-record.js';
+import {
+  type BpfInstruction,
+  landlockRecord,
+  type PlanLandlockRule,
+  type PlanSecurity,
+  type PlanSysctl,
+  seccompRecord,
+  securityRecord,
+  sysctlRecord,
+} from './plan-security.js';
 
-/** The launch plan's file format. Every number here is also in `trees/launcher/plan.h`, which describes the layout. */
+/**
+ * The launch plan: what it consists of. Every number here is also in `trees/launcher/plan.h`, which describes the
+ * layout; `plan-file.ts` reads and writes it.
+ */
 
-export const PLAN_VERSION = 1;
-const MAGIC = 'TREEPLAN';
-const HEADER_SIZE = 24;
-const SECTION_SIZE = 16;
-
-const section = { config: 1, ops: 2, argv: 3, env: 4, uidMap: 5, gidMap: 6, rlimits: 7, strings: 8 } as const;
+export const PLAN_VERSION = 2;
 
 export const namespaceBit = { mount: 1, pid: 2, ipc: 4, uts: 8, cgroup: 16, net: 32 } as const;
 export const usernsMode = { host: 0, ranges: 1, self: 2 } as const;
@@ -66,9 +74,10 @@ export interface PlanRlimit {
   readonly hard: bigint;
 }
 
-export interface Plan {
-  readonly flags: number;
-  readonly namespaces: number;
+/** What every plan has exactly one of. */
+export interface PlanConfig {
+  readonly flags: readonly (keyof typeof planFlag)[];
+  readonly namespaces: readonly (keyof typeof namespaceBit)[];
   readonly userns: keyof typeof usernsMode;
   readonly root: keyof typeof rootMode;
   readonly hostname: string;
@@ -81,123 +90,83 @@ export interface Plan {
   readonly upperSize: bigint;
   /** Milliseconds. */
   readonly stopTimeout: number;
+}
+
+/** The optional members are features that are off when they are absent. */
+export interface Plan extends PlanConfig {
   readonly ops: readonly PlanOp[];
   readonly argv: readonly string[];
   readonly env: readonly string[];
   readonly uidMap: readonly IdMap[];
   readonly gidMap: readonly IdMap[];
   readonly rlimits: readonly PlanRlimit[];
+  readonly seccomp?: readonly BpfInstruction[] | undefined;
+  readonly landlock?: readonly PlanLandlockRule[] | undefined;
+  readonly security?: PlanSecurity | undefined;
+  readonly sysctl?: readonly PlanSysctl[] | undefined;
 }
 
-/** Serialises a plan. The same plan always gives the same bytes. */
-export function encodePlan(plan: Plan): Uint8Array {
-  const strings = new StringTable();
-  const sections: [type: number, count: number, bytes: Buffer][] = [
-    [section.config, 1, encodeConfig(plan, strings)],
-    [section.ops, plan.ops.length, Buffer.concat(plan.ops.map((op) => encodeOp(op, strings)))],
-    [section.argv, plan.argv.length, encodeStrings(plan.argv, strings)],
-    [section.env, plan.env.length, encodeStrings(plan.env, strings)],
-    [section.uidMap, plan.uidMap.length, encodeMap(plan.uidMap)],
-    [section.gidMap, plan.gidMap.length, encodeMap(plan.gidMap)],
-    [section.rlimits, plan.rlimits.length, Buffer.concat(plan.rlimits.map(encodeRlimit))],
-  ];
-  const stringBytes = strings.bytes();
-  sections.push([section.strings, stringBytes.length, stringBytes]);
+export const configRecord = record<PlanConfig>({
+  flags: flags(planFlag),
+  namespaces: flags(namespaceBit),
+  userns: choice(usernsMode),
+  root: choice(rootMode),
+  hostname: string,
+  workdir: string,
+  user: string,
+  lockFile: string,
+  capabilities: u64,
+  upperSize: u64,
+  stopTimeout: u32,
+  ownLock: string,
+});
 
-  const header = Buffer.alloc(HEADER_SIZE + sections.length * SECTION_SIZE);
-  const parts: Buffer[] = [header];
-  let offset = header.length;
-  for (const [index, [type, count, bytes]] of sections.entries()) {
-    const padding = (8 - (offset % 8)) % 8;
-    parts.push(Buffer.alloc(padding), bytes);
-    offset += padding;
-    words(header, HEADER_SIZE + index * SECTION_SIZE, [type, offset, count, 0]);
-    offset += bytes.length;
-  }
-  header.write(MAGIC, 'latin1');
-  words(header, 8, [PLAN_VERSION, 0, offset, sections.length]);
-  const file = Buffer.concat(parts);
-  // Covers everything after itself.
-  file.writeUInt32LE(crc32(file.subarray(16)), 12);
-  return file;
+const opRecord = record<PlanOp>({
+  type: choice(opType),
+  flags: flags(opFlag),
+  source: string,
+  target: string,
+  data: string,
+  mode: u32,
+  number: u64,
+});
+
+/** The last word is reserved. */
+const idMapRecord: Field<IdMap> = { ...record<IdMap>({ inside: u32, outside: u32, count: u32 }), size: 16 };
+
+const rlimitRecord = record<PlanRlimit>({ resource: u32, required: bool, soft: u64, hard: u64 });
+
+/** Sections that are written in a way of their own. */
+export const sectionType = { config: 1, strings: 8, words: 15 } as const;
+
+/** The other sections: which member of a plan, its number, and what its records are. */
+export const sections: readonly SectionKind[] = [
+  list('ops', 2, opRecord),
+  list('argv', 3, string),
+  list('env', 4, string),
+  list('uidMap', 5, idMapRecord),
+  list('gidMap', 6, idMapRecord),
+  list('rlimits', 7, rlimitRecord),
+  list('seccomp', 9, seccompRecord),
+  list('landlock', 10, landlockRecord),
+  single('security', 11, securityRecord),
+  list('sysctl', 20, sysctlRecord),
+];
+
+export interface SectionKind {
+  readonly member: keyof Plan;
+  readonly type: number;
+  readonly field: Field<unknown>;
+  /** Of a list: undefined or empty, the section is left out. Otherwise exactly one record, or none. */
+  readonly list: boolean;
 }
 
-/** Strings as offsets; equal ones are stored once. Offset 0 is the empty string. */
-class StringTable {
-  readonly #offsets = new Map<string, number>([['', 0]]);
-  readonly #parts: Buffer[] = [Buffer.alloc(1)];
-  #size = 1;
+type Element<T> = Exclude<T, undefined> extends readonly (infer Item)[] ? Item : never;
 
-  offset(text: string): number {
-    const known = this.#offsets.get(text);
-    if (known !== undefined) return known;
-    const bytes = Buffer.from(`${text}\0`, 'utf8');
-    const offset = this.#size;
-    this.#offsets.set(text, offset);
-    this.#parts.push(bytes);
-    this.#size += bytes.length;
-    return offset;
-  }
-
-  bytes(): Buffer {
-    return Buffer.concat(this.#parts);
-  }
+function list<K extends keyof Plan>(member: K, type: number, field: Field<Element<Plan[K]>>): SectionKind {
+  return { member, type, field, list: true };
 }
 
-function words(target: Buffer, start: number, values: readonly number[]): void {
-  for (const [index, value] of values.entries()) target.writeUInt32LE(value, start + index * 4);
-}
-
-function encodeConfig(plan: Plan, strings: StringTable): Buffer {
-  const bytes = Buffer.alloc(56);
-  words(bytes, 0, [plan.flags, plan.namespaces, usernsMode[plan.userns], rootMode[plan.root]]);
-  words(
-    bytes,
-    16,
-    [plan.hostname, plan.workdir, plan.user, plan.lockFile].map((text) => strings.offset(text)),
-  );
-  bytes.writeBigUInt64LE(plan.capabilities, 32);
-  bytes.writeBigUInt64LE(plan.upperSize, 40);
-  words(bytes, 48, [plan.stopTimeout, strings.offset(plan.ownLock)]);
-  return bytes;
-}
-
-function encodeOp(op: PlanOp, strings: StringTable): Buffer {
-  const bytes = Buffer.alloc(32);
-  const flags = (op.flags ?? []).reduce((sum, flag) => sum | opFlag[flag], 0);
-  words(bytes, 0, [opType[op.type], flags]);
-  words(
-    bytes,
-    8,
-    [op.source ?? '', op.target ?? '', op.data ?? ''].map((text) => strings.offset(text)),
-  );
-  bytes.writeUInt32LE(op.mode ?? 0, 20);
-  bytes.writeBigUInt64LE(op.number ?? 0n, 24);
-  return bytes;
-}
-
-function encodeStrings(list: readonly string[], strings: StringTable): Buffer {
-  const bytes = Buffer.alloc(list.length * 4);
-  words(
-    bytes,
-    0,
-    list.map((text) => strings.offset(text)),
-  );
-  return bytes;
-}
-
-function encodeMap(map: readonly IdMap[]): Buffer {
-  const bytes = Buffer.alloc(map.length * 16);
-  for (const [index, range] of map.entries()) {
-    words(bytes, index * 16, [range.inside, range.outside, range.count, 0]);
-  }
-  return bytes;
-}
-
-function encodeRlimit(limit: PlanRlimit): Buffer {
-  const bytes = Buffer.alloc(24);
-  words(bytes, 0, [limit.resource, limit.required ? 1 : 0]);
-  bytes.writeBigUInt64LE(limit.soft, 8);
-  bytes.writeBigUInt64LE(limit.hard, 16);
-  return bytes;
+function single<K extends keyof Plan>(member: K, type: number, field: Field<Exclude<Plan[K], undefined>>): SectionKind {
+  return { member, type, field, list: false };
 }

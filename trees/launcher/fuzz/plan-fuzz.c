@@ -1,7 +1,7 @@
 // Fuzzes the plan parser: the checksum is made to match, so that what lies behind it is reached, and
-// everything that a plan that passes points at is touched. With libFuzzer (clang
-// -fsanitize=fuzzer,address,undefined), or with a main of its own (-DSTANDALONE) that parses the files given
-// as arguments.
+// everything that a plan that passes points at is touched (add what a new section has to touch()). With
+// libFuzzer (clang -fsanitize=fuzzer,address,undefined), or with a main of its own (-DSTANDALONE) that parses
+// the files given as arguments.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +14,24 @@ static volatile size_t sink;
 
 static void touch_string(const struct plan *plan, uint32_t offset) {
   sink += strlen(plan_string(plan, offset));
+}
+
+static void touch_words(const struct plan *plan, struct plan_words list) {
+  for (uint32_t i = 0; i < list.count; i++)
+    sink += strlen(plan_word(plan, list, i));
+}
+
+static void touch_security(const struct plan *plan) {
+  for (size_t i = 0; i < plan->seccomp_count; i++)
+    sink += plan->seccomp[i].k;
+  for (size_t i = 0; i < plan->landlock_count; i++)
+    touch_string(plan, plan->landlock[i].path);
+  for (size_t i = 0; i < plan->sysctl_count; i++) {
+    touch_string(plan, plan->sysctl[i].name);
+    touch_string(plan, plan->sysctl[i].value);
+  }
+  if (plan->security != NULL)
+    touch_words(plan, plan->security->groups);
 }
 
 static void touch(const struct plan *plan) {
@@ -39,6 +57,8 @@ static void touch(const struct plan *plan) {
     sink += plan->gid_map[i].count;
   for (size_t i = 0; i < plan->rlimit_count; i++)
     sink += plan->rlimits[i].hard;
+  touch_words(plan, (struct plan_words){.count = (uint32_t)plan->word_count});
+  touch_security(plan);
 }
 
 static const char *parse(const uint8_t *data, size_t size, bool repair) {
