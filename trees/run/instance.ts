@@ -66,7 +66,12 @@ export function instancesOf(paths: StorePaths, app: string): string[] {
     if (isErrno(error, 'ENOENT')) return [];
     throw error;
   }
-  return names.filter((name) => (readApp(join(paths.data, name, APP_FILE)) ?? name) === app).sort();
+  return names.filter((name) => appOf(paths, name) === app).sort();
+}
+
+/** Whose data an instance holds; where nothing is recorded, that of the app of its name. */
+export function appOf(paths: StorePaths, instance: string): string {
+  return readApp(join(paths.data, instance, APP_FILE)) ?? instance;
 }
 
 function readApp(file: string): string | undefined {
