@@ -35,7 +35,7 @@
     {
       # Bundle encoder and decoder (trees/delta).
       "target_name": "delta",
-      "sources": ["<!@(node scripts/list-sources.mjs trees/delta/native .cc .c)"],
+      "sources": ["<!@(node scripts/list-sources.mjs trees/delta/native .cc)", "<!@(node scripts/list-sources.mjs trees/native-support .cc)"],
       "dependencies": ["<!(node -p \"require('node-addon-api').targets\"):node_addon_api_except_all"],
       "defines": ["NAPI_VERSION=8"],
       "cflags_cc!": ["-fno-rtti", "-fno-exceptions"],
@@ -45,7 +45,7 @@
     {
       # Composition and checkout of trees (trees/store). OpenSSL for checksums only; not libostree, so loading it is cheap.
       "target_name": "store",
-      "sources": ["<!@(node scripts/list-sources.mjs trees/store/native .cc)"],
+      "sources": ["<!@(node scripts/list-sources.mjs trees/store/native .cc)", "<!@(node scripts/list-sources.mjs trees/native-support .cc)"],
       "dependencies": ["<!(node -p \"require('node-addon-api').targets\"):node_addon_api_except_all"],
       "defines": ["NAPI_VERSION=8"],
       "cflags_cc!": ["-fno-rtti", "-fno-exceptions"],

@@ -202,7 +202,7 @@ test('signatures travel with the commit and are seen before anything is written'
       seen = detached?.['ostree.sign.ed25519']?.value;
     },
   });
-  assert.deepEqual(seen, [Buffer.from(signature)]);
+  assert.deepEqual(seen, [Uint8Array.from(signature)]);
   const stock = initRepo(join(directory, 'stock'));
   stockApply(path, stock);
   for (const copy of [mine, stock]) {

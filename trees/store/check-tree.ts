@@ -1,7 +1,7 @@
-import { lstatSync, readdirSync, readlinkSync, type Stats } from 'node:fs';
+import { readdirSync, readlinkSync, type Stats } from 'node:fs';
 import { join } from 'node:path';
 import type { Checksum, DirMeta } from '../ostree/index.js';
-import { sameBytes } from './files.js';
+import { lstatOrUndefined, sameBytes } from './files.js';
 import type { Generation } from './generations.js';
 import { type Store, throwIfCancelled } from './store.js';
 
@@ -99,8 +99,4 @@ function objectPath({ paths }: Store, checksum: Checksum): string {
 
 function lookAt({ rootfs }: Job, path: string): Stats | undefined {
   return lstatOrUndefined(join(rootfs, path));
-}
-
-function lstatOrUndefined(path: string): Stats | undefined {
-  return lstatSync(path, { throwIfNoEntry: false });
 }

@@ -1,4 +1,4 @@
-import { constants, fchmodSync, lstatSync, mkdirSync, realpathSync, type Stats, statSync } from 'node:fs';
+import { constants, fchmodSync, mkdirSync, realpathSync, statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
 import { TreesError, usageError } from '../errors.js';
@@ -6,7 +6,7 @@ import type { Checksum } from '../ostree/types.js';
 import type { Reporter } from '../reporter.js';
 import { runNative } from './addon.js';
 import { checkoutThreads } from './checkout.js';
-import { removeTree } from './files.js';
+import { lstatOrUndefined, removeTree } from './files.js';
 
 export interface IntoOptions {
   /** Replace what is in the way (never a directory). */
@@ -95,10 +95,6 @@ export async function checkoutInto(source: IntoSource, target: string, options: 
 
 function nearestExisting(path: string): string {
   for (let at = path; ; at = dirname(at)) if (lstatOrUndefined(at) !== undefined) return at;
-}
-
-function lstatOrUndefined(path: string): Stats | undefined {
-  return lstatSync(path, { throwIfNoEntry: false });
 }
 
 function otherFileSystem({ store }: IntoSource, target: string): TreesError {

@@ -6,6 +6,7 @@ import { commitSignatures, verifyCommitSignature } from '../feed/commit-signatur
 import { listFeeds } from '../feed/feeds.js';
 import type { PublicKey } from '../feed/minisign.js';
 import { commitKeys } from '../feed/records.js';
+import { rootTreeOf } from '../ostree/commit-facts.js';
 import type { Checksum, Metadata } from '../ostree/types.js';
 import { type BuildSource, buildGeneration } from './build-tree.js';
 import { type FileIdentity, type IdentityOptions, identify } from './file-identity.js';
@@ -14,7 +15,7 @@ import { cleanLeftovers } from './leftovers.js';
 import { refName } from './metadata.js';
 import { ensureNoBase, NO_BASE } from './no-base.js';
 import { readPin } from './pins.js';
-import { rootTreeOf } from './root-tree.js';
+
 import { estimateSpace, requireSpace } from './space.js';
 import { openStore, type Store, type StoreOptions } from './store.js';
 import { type UnpackedDelta, unpackDelta } from './unpack-delta.js';

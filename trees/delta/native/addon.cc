@@ -2,12 +2,10 @@
 #include <fcntl.h>
 #include <napi.h>
 
-#include <functional>
-#include <thread>
-
+#include "../../native-support/task.h"
+#include "../../native-support/variant.h"
 #include "apply.h"
 #include "encode.h"
-#include "js_variant.h"
 #include "repair.h"
 
 namespace trees::delta {
@@ -20,87 +18,9 @@ using Napi::Object;
 using Napi::String;
 using Napi::Value;
 
-using JobPtr = std::shared_ptr<Job>;
+using Jobs = JobExports<Job>;
+using JobPtr = Jobs::Pointer;
 using BundlePtr = std::shared_ptr<OpenBundle>;
-
-JobPtr job_argument(const CallbackInfo &info) {
-  return *info[0].As<Napi::External<JobPtr>>().Data();
-}
-
-Value new_job(const CallbackInfo &info) {
-  return Napi::External<JobPtr>::New(info.Env(), new JobPtr(std::make_shared<Job>()),
-                                     [](Env, JobPtr *job) { delete job; });
-}
-
-Value cancel_job(const CallbackInfo &info) {
-  job_argument(info)->cancel();
-  return info.Env().Undefined();
-}
-
-Value job_progress(const CallbackInfo &info) {
-  JobPtr job = job_argument(info);
-  Napi::Array pair = Napi::Array::New(info.Env(), 2);
-  pair.Set(0U, static_cast<double>(job->done));
-  pair.Set(1U, static_cast<double>(job->total));
-  return pair;
-}
-
-Napi::Error to_error(Env env, const Failure &failure) {
-  Napi::Error error = Napi::Error::New(env, failure.what());
-  error.Set("code", String::New(env, failure.code));
-  Object details = Object::New(env);
-  for (const auto &[name, value] : failure.details)
-    details.Set(name, value);
-  error.Set("details", details);
-  return error;
-}
-
-// Runs `work` on a thread; what it returns makes the promise's value, on JavaScript's thread.
-class Task {
-public:
-  using Finish = std::function<Value(Env)>;
-  using Work = std::function<Finish()>;
-
-  static Value run(Env env, const char *name, Work work) {
-    auto *task = new Task(env, std::move(work));
-    Napi::Promise promise = task->deferred_.Promise();
-    task->done_ = Napi::ThreadSafeFunction::New(env, Napi::Function(), name, 1, 1);
-    task->thread_ = std::thread([task] {
-      try {
-        task->finish_ = task->work_();
-      } catch (const Failure &failure) {
-        task->failure_ = failure;
-      } catch (const std::bad_alloc &) {
-        task->failure_ = Failure("INTERNAL", "out of memory");
-      } catch (const std::exception &error) {
-        task->failure_ = Failure("INTERNAL", error.what());
-      }
-      task->done_.BlockingCall([task](Env inner, Napi::Function) { task->settle(inner); });
-      task->done_.Release();
-    });
-    return promise;
-  }
-
-private:
-  Task(Env env, Work work) : deferred_(Napi::Promise::Deferred::New(env)), work_(std::move(work)) {}
-
-  void settle(Env env) {
-    Napi::HandleScope scope(env);
-    if (failure_)
-      deferred_.Reject(to_error(env, *failure_).Value());
-    else
-      deferred_.Resolve(finish_(env));
-    thread_.join();
-    delete this;
-  }
-
-  Napi::Promise::Deferred deferred_;
-  Work work_;
-  Napi::ThreadSafeFunction done_;
-  std::thread thread_;
-  Finish finish_;
-  std::optional<Failure> failure_;
-};
 
 std::string text(const Object &options, const char *name) {
   return options.Get(name).As<String>();
@@ -112,14 +32,14 @@ std::optional<Checksum> checksum(const Object &options, const char *name) {
   Value value = options.Get(name);
   if (!value.IsString())
     return std::nullopt;
-  return Checksum::from_hex(value.As<String>());
+  return Checksum::from_hex(value.As<String>().Utf8Value());
 }
 double number(uint64_t value) {
   return static_cast<double>(value);
 }
 
 Value create(const CallbackInfo &info) {
-  JobPtr job = job_argument(info);
+  JobPtr job = Jobs::argument(info);
   Object object = info[1].As<Object>();
   EncodeOptions options;
   options.repository = text(object, "repository");
@@ -160,7 +80,7 @@ Napi::Array part_values(Env env, const Source &source, const Superblock &block) 
     Napi::Array objects = Napi::Array::New(env, header.objects.size());
     for (size_t j = 0; j < header.objects.size(); j++) {
       Object entry = Object::New(env);
-      entry.Set("type", type_label(header.objects[j].type));
+      entry.Set("type", type_name(header.objects[j].type));
       entry.Set("checksum", header.objects[j].checksum.hex());
       objects.Set(static_cast<uint32_t>(j), entry);
     }
@@ -183,8 +103,8 @@ Object info_value(Env env, const Source &source, const Superblock &block, bool p
   result.Set("commitBytes",
              Napi::Buffer<uint8_t>::Copy(env, block.commit_bytes.data(), block.commit_bytes.size()));
   result.Set("detached",
-             block.detached == nullptr ? env.Undefined() : variant_value(env, block.detached.get()));
-  result.Set("commit", variant_value(env, block.commit.get()));
+             block.detached == nullptr ? env.Undefined() : metadata_to_js(env, block.detached.get()));
+  result.Set("commit", variant_to_js(env, block.commit.get()));
   // A large bundle has a million objects; applying it must not make JavaScript objects of them.
   if (parts)
     result.Set("parts", part_values(env, source, block));
@@ -205,7 +125,7 @@ Task::Finish opened(BundlePtr bundle, bool parts) {
 // Opens a bundle and reads its superblock; the result's `handle` is what `apply` takes, so that what was
 // looked at is what is applied.
 Value open_bundle(const CallbackInfo &info) {
-  JobPtr job = job_argument(info);
+  JobPtr job = Jobs::argument(info);
   Object options = info[1].As<Object>();
   std::string path = text(options, "path");
   std::string temporary = text(options, "temporary");
@@ -225,7 +145,7 @@ Value open_bundle(const CallbackInfo &info) {
 
 // The same for a bundle that is still arriving, from its last bytes.
 Value open_tail(const CallbackInfo &info) {
-  JobPtr job = job_argument(info);
+  JobPtr job = Jobs::argument(info);
   Object options = info[1].As<Object>();
   auto size = static_cast<uint64_t>(options.Get("size").As<Napi::Number>().Int64Value());
   auto buffer = options.Get("tail").As<Napi::Uint8Array>();
@@ -248,7 +168,7 @@ Value bundle_arrived(const CallbackInfo &info) {
 }
 
 Value apply_bundle(const CallbackInfo &info) {
-  JobPtr job = job_argument(info);
+  JobPtr job = Jobs::argument(info);
   BundlePtr bundle = bundle_argument(info, 1);
   Object object = info[2].As<Object>();
   ApplyOptions options;
@@ -275,7 +195,7 @@ Value apply_bundle(const CallbackInfo &info) {
 }
 
 Value apply_bundle_parts(const CallbackInfo &info) {
-  JobPtr job = job_argument(info);
+  JobPtr job = Jobs::argument(info);
   BundlePtr bundle = bundle_argument(info, 1);
   Object object = info[2].As<Object>();
   std::string repository = text(object, "repository");
@@ -296,9 +216,7 @@ Value apply_bundle_parts(const CallbackInfo &info) {
 }
 
 Object initialise(Env env, Object exports) {
-  exports.Set("newJob", Napi::Function::New(env, new_job));
-  exports.Set("cancelJob", Napi::Function::New(env, cancel_job));
-  exports.Set("jobProgress", Napi::Function::New(env, job_progress));
+  Jobs::add(env, exports);
   exports.Set("create", Napi::Function::New(env, create));
   exports.Set("open", Napi::Function::New(env, open_bundle));
   exports.Set("openTail", Napi::Function::New(env, open_tail));

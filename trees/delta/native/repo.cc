@@ -31,7 +31,7 @@ public:
       GVariant *checksum;
       g_variant_get_child(files.get(), i, "(&s@ay)", &name, &checksum);
       VariantPtr owned(checksum);
-      Checksum file = Checksum::from_variant(checksum);
+      Checksum file = checksum_from_variant(checksum);
       if (files_.insert(file).second)
         tree_.files.push_back({file, path + name});
     }
@@ -41,7 +41,7 @@ public:
       GVariant *submeta;
       g_variant_get_child(dirs.get(), i, "(&s@ay@ay)", &name, &subtree, &submeta);
       VariantPtr owned_tree(subtree), owned_meta(submeta);
-      directory(Checksum::from_variant(subtree), Checksum::from_variant(submeta), path + name + "/");
+      directory(checksum_from_variant(subtree), checksum_from_variant(submeta), path + name + "/");
     }
   }
 
@@ -169,7 +169,7 @@ Tree Repo::walk(const Checksum &commit, const Job &job) const {
   VariantPtr dirmeta(g_variant_get_child_value(variant.get(), 7));
   Tree tree;
   Walker(*this, job, tree)
-      .directory(Checksum::from_variant(dirtree.get()), Checksum::from_variant(dirmeta.get()), "");
+      .directory(checksum_from_variant(dirtree.get()), checksum_from_variant(dirmeta.get()), "");
   return tree;
 }
 

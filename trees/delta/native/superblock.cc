@@ -181,7 +181,7 @@ private:
         corrupt("part " + std::to_string(i) + " is of a newer format");
       if (g_variant_get_size(checksum.get()) != 32 || g_variant_get_size(objects.get()) % OBJECT_SIZE != 0)
         corrupt("the header of part " + std::to_string(i) + " is malformed");
-      PartHeader header{Checksum::from_variant(checksum.get()), size, unpacked, {}};
+      PartHeader header{checksum_from_variant(checksum.get()), size, unpacked, {}};
       auto *data = static_cast<const uint8_t *>(g_variant_get_data(objects.get()));
       for (gsize at = 0; at < g_variant_get_size(objects.get()); at += OBJECT_SIZE) {
         uint8_t type = data[at];

@@ -7,27 +7,6 @@
 
 namespace trees::delta {
 
-namespace {
-
-const char *errno_code(int number) {
-  return number == ENOSPC || number == EDQUOT ? "NO_SPACE" : "IO";
-}
-
-int hex_digit(char digit) {
-  if (digit >= '0' && digit <= '9')
-    return digit - '0';
-  if (digit >= 'a' && digit <= 'f')
-    return digit - 'a' + 10;
-  return -1;
-}
-
-} // namespace
-
-void throw_errno(const std::string &what) {
-  int number = errno;
-  throw Failure(errno_code(number), what + ": " + g_strerror(number));
-}
-
 void GErrorSlot::raise(const char *code, const std::string &what) const {
   if (error_ == nullptr)
     throw Failure(code, what);
@@ -42,41 +21,12 @@ void GErrorSlot::raise(const char *code, const std::string &what) const {
   throw Failure(code, message);
 }
 
-void Fd::reset() {
-  if (fd_ >= 0)
-    ::close(fd_);
-  fd_ = -1;
-}
-
-Checksum Checksum::from_hex(const std::string &hex) {
-  Checksum checksum;
-  if (hex.size() != 64)
-    throw Failure("INTERNAL", "a checksum must have 64 digits");
-  for (size_t i = 0; i < 32; i++) {
-    int high = hex_digit(hex[2 * i]), low = hex_digit(hex[2 * i + 1]);
-    if (high < 0 || low < 0)
-      throw Failure("INTERNAL", "a checksum must be lowercase hexadecimal");
-    checksum.bytes[i] = static_cast<uint8_t>(high << 4 | low);
-  }
-  return checksum;
-}
-
-Checksum Checksum::from_variant(GVariant *value) {
+Checksum checksum_from_variant(GVariant *value) {
   gsize count = 0;
   auto *bytes = static_cast<const uint8_t *>(g_variant_get_fixed_array(value, &count, 1));
   if (count != 32)
     throw Failure("STORE_CORRUPT", "a checksum in a metadata object does not have 32 bytes");
-  return from_bytes(bytes);
-}
-
-std::string Checksum::hex() const {
-  static const char digits[] = "0123456789abcdef";
-  std::string text(64, '0');
-  for (size_t i = 0; i < 32; i++) {
-    text[2 * i] = digits[bytes[i] >> 4];
-    text[2 * i + 1] = digits[bytes[i] & 15];
-  }
-  return text;
+  return Checksum::from_bytes(bytes);
 }
 
 void write_all(int fd, const void *data, size_t size) {

@@ -28,7 +28,7 @@ private:
   static Checksum checksum_of(GVariant *value) {
     if (g_variant_get_size(value) != 32)
       corrupt("a checksum in its metadata is malformed");
-    return Checksum::from_variant(value);
+    return checksum_from_variant(value);
   }
 
   // All objects of the parts have been staged or were there before.

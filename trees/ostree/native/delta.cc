@@ -1,5 +1,6 @@
 #include "delta.h"
 
+#include "../../native-support/variant.h"
 #include "objects.h"
 #include "repo.h"
 #include "superblock.h"
@@ -135,7 +136,7 @@ Napi::Value DeltaInfo(const Napi::CallbackInfo &info) {
           object.Set("timestamp", static_cast<double>(block.timestamp));
           object.Set("commit", CommitToJs(env, block.to, block.commit.get()));
           object.Set("detachedMetadata",
-                     block.detached ? MetadataToJs(env, block.detached.get()) : env.Undefined());
+                     block.detached ? trees::metadata_to_js(env, block.detached.get()) : env.Undefined());
           object.Set("inline", block.inline_parts);
           object.Set("parts", parts);
           object.Set("fallbacks", fallbacks);

@@ -1,9 +1,9 @@
 #include "objects.h"
 
+#include "../../native-support/variant.h"
 #include "repo.h"
 #include "task.h"
 #include "values.h"
-#include "variant.h"
 
 Napi::Object CommitToJs(Napi::Env env, const std::string &checksum, GVariant *commit) {
   Ref<GVariant> metadata(g_variant_get_child_value(commit, 0));
@@ -19,7 +19,7 @@ Napi::Object CommitToJs(Napi::Env env, const std::string &checksum, GVariant *co
   object.Set("body", g_variant_get_string(body.get(), nullptr));
   // Big-endian in the object; the accessor converts.
   object.Set("timestamp", static_cast<double>(ostree_commit_get_timestamp(commit)));
-  object.Set("metadata", MetadataToJs(env, metadata.get()));
+  object.Set("metadata", trees::metadata_to_js(env, metadata.get()));
   object.Set("rootTree", ToChecksum(tree.get(), "root tree of commit"));
   object.Set("rootMeta", ToChecksum(meta.get(), "root metadata of commit"));
   return object;
@@ -182,7 +182,7 @@ Napi::Value ReadDetachedMetadata(const Napi::CallbackInfo &info) {
                          // Deleting leaves an empty file behind.
                          if (!metadata || g_variant_n_children(metadata.get()) == 0)
                            return env.Undefined();
-                         return MetadataToJs(env, metadata.get());
+                         return trees::metadata_to_js(env, metadata.get());
                        };
                      });
 }

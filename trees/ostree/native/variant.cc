@@ -6,34 +6,6 @@
 
 namespace {
 
-Napi::Object TypedToJs(Napi::Env env, GVariant *variant) {
-  auto object = Napi::Object::New(env);
-  object.Set("type", g_variant_get_type_string(variant));
-  object.Set("value", VariantToJs(env, variant));
-  return object;
-}
-
-Napi::Array ChildrenToJs(Napi::Env env, GVariant *variant) {
-  size_t count = g_variant_n_children(variant);
-  auto array = Napi::Array::New(env, count);
-  for (size_t index = 0; index < count; ++index) {
-    Ref<GVariant> child(g_variant_get_child_value(variant, index));
-    array.Set(static_cast<uint32_t>(index), VariantToJs(env, child.get()));
-  }
-  return array;
-}
-
-Napi::Value ArrayToJs(Napi::Env env, GVariant *variant) {
-  if (g_variant_is_of_type(variant, G_VARIANT_TYPE_BYTESTRING) != FALSE) {
-    gsize size = 0;
-    const void *data = g_variant_get_fixed_array(variant, &size, 1);
-    return BytesToJs(env, data, size);
-  }
-  if (g_variant_is_of_type(variant, G_VARIANT_TYPE_VARDICT) != FALSE)
-    return MetadataToJs(env, variant);
-  return ChildrenToJs(env, variant);
-}
-
 // The functions below return floating references, which GVariant's builders take over.
 class FromJs {
 public:
@@ -130,65 +102,6 @@ private:
 };
 
 } // namespace
-
-Napi::Value VariantToJs(Napi::Env env, GVariant *variant) {
-  switch (g_variant_classify(variant)) {
-  case G_VARIANT_CLASS_BOOLEAN:
-    return Napi::Boolean::New(env, g_variant_get_boolean(variant) != FALSE);
-  case G_VARIANT_CLASS_BYTE:
-    return Napi::Number::New(env, g_variant_get_byte(variant));
-  case G_VARIANT_CLASS_INT16:
-    return Napi::Number::New(env, g_variant_get_int16(variant));
-  case G_VARIANT_CLASS_UINT16:
-    return Napi::Number::New(env, g_variant_get_uint16(variant));
-  case G_VARIANT_CLASS_INT32:
-    return Napi::Number::New(env, g_variant_get_int32(variant));
-  case G_VARIANT_CLASS_HANDLE:
-    return Napi::Number::New(env, g_variant_get_handle(variant));
-  case G_VARIANT_CLASS_UINT32:
-    return Napi::Number::New(env, g_variant_get_uint32(variant));
-  case G_VARIANT_CLASS_INT64:
-    return Napi::BigInt::New(env, static_cast<int64_t>(g_variant_get_int64(variant)));
-  case G_VARIANT_CLASS_UINT64:
-    return Napi::BigInt::New(env, static_cast<uint64_t>(g_variant_get_uint64(variant)));
-  case G_VARIANT_CLASS_DOUBLE:
-    return Napi::Number::New(env, g_variant_get_double(variant));
-  case G_VARIANT_CLASS_STRING:
-  case G_VARIANT_CLASS_OBJECT_PATH:
-  case G_VARIANT_CLASS_SIGNATURE:
-    return Napi::String::New(env, g_variant_get_string(variant, nullptr));
-  case G_VARIANT_CLASS_VARIANT: {
-    Ref<GVariant> inner(g_variant_get_variant(variant));
-    return TypedToJs(env, inner.get());
-  }
-  case G_VARIANT_CLASS_MAYBE: {
-    Ref<GVariant> inner(g_variant_get_maybe(variant));
-    return inner ? VariantToJs(env, inner.get()) : env.Undefined();
-  }
-  case G_VARIANT_CLASS_ARRAY:
-    return ArrayToJs(env, variant);
-  case G_VARIANT_CLASS_TUPLE:
-  case G_VARIANT_CLASS_DICT_ENTRY:
-    return ChildrenToJs(env, variant);
-  }
-  return env.Undefined();
-}
-
-Napi::Object MetadataToJs(Napi::Env env, GVariant *metadata) {
-  auto object = Napi::Object::New(env);
-  size_t count = g_variant_n_children(metadata);
-  for (size_t index = 0; index < count; ++index) {
-    Ref<GVariant> entry(g_variant_get_child_value(metadata, index));
-    Ref<GVariant> key(g_variant_get_child_value(entry.get(), 0));
-    Ref<GVariant> boxed(g_variant_get_child_value(entry.get(), 1));
-    Ref<GVariant> value(g_variant_get_variant(boxed.get()));
-    // Defined, not assigned: a key such as `__proto__` is only a key.
-    object.DefineProperty(
-        Napi::PropertyDescriptor::Value(Napi::String::New(env, g_variant_get_string(key.get(), nullptr)),
-                                        TypedToJs(env, value.get()), napi_default_jsproperty));
-  }
-  return object;
-}
 
 Ref<GVariant> ToMetadata(const Napi::Value &pairs) {
   return SinkVariant(FromJs::Pairs(pairs));

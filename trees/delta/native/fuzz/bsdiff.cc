@@ -4,6 +4,7 @@
 #include "../bsdiff.h"
 #include "../framing.h"
 
+using namespace trees;
 using namespace trees::delta;
 
 namespace {

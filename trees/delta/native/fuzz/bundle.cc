@@ -8,6 +8,7 @@
 
 #include "../apply.h"
 
+using namespace trees;
 using namespace trees::delta;
 
 namespace {

@@ -7,6 +7,7 @@
 
 #include "../executor.h"
 
+using namespace trees;
 using namespace trees::delta;
 
 namespace {

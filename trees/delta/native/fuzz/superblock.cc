@@ -4,6 +4,7 @@
 
 #include "../superblock.h"
 
+using namespace trees;
 using namespace trees::delta;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

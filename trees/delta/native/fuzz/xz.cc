@@ -1,6 +1,7 @@
 // Feeds streams to the decoder of parts that are stored as xz.
 #include "../codec.h"
 
+using namespace trees;
 using namespace trees::delta;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
