@@ -126,6 +126,9 @@ static const char *(*const checks[])(const struct plan *) = {
     check_ops,
     check_base,
     plan_check_security,
+    plan_check_services,
+    plan_check_supervision,
+    plan_check_log,
 };
 
 const char *plan_check(const struct plan *plan) {

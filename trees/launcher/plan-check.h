@@ -7,7 +7,10 @@
 // Runs all checks.
 const char *plan_check(const struct plan *plan);
 
+const char *plan_check_log(const struct plan *plan);
 const char *plan_check_security(const struct plan *plan);
+const char *plan_check_services(const struct plan *plan);
+const char *plan_check_supervision(const struct plan *plan);
 
 // For checks: is this the offset of a string?
 bool plan_valid_string(const struct plan *plan, uint32_t offset);

@@ -55,7 +55,11 @@ static const struct section_kind kinds[PLAN_SECTION_END] = {
     [PLAN_SECTION_SECCOMP] = LIST(seccomp, seccomp_count),
     [PLAN_SECTION_LANDLOCK] = LIST(landlock, landlock_count),
     [PLAN_SECTION_SECURITY] = ONE(security),
+    [PLAN_SECTION_LOG] = ONE(log),
+    [PLAN_SECTION_SUPERVISION] = ONE(supervision),
     [PLAN_SECTION_SYSCTL] = LIST(sysctl, sysctl_count),
+    [PLAN_SECTION_SERVICES] = LIST(services, service_count),
+    [PLAN_SECTION_SERVICE_LINKS] = LIST(service_links, service_link_count),
     [PLAN_SECTION_WORDS] = LIST(words, word_count),
 };
 

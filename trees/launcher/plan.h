@@ -16,7 +16,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "plan-log.h"
 #include "plan-security.h"
+#include "plan-supervision.h"
 
 #define PLAN_MAGIC "TREEPLAN"
 #define PLAN_VERSION 2u
@@ -47,7 +49,7 @@ enum plan_section_type {
   PLAN_SECTION_SECURITY = 11,      // one struct plan_security
   PLAN_SECTION_CGROUP = 12,        // where the container's processes are counted
   PLAN_SECTION_CGROUP_WRITE = 13,  // limits: what is written to which file
-  PLAN_SECTION_SUPERVISION = 14,   // one record: name, state, restarts
+  PLAN_SECTION_SUPERVISION = 14,   // one struct plan_supervision
   PLAN_SECTION_WORDS = 15,         // uint32_t string offsets that lists in other sections are ranges of
   PLAN_SECTION_SERVICES = 16,      // what the init runs
   PLAN_SECTION_SERVICE_LINKS = 17, // their order
@@ -190,8 +192,10 @@ struct plan {
   const struct plan_landlock_rule *landlock;
   size_t landlock_count;
   const struct plan_security *security;
+  const struct plan_log *log;
   const struct plan_sysctl *sysctl;
   size_t sysctl_count;
+  const struct plan_supervision *supervision;
 };
 
 // Checks `size` bytes at `bytes` (aligned to 8) and fills `plan`. Returns NULL, or what is wrong with the

@@ -6,49 +6,67 @@
 #include <stdlib.h>
 #include <string.h>
 
-// One write(2) per message, so that launcher and container never mix their lines.
-static void print(const char *level, int error, const char *format, va_list arguments) {
-  char line[1024];
-  int used = snprintf(line, sizeof line, "%s: ", level);
-  int more = vsnprintf(line + used, sizeof line - (size_t)used, format, arguments);
-  used += more < 0 ? 0 : more;
-  if (error != 0 && used < (int)sizeof line - 1)
-    used += snprintf(line + used, sizeof line - (size_t)used, ": %s", strerror(error));
-  if (used > (int)sizeof line - 2)
-    used = sizeof line - 2;
-  line[used] = '\n';
-  write_all(STDERR_FILENO, line, (size_t)used + 1);
+static die_hook *hook;
+
+void die_set_hook(die_hook *function) {
+  hook = function;
+}
+
+// One write(2) per message, so that launcher and container never mix their lines. Leaves the message without
+// level and newline in `message`.
+static void print(const char *level, int error, char message[UTIL_MESSAGE], const char *format,
+                  va_list arguments) {
+  char line[UTIL_MESSAGE + 16];
+  int used = vsnprintf(message, UTIL_MESSAGE, format, arguments);
+  if (used < 0)
+    used = 0;
+  if (error != 0 && used < UTIL_MESSAGE - 1)
+    snprintf(message + used, UTIL_MESSAGE - (size_t)used, ": %s", strerror(error));
+  int length = snprintf(line, sizeof line, "%s: %s\n", level, message);
+  write_all(STDERR_FILENO, line, (size_t)length);
+}
+
+_Noreturn static void end(const char *message) {
+  die_hook *function = hook;
+  hook = NULL; // what fails in the hook is the end
+  if (function != NULL)
+    function(message);
+  _exit(STATUS_FAILED);
 }
 
 void die(const char *format, ...) {
+  char message[UTIL_MESSAGE];
   va_list arguments;
   va_start(arguments, format);
-  print("error", 0, format, arguments);
+  print("error", 0, message, format, arguments);
   va_end(arguments);
-  _exit(STATUS_FAILED);
+  end(message);
 }
 
 void die_errno(const char *format, ...) {
   int error = errno;
+  char message[UTIL_MESSAGE];
   va_list arguments;
   va_start(arguments, format);
-  print("error", error, format, arguments);
+  print("error", error, message, format, arguments);
   va_end(arguments);
-  _exit(STATUS_FAILED);
+  end(message);
 }
 
 void warning(const char *format, ...) {
+  char message[UTIL_MESSAGE];
   va_list arguments;
   va_start(arguments, format);
-  print("warning", 0, format, arguments);
+  print("warning", 0, message, format, arguments);
   va_end(arguments);
 }
 
 void warning_errno(const char *format, ...) {
   int error = errno;
+  char message[UTIL_MESSAGE];
   va_list arguments;
   va_start(arguments, format);
-  print("warning", error, format, arguments);
+  print("warning", error, message, format, arguments);
   va_end(arguments);
 }
 

@@ -19,6 +19,14 @@ _Noreturn void die_errno(const char *format, ...) PRINTF_LIKE(1, 2);
 void warning(const char *format, ...) PRINTF_LIKE(1, 2);
 void warning_errno(const char *format, ...) PRINTF_LIKE(1, 2);
 
+// The longest message, in bytes with its NUL; longer ones are cut off.
+#define UTIL_MESSAGE 1024
+
+// What die() does before it ends the process, with the message. The hook may end or replace the process
+// itself; it is called at most once. A child process that is not to act for its parent sets it to NULL.
+typedef void die_hook(const char *message);
+void die_set_hook(die_hook *function);
+
 static inline void close_fd(const int *fd) {
   if (*fd >= 0)
     close(*fd);

@@ -4,6 +4,7 @@ import type { ContainerSpec, MountSpec, UsernsSpec } from './container.js';
 import { deviceOps, kernelOps, protectOps, sysOps } from './default-mounts.js';
 import { encodePlan } from './plan-file.js';
 import type { Plan, PlanOp } from './plan-format.js';
+import { planSupervision } from './plan-supervision.js';
 import { planRlimit } from './rlimits.js';
 
 const DEFAULT_STOP_TIMEOUT = 10;
@@ -46,6 +47,7 @@ export function planOf(container: ContainerSpec): Plan {
     uidMap: map,
     gidMap: map,
     rlimits: (container.rlimits ?? []).map(planRlimit),
+    supervision: container.supervision === undefined ? undefined : planSupervision(container.supervision),
   };
 }
 

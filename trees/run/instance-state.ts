@@ -36,7 +36,8 @@ export interface InstanceState {
   readonly cgroups: readonly CgroupPlace[];
 }
 
-const recordedStatuses = ['starting', 'running', 'paused', 'stopping', 'exited', 'failed'] as const;
+/** `restarting` has ended and waits to be started again. */
+const recordedStatuses = ['starting', 'running', 'paused', 'stopping', 'restarting', 'exited', 'failed'] as const;
 export type RecordedStatus = (typeof recordedStatuses)[number];
 
 const healthStatuses = ['none', 'starting', 'healthy', 'unhealthy'] as const;

@@ -9,6 +9,7 @@ import {
   securityRecord,
   sysctlRecord,
 } from './plan-security.js';
+import { type PlanSupervision, supervisionRecord } from './plan-supervision.js';
 
 /**
  * The launch plan: what it consists of. Every number here is also in `trees/launcher/plan.h`, which describes the
@@ -104,6 +105,7 @@ export interface Plan extends PlanConfig {
   readonly landlock?: readonly PlanLandlockRule[] | undefined;
   readonly security?: PlanSecurity | undefined;
   readonly sysctl?: readonly PlanSysctl[] | undefined;
+  readonly supervision?: PlanSupervision | undefined;
 }
 
 export const configRecord = record<PlanConfig>({
@@ -150,6 +152,7 @@ export const sections: readonly SectionKind[] = [
   list('seccomp', 9, seccompRecord),
   list('landlock', 10, landlockRecord),
   single('security', 11, securityRecord),
+  single('supervision', 14, supervisionRecord),
   list('sysctl', 20, sysctlRecord),
 ];
 

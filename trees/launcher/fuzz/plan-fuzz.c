@@ -34,7 +34,16 @@ static void touch_security(const struct plan *plan) {
     touch_words(plan, plan->security->groups);
 }
 
+static void touch_log(const struct plan *plan) {
+  if (plan->log == NULL)
+    return;
+  touch_string(plan, plan->log->directory);
+  touch_string(plan, plan->log->instance);
+  touch_words(plan, plan->log->compress);
+}
+
 static void touch(const struct plan *plan) {
+  touch_log(plan);
   const struct plan_config *config = plan->config;
   touch_string(plan, config->hostname);
   touch_string(plan, config->workdir);
@@ -59,6 +68,11 @@ static void touch(const struct plan *plan) {
     sink += plan->rlimits[i].hard;
   touch_words(plan, (struct plan_words){.count = (uint32_t)plan->word_count});
   touch_security(plan);
+  if (plan->supervision != NULL) {
+    touch_string(plan, plan->supervision->name);
+    touch_string(plan, plan->supervision->app);
+    touch_string(plan, plan->supervision->run_dir);
+  }
 }
 
 static const char *parse(const uint8_t *data, size_t size, bool repair) {
