@@ -16,8 +16,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "plan-cgroup.h"
 #include "plan-log.h"
 #include "plan-security.h"
+#include "plan-services.h"
 #include "plan-supervision.h"
 
 #define PLAN_MAGIC "TREEPLAN"
@@ -195,6 +197,10 @@ struct plan {
   const struct plan_log *log;
   const struct plan_sysctl *sysctl;
   size_t sysctl_count;
+  const struct plan_service *services;
+  size_t service_count;
+  const struct plan_service_link *service_links;
+  size_t service_link_count;
   const struct plan_supervision *supervision;
 };
 
