@@ -49,8 +49,8 @@ enum plan_section_type {
   PLAN_SECTION_SECCOMP = 9,        // struct sock_filter, the system call filter
   PLAN_SECTION_LANDLOCK = 10,      // struct plan_landlock_rule
   PLAN_SECTION_SECURITY = 11,      // one struct plan_security
-  PLAN_SECTION_CGROUP = 12,        // where the container's processes are counted
-  PLAN_SECTION_CGROUP_WRITE = 13,  // limits: what is written to which file
+  PLAN_SECTION_CGROUP = 12,        // struct plan_cgroup
+  PLAN_SECTION_CGROUP_WRITE = 13,  // struct plan_cgroup_write
   PLAN_SECTION_SUPERVISION = 14,   // one struct plan_supervision
   PLAN_SECTION_WORDS = 15,         // uint32_t string offsets that lists in other sections are ranges of
   PLAN_SECTION_SERVICES = 16,      // what the init runs
@@ -197,6 +197,10 @@ struct plan {
   const struct plan_log *log;
   const struct plan_sysctl *sysctl;
   size_t sysctl_count;
+  const struct plan_cgroup *cgroups;
+  size_t cgroup_count;
+  const struct plan_cgroup_write *cgroup_writes;
+  size_t cgroup_write_count;
   const struct plan_service *services;
   size_t service_count;
   const struct plan_service_link *service_links;

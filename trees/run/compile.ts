@@ -2,6 +2,7 @@ import { basename, dirname, isAbsolute, normalize } from 'node:path';
 import { capabilityMask, defaultCapabilities } from './capabilities.js';
 import type { ContainerSpec, MountSpec, UsernsSpec } from './container.js';
 import { deviceOps, kernelOps, protectOps, sysOps } from './default-mounts.js';
+import { planLog } from './log.js';
 import { encodePlan } from './plan-file.js';
 import type { Plan, PlanOp } from './plan-format.js';
 import { planSupervision } from './plan-supervision.js';
@@ -47,6 +48,7 @@ export function planOf(container: ContainerSpec): Plan {
     uidMap: map,
     gidMap: map,
     rlimits: (container.rlimits ?? []).map(planRlimit),
+    log: container.log === undefined ? undefined : planLog(container.log),
     supervision: container.supervision === undefined ? undefined : planSupervision(container.supervision),
   };
 }

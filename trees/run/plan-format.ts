@@ -1,3 +1,4 @@
+import { logRecord, type PlanLog } from './plan-log.js';
 import { bool, choice, type Field, flags, record, string, u32, u64 } from './plan-record.js';
 import {
   type BpfInstruction,
@@ -105,6 +106,7 @@ export interface Plan extends PlanConfig {
   readonly landlock?: readonly PlanLandlockRule[] | undefined;
   readonly security?: PlanSecurity | undefined;
   readonly sysctl?: readonly PlanSysctl[] | undefined;
+  readonly log?: PlanLog | undefined;
   readonly supervision?: PlanSupervision | undefined;
 }
 
@@ -153,6 +155,7 @@ export const sections: readonly SectionKind[] = [
   list('landlock', 10, landlockRecord),
   single('security', 11, securityRecord),
   single('supervision', 14, supervisionRecord),
+  single('log', 19, logRecord),
   list('sysctl', 20, sysctlRecord),
 ];
 

@@ -46,6 +46,8 @@ export interface RunPlace {
   /** One container at a time may write the upper directory. */
   readonly ownLock: string;
   readonly userns: UsernsSpec;
+  /** Where the instance's output is kept. */
+  readonly logDirectory?: string | undefined;
   volume(name: string): string;
 }
 
@@ -88,7 +90,10 @@ export function resolveContainer(spec: RunSpec, request: RunRequest, place: RunP
     resources: resolveResources(spec, request.resources),
     supervision: resolveSupervision(spec, request.supervision),
     services: resolveServices(spec, request.services),
-    log: resolveLog(spec, request.log),
+    log:
+      place.logDirectory === undefined
+        ? undefined
+        : resolveLog(spec, request.log, { directory: place.logDirectory, instance: place.instance }),
   };
 }
 

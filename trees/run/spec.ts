@@ -111,6 +111,26 @@ export const volumeSchema = z.strictObject({
   user: z.optional(user).check(z.describe('owner of the directory when it is created; default that of the app')),
 });
 
+export const logSchema = z.strictObject({
+  store: z.optional(z.boolean()).check(z.describe('keep output in files; default true')),
+  maxSize: z.optional(z.int().check(z.nonnegative())).check(z.describe('bytes a file; default 10 MiB, 0: no limit')),
+  maxFiles: z
+    .optional(z.int().check(z.minimum(1), z.maximum(9999)))
+    .check(z.describe('files of each service, the current one included; default 5')),
+  compress: z.optional(z.boolean()).check(z.describe('compress rotated files with gzip; default false')),
+  forward: z.optional(z.enum(['journald', 'syslog'])).check(z.describe('log of the machine that gets a copy')),
+  rate: z
+    .optional(z.int().check(z.nonnegative()))
+    .check(z.describe('bytes a second a service may log; default no limit')),
+  burst: z
+    .optional(z.int().check(z.nonnegative()))
+    .check(z.describe('bytes it may log at once; default those of a second')),
+  mode: z
+    .optional(z.enum(['non-blocking', 'blocking']))
+    .check(z.describe('whether a slow reader of the console costs lines (default) or holds up the services')),
+  prefix: z.optional(z.boolean()).check(z.describe('label lines on the console; default true')),
+});
+
 const capabilities = z.array(z.enum([...capabilityNames, 'ALL']));
 
 export const runSpecSchema = z.strictObject({
@@ -136,6 +156,7 @@ export const runSpecSchema = z.strictObject({
       if (problem !== undefined) context.issues.push({ code: 'custom', message: problem, input: context.value });
     }),
   health: z.optional(healthSchema).check(z.describe('of the main process')),
+  log: z.optional(logSchema).check(z.describe('where the output goes')),
   stopSignal: z.optional(stopSignal),
   stopTimeout: z.optional(seconds).check(z.describe('seconds between the stop signal and KILL; default 10')),
   capabilities: z

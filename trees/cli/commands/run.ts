@@ -68,6 +68,7 @@ async function run(context: Context, app: string, options: RunOptions): Promise<
     upper: own.upper,
     work: own.work,
     ownLock: own.lock,
+    logDirectory: join(settings.logDir, instance),
     userns: await chooseUserns(context, instance, options),
     volume: (name) => own.volume(name),
   };

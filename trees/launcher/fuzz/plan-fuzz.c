@@ -68,6 +68,16 @@ static void touch(const struct plan *plan) {
     sink += plan->rlimits[i].hard;
   touch_words(plan, (struct plan_words){.count = (uint32_t)plan->word_count});
   touch_security(plan);
+  for (size_t i = 0; i < plan->cgroup_count; i++) {
+    touch_string(plan, plan->cgroups[i].base);
+    touch_string(plan, plan->cgroups[i].name);
+    touch_words(plan, plan->cgroups[i].controllers);
+  }
+  for (size_t i = 0; i < plan->cgroup_write_count; i++) {
+    touch_string(plan, plan->cgroup_writes[i].file);
+    touch_string(plan, plan->cgroup_writes[i].value);
+    sink += plan->cgroups[plan->cgroup_writes[i].cgroup].version;
+  }
   if (plan->supervision != NULL) {
     touch_string(plan, plan->supervision->name);
     touch_string(plan, plan->supervision->app);
