@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib';
-import { configRecord, PLAN_VERSION, type Plan, type PlanConfig, sections, sectionType } from './plan-format.js';
+import { configRecord, PLAN_VERSION, type Plan, sections, sectionType } from './plan-format.js';
 import type { Field, PlanReader, PlanWriter } from './plan-record.js';
 
 /** Launch plans as bytes: header, section table, sections (`trees/launcher/plan.h`). */
@@ -14,7 +14,7 @@ export function encodePlan(plan: Plan): Uint8Array {
   const parts: EncodedSection[] = [encodeSection(sectionType.config, configRecord, [plan], tables)];
   for (const { member, type, field, list: isList } of sections) {
     const value: unknown = plan[member];
-    const records: readonly unknown[] = isList ? ((value as readonly unknown[] | undefined) ?? []) : [value];
+    const records: readonly unknown[] = isList ? (Array.isArray(value) ? value : []) : [value];
     if (value === undefined || records.length === 0) continue;
     parts.push(encodeSection(type, field, records, tables));
   }
@@ -40,7 +40,7 @@ export function decodePlan(file: Uint8Array): Plan {
     found.set(bytes.readUInt32LE(at), { offset: bytes.readUInt32LE(at + 4), count: bytes.readUInt32LE(at + 8) });
   }
   const reader = planReader(bytes, found.get(sectionType.strings), found.get(sectionType.words));
-  const records = (type: number, field: Field<unknown>): unknown[] => {
+  const records = <T>(type: number, field: Field<T>): T[] => {
     const { offset, count } = found.get(type) ?? { offset: 0, count: 0 };
     return Array.from({ length: count }, (_, index) => field.read(bytes, offset + index * field.size, reader));
   };
@@ -48,7 +48,9 @@ export function decodePlan(file: Uint8Array): Plan {
     const values = records(type, field);
     return [member, isList ? values : values[0]];
   });
-  const [config] = records(sectionType.config, configRecord) as PlanConfig[];
+  const [config] = records(sectionType.config, configRecord);
+  if (config === undefined) throw new RangeError('Expected a launch plan to have a configuration');
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- `sections` has every member with its type
   return { ...config, ...Object.fromEntries(members.filter(([, value]) => value !== undefined)) } as Plan;
 }
 

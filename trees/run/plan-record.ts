@@ -94,7 +94,7 @@ export const words: Field<readonly string[]> = {
 
 /** One of several names. */
 export function choice<const N extends string>(numbers: Readonly<Record<N, number>>): Field<N> {
-  const names = Object.keys(numbers) as N[];
+  const names = keysOf(numbers);
   return {
     ...u32,
     write: (bytes, at, value) => void bytes.writeUInt32LE(numbers[value], at),
@@ -109,7 +109,7 @@ export function choice<const N extends string>(numbers: Readonly<Record<N, numbe
 
 /** Any of several names, a bit each. */
 export function flags<const N extends string>(bits: Readonly<Record<N, number>>): Field<readonly N[]> {
-  const names = Object.keys(bits) as N[];
+  const names = keysOf(bits);
   return {
     ...u32,
     write: (bytes, at, value) => void bytes.writeUInt32LE(value.reduce((sum, name) => sum | bits[name], 0) >>> 0, at),
@@ -130,7 +130,7 @@ export function record<T extends object>(
   const placed: { name: keyof T; at: number; field: Field<unknown> }[] = [];
   let end = 0;
   let align = 1;
-  for (const name of Object.keys(fields) as (keyof T)[]) {
+  for (const name of keysOf(fields)) {
     const field: Field<unknown> = fields[name];
     const at = roundUp(end, field.align);
     placed.push({ name, at, field });
@@ -145,9 +145,17 @@ export function record<T extends object>(
         if (value[name] !== undefined) field.write(bytes, start + at, value[name], writer);
       }
     },
-    read: (bytes, start, reader) =>
-      Object.fromEntries(placed.map(({ name, at, field }) => [name, field.read(bytes, start + at, reader)])) as T,
+    read: (bytes, start, reader) => {
+      const values = placed.map(({ name, at, field }) => [name, field.read(bytes, start + at, reader)]);
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- every member of T has a field of its type
+      return Object.fromEntries(values) as T;
+    },
   };
+}
+
+function keysOf<T extends object>(value: T): (keyof T & string)[] {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the tables are literals, they have no other keys
+  return Object.keys(value) as (keyof T & string)[];
 }
 
 function roundUp(value: number, to: number): number {
