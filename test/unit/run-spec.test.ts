@@ -165,7 +165,11 @@ const request: RunRequest = {
 };
 const place: RunPlace = {
   app: 'app',
+  generation: 1,
   instance: 'app',
+  name: 'app',
+  runDir: '/run/app',
+  logDir: '/log/app',
   rootfs: '/tree',
   lockFile: '/lock',
   upper: '/u',

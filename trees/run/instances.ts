@@ -34,6 +34,8 @@ export interface Instance {
 
 /** Held (flock, exclusive) by the launcher or monitor for its whole life. */
 export const LOCK_FILE = 'lock';
+/** Held (flock, exclusive) by whoever starts the instance or changes what it consists of, and then by its launcher. */
+export const STARTING_FILE = 'starting';
 export const CONTROL_SOCKET = 'control';
 /** Copy of the plan that the instance was started from. */
 export const PLAN_COPY = 'plan';
@@ -121,21 +123,40 @@ function dataOf(paths: StorePaths, name: string): string | undefined {
 }
 
 /**
- * Whether a launcher holds the instance. Looking takes the lock shared for an instant, which whoever starts an instance
- * knows and tries again.
+ * Whether a launcher holds the instance. Whoever starts one holds the other lock while the launcher takes its own, which
+ * it does not wait for: so that one is not touched before the other is ours.
  */
 function isLocked(runDir: string): boolean {
+  const starting = holdShared(join(runDir, STARTING_FILE));
+  if (starting === 'held') return true;
+  try {
+    return isHeld(join(runDir, LOCK_FILE));
+  } finally {
+    if (starting !== undefined) closeSync(starting);
+  }
+}
+
+/** Whether somebody holds a lock file exclusively. Looking takes it shared for an instant. */
+export function isHeld(path: string): boolean {
+  const fd = holdShared(path);
+  if (typeof fd === 'number') closeSync(fd);
+  return fd === 'held';
+}
+
+function holdShared(path: string): number | 'held' | undefined {
   let fd: number;
   try {
-    fd = openSync(join(runDir, LOCK_FILE), 'r');
+    fd = openSync(path, 'r');
   } catch (error) {
-    if (isErrno(error, 'ENOENT', 'ENOTDIR')) return false;
+    if (isErrno(error, 'ENOENT', 'ENOTDIR')) return undefined;
     throw error;
   }
+  let keep = false;
   try {
-    return !tryFlock(fd, 'shared');
+    keep = tryFlock(fd, 'shared');
+    return keep ? fd : 'held';
   } finally {
-    closeSync(fd);
+    if (!keep) closeSync(fd);
   }
 }
 

@@ -37,7 +37,15 @@ export interface RunRequest {
 export interface RunPlace {
   /** Name of the app, for messages. */
   readonly app: string;
+  readonly generation: number;
+  /** Whose data it uses: the instance's own, but for one that keeps nothing beside another one. */
   readonly instance: string;
+  /** Of the instance. */
+  readonly name: string;
+  /** Run-time state of the instance. */
+  readonly runDir: string;
+  /** Logs of the instance. */
+  readonly logDir: string;
   readonly rootfs: string;
   /** Keeps the generation from being removed. */
   readonly lockFile: string;

@@ -1,15 +1,9 @@
-import { statSync } from 'node:fs';
-import { join } from 'node:path';
-import * as z from 'zod/mini';
-import { isErrno, TreesError, usageError } from '../../errors.js';
+import { TreesError, usageError } from '../../errors.js';
 import { compilePlan } from '../../run/compile.js';
-import { allocateIds } from '../../run/ids.js';
-import { findOwner, instancePaths, prepareUpper, prepareVolume, recordApp } from '../../run/instance.js';
 import { execContainer } from '../../run/launcher.js';
 import { cachedPlan } from '../../run/plan-cache.js';
-import { declaredVolumes, type RunPlace, type RunRequest, resolveContainer } from '../../run/resolve.js';
-import { type RunSpec, runSpecSchema } from '../../run/spec.js';
-import { type Generation, IN_USE_FILE, isAppName, readInstalled } from '../../store/generations.js';
+import { prepareContainer } from '../../run/prepare.js';
+import { type Generation, isAppName, readInstalled } from '../../store/generations.js';
 import { storePaths } from '../../store/paths.js';
 import { type CommandResult, type Context, defineCommand } from '../command.js';
 import { type RunOptions, readRunOptions, runOptions } from '../run-options.js';
@@ -57,33 +51,24 @@ async function run(context: Context, app: string, options: RunOptions): Promise<
       `Expected the instance’s name to be lowercase letters, digits, ".", "_" and "-", got "${instance}"`,
     );
   }
-  const spec = readSpec(generation);
-  const own = instancePaths(paths, instance);
-  const directory = paths.generation(generation.name, generation.number);
-  const place: RunPlace = {
-    app: generation.name,
-    instance,
-    rootfs: paths.rootfs(generation.name, generation.number),
-    lockFile: join(directory, IN_USE_FILE),
-    upper: own.upper,
-    work: own.work,
-    ownLock: own.lock,
-    logDirectory: join(settings.logDir, instance),
-    userns: await chooseUserns(context, instance, options),
-    volume: (name) => own.volume(name),
-  };
-  const container = resolveContainer(spec, options.request, place);
+  const { container, makeDirectories } = await prepareContainer({
+    settings,
+    generation,
+    name: instance,
+    data: instance,
+    request: options.request,
+    userns: options.userns,
+    dryRun: settings.dryRun,
+    signal: context.signal,
+  });
   if (settings.dryRun) {
     return { json: { dryRun: true, container }, text: `would run ${container.argv.join(' ')} in ${instance}\n` };
   }
-  recordApp(own, generation.name);
-  if (container.upper.kind === 'persistent') prepareUpper(own, place.rootfs);
-  prepareVolumes(spec, options.request, place);
-  checkSources(options.request);
+  makeDirectories();
   const bytes = compilePlan(container);
   // Nothing may be left to flush: from here on this process is the launcher.
   return execContainer(bytes, {
-    planFile: options.plain ? cachedPlan(directory, bytes) : undefined,
+    planFile: options.plain ? cachedPlan(paths.generation(generation.name, generation.number), bytes) : undefined,
     tty: options.tty,
   });
 }
@@ -106,55 +91,6 @@ async function findGeneration(context: Context, app: string): Promise<Generation
   const current = readInstalled(paths, name)?.current;
   if (current === undefined) throw new Error(`${name} is not there although it was installed`);
   return current;
-}
-
-function readSpec(generation: Generation): RunSpec {
-  const result = z.safeParse(runSpecSchema, generation.run ?? {});
-  if (result.success) return result.data;
-  throw new TreesError(
-    'STORE_CORRUPT',
-    `cannot run ${generation.name}: how it runs is not valid: ${z.prettifyError(result.error)}`,
-    { hint: 'it may have been published for a newer trees' },
-  );
-}
-
-async function chooseUserns(context: Context, instance: string, options: RunOptions): Promise<RunPlace['userns']> {
-  const root = process.geteuid?.() === 0;
-  if (options.userns === 'host') {
-    if (root) return 'host';
-    throw usageError('Expected --userns to be auto, got host: only root can do without a user namespace');
-  }
-  if (!root) return 'self';
-  if (context.settings.dryRun) return { start: 1, count: 1 };
-  return await allocateIds(storePaths(context.settings.root), instance, {
-    timeout: context.settings.lockTimeout,
-    signal: context.signal,
-  });
-}
-
-function prepareVolumes(spec: RunSpec, request: RunRequest, place: RunPlace): void {
-  for (const { name, mode, user } of declaredVolumes(spec)) {
-    prepareVolume(place.volume(name), mode, findOwner(place.rootfs, user));
-  }
-  const owner = findOwner(place.rootfs, request.user ?? spec.user);
-  for (const mount of request.mounts) {
-    if (mount.kind === 'volume') prepareVolume(place.volume(mount.name), 0o755, owner);
-  }
-}
-
-/** Named here, before anything is started, with the path as the user gave it. */
-function checkSources(request: RunRequest): void {
-  for (const mount of request.mounts) {
-    if (mount.kind !== 'bind') continue;
-    try {
-      statSync(mount.source);
-    } catch (error) {
-      if (!isErrno(error, 'ENOENT', 'ENOTDIR')) throw error;
-      throw new TreesError('LAUNCH_FAILED', `cannot mount ${mount.source} on ${mount.target}: it does not exist`, {
-        hint: 'create it first; trees makes mount points in the container, never sources on the host',
-      });
-    }
-  }
 }
 
 /** Whatever goes wrong before the command runs is 125, so that it cannot be mistaken for the command's own status. */

@@ -1,0 +1,130 @@
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import * as z from 'zod/mini';
+import { isErrno, TreesError, usageError } from '../errors.js';
+import { type Generation, IN_USE_FILE } from '../store/generations.js';
+import { type StorePaths, storePaths } from '../store/paths.js';
+import type { ContainerSpec } from './container.js';
+import { allocateIds } from './ids.js';
+import { findOwner, type InstancePaths, instancePaths, prepareUpper, prepareVolume, recordApp } from './instance.js';
+import { runDirectory } from './instances.js';
+import { declaredVolumes, type RunPlace, type RunRequest, resolveContainer } from './resolve.js';
+import { type RunSpec, runSpecSchema } from './spec.js';
+
+/** Where this machine keeps things. Part of `Settings`. */
+export interface RunSettings {
+  readonly root: string;
+  readonly runtimeDir: string;
+  readonly logDir: string;
+  /** Seconds. */
+  readonly lockTimeout: number;
+}
+
+export interface PrepareInput {
+  readonly settings: RunSettings;
+  readonly generation: Generation;
+  /** Name of the instance. */
+  readonly name: string;
+  /** Whose data it uses: its own, unless it is one that keeps nothing beside another one. */
+  readonly data: string;
+  readonly request: RunRequest;
+  readonly userns: 'auto' | 'host';
+  readonly dryRun: boolean;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A container whose directories are not made yet. */
+export interface Prepared {
+  readonly container: ContainerSpec;
+  /** Makes the directories that it needs. The caller holds the instance. */
+  makeDirectories(): void;
+}
+
+/**
+ * The container of an instance of a generation.
+ * @throws TreesError `STORE_CORRUPT`, `USAGE`, `LAUNCH_FAILED`, and as `resolveContainer` and `allocateIds`
+ */
+export async function prepareContainer(input: PrepareInput): Promise<Prepared> {
+  const { settings, generation, request } = input;
+  const paths = storePaths(settings.root);
+  const spec = readRunSpec(generation);
+  const own = instancePaths(paths, input.data);
+  const place: RunPlace = {
+    app: generation.name,
+    generation: generation.number,
+    instance: input.data,
+    name: input.name,
+    runDir: runDirectory(settings, input.name),
+    logDir: join(settings.logDir, input.name),
+    rootfs: paths.rootfs(generation.name, generation.number),
+    lockFile: join(paths.generation(generation.name, generation.number), IN_USE_FILE),
+    upper: own.upper,
+    work: own.work,
+    ownLock: own.lock,
+    userns: await chooseUserns(paths, input),
+    volume: (name) => own.volume(name),
+  };
+  const container = resolveContainer(spec, request, place);
+  return {
+    container,
+    makeDirectories: () => makeDirectories({ spec, request, place, own, container }),
+  };
+}
+
+/** How a generation runs, as its publisher said. @throws TreesError `STORE_CORRUPT` */
+export function readRunSpec(generation: Generation): RunSpec {
+  const result = z.safeParse(runSpecSchema, generation.run ?? {});
+  if (result.success) return result.data;
+  throw new TreesError(
+    'STORE_CORRUPT',
+    `cannot run ${generation.name}: how it runs is not valid: ${z.prettifyError(result.error)}`,
+    { hint: 'it may have been published for a newer trees' },
+  );
+}
+
+async function chooseUserns(paths: StorePaths, input: PrepareInput): Promise<RunPlace['userns']> {
+  const root = process.geteuid?.() === 0;
+  if (input.userns === 'host') {
+    if (root) return 'host';
+    throw usageError('Expected --userns to be auto, got host: only root can do without a user namespace');
+  }
+  if (!root) return 'self';
+  if (input.dryRun) return { start: 1, count: 1 };
+  return await allocateIds(paths, input.data, { timeout: input.settings.lockTimeout, signal: input.signal });
+}
+
+interface Parts {
+  readonly spec: RunSpec;
+  readonly request: RunRequest;
+  readonly place: RunPlace;
+  readonly own: InstancePaths;
+  readonly container: ContainerSpec;
+}
+
+function makeDirectories({ spec, request, place, own, container }: Parts): void {
+  checkSources(request);
+  recordApp(own, place.app);
+  if (container.upper.kind === 'persistent') prepareUpper(own, place.rootfs);
+  for (const { name, mode, user } of declaredVolumes(spec)) {
+    prepareVolume(place.volume(name), mode, findOwner(place.rootfs, user));
+  }
+  const owner = findOwner(place.rootfs, request.user ?? spec.user);
+  for (const mount of request.mounts) {
+    if (mount.kind === 'volume') prepareVolume(place.volume(mount.name), 0o755, owner);
+  }
+}
+
+/** Named here, before anything is started, with the path as the user gave it. */
+function checkSources(request: RunRequest): void {
+  for (const mount of request.mounts) {
+    if (mount.kind !== 'bind') continue;
+    try {
+      statSync(mount.source);
+    } catch (error) {
+      if (!isErrno(error, 'ENOENT', 'ENOTDIR')) throw error;
+      throw new TreesError('LAUNCH_FAILED', `cannot mount ${mount.source} on ${mount.target}: it does not exist`, {
+        hint: 'create it first; trees makes mount points in the container, never sources on the host',
+      });
+    }
+  }
+}
