@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include "apply.h"
+#include "cgroup.h"
 #include "ids.h"
 #include "limits.h"
 #include "network.h"
@@ -20,14 +21,16 @@
 extern int setgroups(size_t, const gid_t *); // behind a feature macro in some libcs
 extern int sethostname(const char *, size_t);
 
-static uint64_t clone_flags(const struct plan_config *config) {
+static uint64_t clone_flags(const struct plan *plan) {
   static const uint64_t flags[] = {CLONE_NEWNS,  CLONE_NEWPID,    CLONE_NEWIPC,
                                    CLONE_NEWUTS, CLONE_NEWCGROUP, CLONE_NEWNET};
+  const struct plan_config *config = plan->config;
   uint64_t result = config->userns != PLAN_USERNS_HOST ? CLONE_NEWUSER : 0;
   for (unsigned i = 0; i < sizeof flags / sizeof *flags; i++)
     if ((config->namespaces & (1u << i)) != 0)
       result |= flags[i];
-  return result;
+  // The namespace's root is to be the container's own cgroup, which it is not in yet.
+  return plan->cgroup_count == 0 ? result : result & ~(uint64_t)CLONE_NEWCGROUP;
 }
 
 // Dies with the launcher. The parent is in another pid namespace, so getppid() says nothing; a pidfd of it
@@ -77,17 +80,39 @@ _Noreturn static void become_init(const struct launch *launch) {
   die_errno("cannot execute trees-init");
 }
 
+static void wait_for_launcher(int go) {
+  uint64_t value;
+  if (RETRY(read(go, &value, sizeof value)) != sizeof value)
+    die_errno("cannot wait for the launcher");
+}
+
+// An eventfd, not a pipe: when the container has died there is nobody to read, and that must not raise
+// SIGPIPE.
+static void let_go(int go) {
+  uint64_t value = 1;
+  if (RETRY(write(go, &value, sizeof value)) != sizeof value)
+    die_errno("cannot start the container");
+}
+
+// The namespace's root is to be the container's own cgroup, so it comes after joining that.
+static void enter_cgroups(const struct plan *plan, int go) {
+  if (plan->cgroup_count == 0)
+    return;
+  wait_for_launcher(go);
+  if ((plan->config->namespaces & PLAN_NS_CGROUP) != 0 && sys_unshare(CLONE_NEWCGROUP) != 0)
+    die_errno("cannot create the container's cgroup namespace: unshare");
+}
+
 _Noreturn static void run_container(const struct launch *launch, int go, int launcher) {
   const struct plan *plan = launch->plan;
-  uint64_t value;
+  die_set_cleanup(NULL); // that is the launcher's
   die_with_launcher(launcher);
   // An own session: the terminal's signals reach the launcher only, which forwards them.
   if (setsid() < 0)
     die_errno("cannot start a session");
   if ((plan->config->flags & PLAN_NO_NEW_PRIVILEGES) != 0 && prctl(PR_SET_NO_NEW_PRIVS, 1ul, 0, 0, 0) != 0)
     die_errno("cannot set no-new-privileges");
-  if (RETRY(read(go, &value, sizeof value)) != sizeof value)
-    die_errno("cannot wait for the launcher");
+  wait_for_launcher(go);
   become_root(plan);
   // Changing ids has cleared it.
   die_with_launcher(launcher);
@@ -105,18 +130,24 @@ _Noreturn static void run_container(const struct launch *launch, int go, int lau
   if ((plan->config->namespaces & PLAN_NS_NET) != 0)
     network_loopback_up();
   terminal_open(launch->terminal);
+  enter_cgroups(plan, go);
   become_init(launch);
 }
 
 static struct container spawn(const struct launch *launch, int *go) {
   CLEANUP_FD int launcher = sys_pidfd_open(getpid());
-  *go = eventfd(0, EFD_CLOEXEC);
+  *go = eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE);
   if (launcher < 0 || *go < 0)
     die_errno("cannot start");
   struct container container = {.pidfd = -1};
-  struct clone_args args = {.flags = clone_flags(launch->plan->config) | CLONE_PIDFD,
+  struct clone_args args = {.flags = clone_flags(launch->plan) | CLONE_PIDFD,
                             .pidfd = (uint64_t)(uintptr_t)&container.pidfd,
                             .exit_signal = SIGCHLD};
+  int cgroup = cgroups_clone_into(launch->cgroups);
+  if (cgroup >= 0) {
+    args.flags |= CLONE_INTO_CGROUP;
+    args.cgroup = (uint64_t)cgroup;
+  }
   container.pid = sys_clone3(&args);
   if (container.pid == 0)
     run_container(launch, *go, launcher);
@@ -154,8 +185,22 @@ static bool prepare_ids(const struct launch *launch, const struct container *con
   return false;
 }
 
+// While it builds its file systems: version 1 makes whoever moves a process wait, often for milliseconds.
+static void attach(const struct launch *launch, const struct container *container, int go) {
+  const char *failed = cgroups_attach(launch->plan, launch->cgroups, container->pid);
+  if (failed != NULL) {
+    stop(container);
+    die("cannot limit the container: %s", failed);
+  }
+  if (launch->plan->cgroup_count > 0)
+    let_go(go);
+}
+
 struct container container_start(const struct launch *launch) {
   int go;
+  const char *failed = cgroups_prepare(launch->plan, launch->cgroups);
+  if (failed != NULL)
+    die("cannot limit the container: %s", failed);
   struct container container = spawn(launch, &go);
   if (launch->plan->config->userns != PLAN_USERNS_HOST && !prepare_ids(launch, &container, false)) {
     // Maps can be written once only: start over.
@@ -165,11 +210,8 @@ struct container container_start(const struct launch *launch) {
     prepare_ids(launch, &container, true);
   }
   limits_raise(container.pid, launch->plan);
-  // An eventfd, not a pipe: when the container has died there is nobody to read, and that must not raise
-  // SIGPIPE.
-  uint64_t value = 1;
-  if (RETRY(write(go, &value, sizeof value)) != sizeof value)
-    die_errno("cannot start the container");
+  let_go(go);
+  attach(launch, &container, go);
   close(go);
   // A bind source can be unmounted on the host once the container lets go of it.
   sources_close(launch->plan, launch->sources);

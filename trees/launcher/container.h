@@ -2,6 +2,7 @@
 #pragma once
 #include <sys/types.h>
 
+#include "cgroup.h"
 #include "plan.h"
 #include "sources.h"
 #include "terminal.h"
@@ -9,6 +10,7 @@
 struct launch {
   const struct plan *plan;
   struct sources *sources;
+  struct cgroups *cgroups; // made at the start; the caller removes them when the container has ended
   const struct terminal *terminal;
   int plan_fd;    // inherited by the init
   int init_fd;    // sealed copy of trees-init

@@ -58,9 +58,13 @@ static int launch_main(int argc, char **argv) {
 
   struct plan plan;
   struct sources sources = {0};
+  struct cgroups cgroups = {0};
   struct terminal terminal = {.wanted = options.tty};
-  struct launch launch = {
-      .plan = &plan, .sources = &sources, .terminal = &terminal, .command = options.command};
+  struct launch launch = {.plan = &plan,
+                          .sources = &sources,
+                          .cgroups = &cgroups,
+                          .terminal = &terminal,
+                          .command = options.command};
   launch.plan_fd = open_plan(&options, &plan);
   if (geteuid() != 0 && plan.config->userns != PLAN_USERNS_SELF)
     die("cannot start the container: its launch plan was made for root");
@@ -72,7 +76,9 @@ static int launch_main(int argc, char **argv) {
 
   terminal_prepare(&terminal);
   struct container container = container_start(&launch);
-  return supervise(&container, signals, &terminal);
+  int status = supervise(&container, signals, &terminal);
+  cgroups_finish(&cgroups);
+  return status;
 }
 
 int main(int argc, char **argv) {

@@ -129,6 +129,7 @@ static const char *(*const checks[])(const struct plan *) = {
     plan_check_services,
     plan_check_supervision,
     plan_check_log,
+    plan_check_cgroup,
 };
 
 const char *plan_check(const struct plan *plan) {

@@ -25,12 +25,23 @@
 #ifndef CLOSE_RANGE_CLOEXEC
 #define CLOSE_RANGE_CLOEXEC (1u << 2)
 #endif
+#ifndef CLONE_INTO_CGROUP
+#define CLONE_INTO_CGROUP 0x200000000ull
+#endif
 #ifndef CLONE_PIDFD
 #define CLONE_PIDFD 0x1000
 #endif
 
 static inline int sys_clone3(struct clone_args *args) {
   return (int)syscall(SYS_clone3, args, sizeof *args);
+}
+
+static inline int sys_unshare(unsigned flags) {
+  return (int)syscall(SYS_unshare, flags);
+}
+
+static inline int sys_setns(int fd, unsigned flags) {
+  return (int)syscall(SYS_setns, fd, flags);
 }
 
 static inline int sys_pidfd_open(pid_t pid) {

@@ -7,9 +7,14 @@
 #include <string.h>
 
 static die_hook *hook;
+static void (*cleanup)(void);
 
 void die_set_hook(die_hook *function) {
   hook = function;
+}
+
+void die_set_cleanup(void (*function)(void)) {
+  cleanup = function;
 }
 
 // One write(2) per message, so that launcher and container never mix their lines. Leaves the message without
@@ -27,6 +32,10 @@ static void print(const char *level, int error, char message[UTIL_MESSAGE], cons
 }
 
 _Noreturn static void end(const char *message) {
+  void (*undo)(void) = cleanup;
+  cleanup = NULL; // what fails there must not begin again
+  if (undo != NULL)
+    undo();
   die_hook *function = hook;
   hook = NULL; // what fails in the hook is the end
   if (function != NULL)

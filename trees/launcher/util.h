@@ -27,6 +27,9 @@ void warning_errno(const char *format, ...) PRINTF_LIKE(1, 2);
 typedef void die_hook(const char *message);
 void die_set_hook(die_hook *function);
 
+// What is undone before that, while something half-made would be left behind. NULL: nothing any more.
+void die_set_cleanup(void (*function)(void));
+
 static inline void close_fd(const int *fd) {
   if (*fd >= 0)
     close(*fd);
