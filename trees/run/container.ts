@@ -2,6 +2,7 @@ import type { Capability } from './capabilities.js';
 import type { LogSpec } from './log.js';
 import type { ResourcesSpec } from './resources.js';
 import type { SecuritySpec } from './security.js';
+import type { HealthSpec } from './service-spec.js';
 import type { ServicesSpec } from './services.js';
 import type { SupervisionSpec } from './supervision.js';
 
@@ -49,6 +50,8 @@ export interface ContainerSpec {
   readonly resources?: ResourcesSpec | undefined;
   readonly supervision?: SupervisionSpec | undefined;
   readonly services?: ServicesSpec | undefined;
+  /** Checks of the command; services have their own. */
+  readonly health?: HealthSpec | undefined;
   readonly log?: LogSpec | undefined;
 }
 

@@ -1,3 +1,4 @@
+import { cgroupRecord, cgroupWriteRecord, type PlanCgroup, type PlanCgroupWrite } from './plan-cgroup.js';
 import { logRecord, type PlanLog } from './plan-log.js';
 import { bool, choice, type Field, flags, record, string, u32, u64 } from './plan-record.js';
 import {
@@ -10,6 +11,7 @@ import {
   securityRecord,
   sysctlRecord,
 } from './plan-security.js';
+import { type PlanService, type PlanServiceLink, serviceLinkRecord, serviceRecord } from './plan-services.js';
 import { type PlanSupervision, supervisionRecord } from './plan-supervision.js';
 
 /**
@@ -106,6 +108,10 @@ export interface Plan extends PlanConfig {
   readonly landlock?: readonly PlanLandlockRule[] | undefined;
   readonly security?: PlanSecurity | undefined;
   readonly sysctl?: readonly PlanSysctl[] | undefined;
+  readonly cgroups?: readonly PlanCgroup[] | undefined;
+  readonly cgroupWrites?: readonly PlanCgroupWrite[] | undefined;
+  readonly services?: readonly PlanService[] | undefined;
+  readonly serviceLinks?: readonly PlanServiceLink[] | undefined;
   readonly log?: PlanLog | undefined;
   readonly supervision?: PlanSupervision | undefined;
 }
@@ -154,9 +160,13 @@ export const sections: readonly SectionKind[] = [
   list('seccomp', 9, seccompRecord),
   list('landlock', 10, landlockRecord),
   single('security', 11, securityRecord),
+  list('cgroups', 12, cgroupRecord),
+  list('cgroupWrites', 13, cgroupWriteRecord),
   single('supervision', 14, supervisionRecord),
   single('log', 19, logRecord),
   list('sysctl', 20, sysctlRecord),
+  list('services', 16, serviceRecord),
+  list('serviceLinks', 17, serviceLinkRecord),
 ];
 
 export interface SectionKind {
