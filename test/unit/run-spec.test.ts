@@ -169,7 +169,6 @@ const place: RunPlace = {
   instance: 'app',
   name: 'app',
   runDir: '/run/app',
-  logDir: '/log/app',
   rootfs: '/tree',
   lockFile: '/lock',
   upper: '/u',
@@ -177,6 +176,12 @@ const place: RunPlace = {
   ownLock: '/own',
   userns: 'self',
   volume: (name) => `/volumes/${name}`,
+  cgroupHost: () => ({
+    layout: { kind: 'none', hierarchies: [] },
+    input: { uid: 0, systemd: false, userSystemd: false, writable: () => false },
+    cpus: '0-1',
+    exists: () => false,
+  }),
 };
 
 test('resolving: the invocation wins over the app, the app over the defaults', () => {

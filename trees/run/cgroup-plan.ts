@@ -49,9 +49,9 @@ export interface PlannedLimits {
   readonly warnings: readonly string[];
 }
 
-/** Looks at the machine; `undefined` variables are those of an environment without systemd. */
-export function cgroupHost(env: Readonly<Record<string, string | undefined>>): CgroupHost {
-  return { layout: readCgroups(), input: placeInput(env), cpus: onlineCpus(), exists: existsSync };
+/** Looks at the machine. */
+export function cgroupHost(): CgroupHost {
+  return { layout: readCgroups(), input: placeInput(), cpus: onlineCpus(), exists: existsSync };
 }
 
 /**

@@ -103,7 +103,7 @@ export interface PlaceInput {
   readonly uid: number;
   /** systemd manages the machine (`/run/systemd/system` exists). */
   readonly systemd: boolean;
-  /** The caller's own systemd can be asked (`$XDG_RUNTIME_DIR/bus` exists). */
+  /** The caller's own systemd can be asked (`/run/user/UID/bus` exists). */
   readonly userSystemd: boolean;
   /** Whether this process may write a file or directory. */
   writable(path: string): boolean;
@@ -134,12 +134,12 @@ export function placeOf(hierarchy: Hierarchy, input: PlaceInput): CgroupPlace | 
 }
 
 /** @returns what `placeOf` wants to know, for the calling process */
-export function placeInput(env: Readonly<Record<string, string | undefined>>): PlaceInput {
-  const runtime = env['XDG_RUNTIME_DIR'];
+export function placeInput(): PlaceInput {
+  const uid = process.geteuid?.() ?? 0;
   return {
-    uid: process.geteuid?.() ?? 0,
+    uid,
     systemd: can('/run/systemd/system', constants.F_OK),
-    userSystemd: runtime !== undefined && can(join(runtime, 'bus'), constants.F_OK),
+    userSystemd: can(`/run/user/${uid}/bus`, constants.F_OK),
     writable: (path) => can(path, constants.W_OK),
   };
 }

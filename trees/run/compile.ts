@@ -1,11 +1,13 @@
 import { basename, dirname, isAbsolute, normalize } from 'node:path';
 import { capabilityMask, defaultCapabilities } from './capabilities.js';
+import { planServices, planSupervisedCommand } from './compile-services.js';
 import type { ContainerSpec, MountSpec, UsernsSpec } from './container.js';
 import { deviceOps, kernelOps, protectOps, sysOps } from './default-mounts.js';
 import { planLog } from './log.js';
 import { encodePlan } from './plan-file.js';
 import type { Plan, PlanOp } from './plan-format.js';
 import { planSupervision } from './plan-supervision.js';
+import { planResources } from './resources.js';
 import { planRlimit } from './rlimits.js';
 
 const DEFAULT_STOP_TIMEOUT = 10;
@@ -48,9 +50,16 @@ export function planOf(container: ContainerSpec): Plan {
     uidMap: map,
     gidMap: map,
     rlimits: (container.rlimits ?? []).map(planRlimit),
+    ...(container.resources === undefined ? {} : planResources(container.resources)),
+    ...compileServices(container),
     log: container.log === undefined ? undefined : planLog(container.log),
     supervision: container.supervision === undefined ? undefined : planSupervision(container.supervision),
   };
+}
+
+function compileServices(container: ContainerSpec): Partial<Plan> {
+  if (container.services !== undefined) return planServices(container.services);
+  return container.health === undefined ? {} : planSupervisedCommand(container.argv, container.health, container);
 }
 
 function operations(container: ContainerSpec): PlanOp[] {

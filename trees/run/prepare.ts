@@ -4,6 +4,7 @@ import * as z from 'zod/mini';
 import { isErrno, TreesError, usageError } from '../errors.js';
 import { type Generation, IN_USE_FILE } from '../store/generations.js';
 import { type StorePaths, storePaths } from '../store/paths.js';
+import { cgroupHost } from './cgroup-plan.js';
 import type { ContainerSpec } from './container.js';
 import { allocateIds } from './ids.js';
 import { findOwner, type InstancePaths, instancePaths, prepareUpper, prepareVolume, recordApp } from './instance.js';
@@ -55,7 +56,7 @@ export async function prepareContainer(input: PrepareInput): Promise<Prepared> {
     instance: input.data,
     name: input.name,
     runDir: runDirectory(settings, input.name),
-    logDir: join(settings.logDir, input.name),
+    logDirectory: join(settings.logDir, input.name),
     rootfs: paths.rootfs(generation.name, generation.number),
     lockFile: join(paths.generation(generation.name, generation.number), IN_USE_FILE),
     upper: own.upper,
@@ -63,6 +64,7 @@ export async function prepareContainer(input: PrepareInput): Promise<Prepared> {
     ownLock: own.lock,
     userns: await chooseUserns(paths, input),
     volume: (name) => own.volume(name),
+    cgroupHost,
   };
   const container = resolveContainer(spec, request, place);
   return {

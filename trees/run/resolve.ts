@@ -1,19 +1,22 @@
 import { TreesError } from '../errors.js';
 import { adjustCapabilities, type Capability, defaultCapabilities } from './capabilities.js';
+import type { CgroupHost } from './cgroup-plan.js';
 import type { ContainerSpec, MountSpec, RlimitSpec, UsernsSpec } from './container.js';
 import { type LogRequest, resolveLog } from './log.js';
 import type { RequestedMount, VolumeRequest } from './mount-options.js';
 import { type ResourcesRequest, resolveResources } from './resources.js';
 import { resolveSecurity, type SecurityRequest } from './security.js';
-import { resolveServices, type ServicesRequest } from './services.js';
+import { leadingCommand, longestStop, resolveServices, type ServicesRequest } from './services.js';
 import type { RunSpec } from './spec.js';
-import { resolveSupervision, type SupervisionRequest } from './supervision.js';
+import { resolveSupervision, type SupervisionRequest, withHealth } from './supervision.js';
 
 /** What one invocation asks for; everything absent comes from the app's own `run:`. */
 export interface RunRequest {
   readonly command: readonly string[];
   /** Wins over the app's. */
   readonly env: Readonly<Record<string, string>>;
+  /** The app's wins over it. */
+  readonly hostEnv?: Readonly<Record<string, string>> | undefined;
   readonly user?: string | undefined;
   readonly workdir?: string | undefined;
   readonly hostname?: string | undefined;
@@ -44,8 +47,6 @@ export interface RunPlace {
   readonly name: string;
   /** Run-time state of the instance. */
   readonly runDir: string;
-  /** Logs of the instance. */
-  readonly logDir: string;
   readonly rootfs: string;
   /** Keeps the generation from being removed. */
   readonly lockFile: string;
@@ -57,6 +58,8 @@ export interface RunPlace {
   /** Where the instance's output is kept. */
   readonly logDirectory?: string | undefined;
   volume(name: string): string;
+  /** Which limits the machine can keep; looked at only if there are any. */
+  cgroupHost(): CgroupHost;
 }
 
 export const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -67,7 +70,10 @@ const WRITABLE_WHEN_READ_ONLY = ['/run', '/tmp', '/var/tmp'];
  * The container for one invocation. Pure.
  * @throws TreesError `UNSUPPORTED` for services, `COMMAND_NOT_FOUND` when there is nothing to run
  */
-export function resolveContainer(spec: RunSpec, request: RunRequest, place: RunPlace): ContainerSpec {
+export function resolveContainer(declared: RunSpec, request: RunRequest, place: RunPlace): ContainerSpec {
+  const healthy = withHealth(declared, request.supervision?.health);
+  const services = resolveServices(healthy, request);
+  const spec = services === undefined ? healthy : { ...healthy, stopTimeout: longestStop(services) };
   const readOnly = request.readOnly || spec.readOnly === true;
   return {
     lower: [place.rootfs],
@@ -82,8 +88,8 @@ export function resolveContainer(spec: RunSpec, request: RunRequest, place: RunP
     // Without a private network yet, an app that serves something needs the host's; anything else is safer with none.
     net: request.net ?? ((spec.ports ?? []).length > 0 ? 'host' : 'none'),
     hostname: request.hostname ?? spec.hostname ?? place.instance,
-    argv: chooseCommand(spec, request, place.app),
-    env: { PATH: DEFAULT_PATH, container: 'trees', ...spec.env, ...request.env },
+    argv: services === undefined ? chooseCommand(spec, request, place.app) : leadingCommand(services),
+    env: { ...request.hostEnv, PATH: DEFAULT_PATH, container: 'trees', ...spec.env, ...request.env },
     workdir: request.workdir ?? spec.workdir,
     user: request.user ?? spec.user,
     mounts: resolveMounts(spec, request, place, readOnly),
@@ -95,24 +101,24 @@ export function resolveContainer(spec: RunSpec, request: RunRequest, place: RunP
     stopTimeout: request.stopTimeout ?? spec.stopTimeout,
     noInit: request.noInit,
     security: resolveSecurity(spec, request.security),
-    resources: resolveResources(spec, request.resources),
-    supervision: resolveSupervision(spec, request.supervision),
-    services: resolveServices(spec, request.services),
+    resources: resolveResources(spec, request.resources, place.name, place.cgroupHost),
+    supervision: resolveSupervision(spec, request, place),
+    services,
+    health: services === undefined ? spec.health : undefined,
     log:
       place.logDirectory === undefined
         ? undefined
-        : resolveLog(spec, request.log, { directory: place.logDirectory, instance: place.instance }),
+        : resolveLog(spec, request.log, { directory: place.logDirectory, instance: place.name }),
   };
 }
 
 function chooseCommand(spec: RunSpec, request: RunRequest, app: string): readonly string[] {
   if (request.command.length > 0) return request.command;
   if (spec.exec !== undefined) return spec.exec;
-  const services = Object.keys(spec.services ?? {});
-  if (services.length > 0 || spec.mode === 'services' || spec.mode === 'init') {
+  if (spec.mode === 'init') {
     throw new TreesError(
       'UNSUPPORTED',
-      `cannot run ${app}: it consists of services (${services.join(', ')}), which this version cannot start`,
+      `cannot run ${app}: it is a system with its own init, which this version cannot start`,
       { hint: `name a command: trees run ${app} -- COMMAND`, status: 125 },
     );
   }

@@ -25,6 +25,8 @@ export interface Bench extends Disposable {
 
 export interface RunOptions {
   readonly input?: string | Buffer;
+  /** Leave standard input open; the test ends it. */
+  readonly hold?: boolean;
   /** Words before the launcher on the command line, such as `setpriv …`. */
   readonly wrapper?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
@@ -82,7 +84,8 @@ export function bench(): Bench {
     const running = watch(child);
     void running.done.finally(() => children.delete(child));
     child.stdin.on('error', () => undefined);
-    if (options.input === undefined) child.stdin.end();
+    if (options.hold === true) child.stdin.write(options.input ?? '');
+    else if (options.input === undefined) child.stdin.end();
     else child.stdin.end(options.input);
     return running;
   };
