@@ -60,7 +60,7 @@ bool channel_send(int fd, const char *line, size_t size, const int *fds, size_t 
   if (fd_count > 0) {
     message.msg_control = control;
     message.msg_controllen = CMSG_SPACE(sizeof(int) * fd_count);
-    struct cmsghdr *part = CMSG_FIRSTHDR(&message);
+    struct cmsghdr *part = (struct cmsghdr *)control;
     part->cmsg_level = SOL_SOCKET;
     part->cmsg_type = SCM_RIGHTS;
     part->cmsg_len = CMSG_LEN(sizeof(int) * fd_count);
