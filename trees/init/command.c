@@ -27,19 +27,30 @@ static void reset_signals(void) {
   sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static void set_limits(const struct plan *plan) {
-  for (size_t i = 0; i < plan->rlimit_count; i++) {
-    const struct plan_rlimit *limit = &plan->rlimits[i];
-    struct rlimit value = {.rlim_cur = limit->soft, .rlim_max = limit->hard};
-    if (setrlimit((int)limit->resource, &value) == 0)
+static void set_limit(const struct plan_rlimit *limit) {
+  struct rlimit value = {.rlim_cur = limit->soft, .rlim_max = limit->hard};
+  if (setrlimit((int)limit->resource, &value) == 0)
+    return;
+  if (limit->required != 0)
+    die_errno("cannot set resource limit %u", limit->resource);
+  // The hard limit may be out of reach; the soft one below it is not.
+  if (getrlimit((int)limit->resource, &value) == 0 && limit->soft <= value.rlim_max) {
+    value.rlim_cur = limit->soft;
+    setrlimit((int)limit->resource, &value);
+  }
+}
+
+// Those of the command win.
+static void set_limits(const struct plan *plan, const struct command *command) {
+  for (size_t i = 0; i < plan->rlimit_count; i++)
+    set_limit(&plan->rlimits[i]);
+  for (size_t i = 0; i < command->link_count; i++) {
+    const struct plan_service_link *link = &command->links[i];
+    if (link->kind != PLAN_LINK_RLIMIT)
       continue;
-    if (limit->required != 0)
-      die_errno("cannot set resource limit %u", limit->resource);
-    // The hard limit may be out of reach; the soft one below it is not.
-    if (getrlimit((int)limit->resource, &value) == 0 && limit->soft <= value.rlim_max) {
-      value.rlim_cur = limit->soft;
-      setrlimit((int)limit->resource, &value);
-    }
+    struct plan_rlimit limit = {
+        .resource = link->target, .required = link->number, .soft = link->a, .hard = link->b};
+    set_limit(&limit);
   }
 }
 
@@ -59,8 +70,7 @@ static void become(const struct plan *plan, const struct user *user) {
 }
 
 // After the change of user, so that its permissions count.
-static void change_directory(const struct plan *plan) {
-  const char *workdir = plan_string(plan, plan->config->workdir);
+static void change_directory(const char *workdir) {
   char real[PATH_MAX];
   if (workdir[0] != '\0' && chdir(workdir) != 0)
     die_errno("cannot change to the working directory %s", workdir);
@@ -77,13 +87,63 @@ static const char *variable(char *const *env, const char *name) {
   return NULL;
 }
 
-static char **string_list(const struct plan *plan, const uint32_t *offsets, size_t count) {
-  char **list = calloc(count + 2, sizeof *list); // room for HOME
+static char **string_list(size_t count) {
+  char **list = calloc(count + 1, sizeof *list);
   if (list == NULL)
     die_errno("cannot start the command");
-  for (size_t i = 0; i < count; i++)
-    list[i] = (char *)(uintptr_t)plan_string(plan, offsets[i]);
   return list;
+}
+
+// One that is there already wins.
+static char **add_variables(const struct plan *plan, char **env, const uint32_t *offsets, size_t count) {
+  char **end = env;
+  while (*end != NULL)
+    end++;
+  for (size_t i = 0; i < count; i++) {
+    const char *text = plan_string(plan, offsets[i]);
+    const char *equals = strchr(text, '=');
+    char name[256];
+    size_t length = equals == NULL ? 0 : (size_t)(equals - text);
+    if (length > 0 && length < sizeof name) {
+      memcpy(name, text, length);
+      name[length] = '\0';
+      if (variable(env, name) != NULL)
+        continue;
+    }
+    *end++ = (char *)(uintptr_t)text;
+  }
+  return end;
+}
+
+static char **environment(const struct plan *plan, const struct command *command, const char *home) {
+  static char home_variable[sizeof((struct user *)0)->home + 8];
+  char **env = string_list(command->extra_count + command->env.count + plan->env_count + 1);
+  for (size_t i = 0; i < command->extra_count; i++)
+    env[i] = command->extra[i];
+  const uint32_t *own = plan->words + command->env.first;
+  add_variables(plan, env, own, command->env.count);
+  char **end = add_variables(plan, env, plan->env, plan->env_count);
+  if (variable(env, "HOME") == NULL) {
+    snprintf(home_variable, sizeof home_variable, "HOME=%s", home);
+    *end = home_variable;
+  }
+  return env;
+}
+
+static char *const *command_words(const struct plan *plan, const struct command *command) {
+  if (command->words != NULL && *command->words != NULL)
+    return command->words;
+  bool own = command->argv.count > 0;
+  const uint32_t *offsets = own ? plan->words + command->argv.first : plan->argv;
+  size_t count = own ? command->argv.count : plan->argv_count;
+  char **words = string_list(count);
+  for (size_t i = 0; i < count; i++)
+    words[i] = (char *)(uintptr_t)plan_string(plan, offsets[i]);
+  return words;
+}
+
+static const char *either(const struct plan *plan, uint32_t own, uint32_t otherwise) {
+  return plan_string(plan, own != 0 ? own : otherwise);
 }
 
 _Noreturn static void fail(const char *path, int error) {
@@ -127,34 +187,28 @@ _Noreturn static void search(const char *name, char *const *words, char *const *
 
 // Job control needs a session with a controlling terminal; without one, a process group for signals has to
 // do.
-static void own_group(bool terminal) {
-  if (!terminal) {
+static void own_group(bool terminal, bool session) {
+  if (!terminal && !session) {
     setpgid(0, 0);
     return;
   }
   setsid(); // fails for PID 1, which leads one already
-  if (ioctl(STDIN_FILENO, TIOCSCTTY, 0) != 0)
+  if (terminal && ioctl(STDIN_FILENO, TIOCSCTTY, 0) != 0)
     warning_errno("cannot take control of the terminal");
 }
 
-void command_execute(const struct plan *plan, char *const *words, bool terminal) {
+void command_execute(const struct plan *plan, const struct command *command) {
   struct user user;
-  char home[sizeof user.home + 8];
-  own_group(terminal);
+  own_group(command->terminal, command->session);
   reset_signals();
-  set_limits(plan);
-  user_find(plan_string(plan, plan->config->user), &user);
-  if (terminal)
+  set_limits(plan, command);
+  user_find(either(plan, command->user, plan->config->user), &user);
+  if (command->terminal)
     (void)!fchown(STDIN_FILENO, user.uid, (gid_t)-1); // so that it can be opened again by name
-  char **env = string_list(plan, plan->env, plan->env_count);
-  if (variable(env, "HOME") == NULL) {
-    snprintf(home, sizeof home, "HOME=%s", user.home);
-    env[plan->env_count] = home;
-  }
-  if (*words == NULL)
-    words = string_list(plan, plan->argv, plan->argv_count);
+  char *const *words = command_words(plan, command);
+  char **env = environment(plan, command, user.home);
   become(plan, &user);
-  change_directory(plan);
+  change_directory(either(plan, command->workdir, plan->config->workdir));
   if (strchr(words[0], '/') == NULL && words[0][0] != '\0')
     search(words[0], words, env);
   execve(words[0], words, env);

@@ -1,8 +1,24 @@
-// Turns the calling process into the command of the plan.
+// Turns the calling process into a command of the plan.
 #pragma once
+#include <stdbool.h>
+
 #include "../launcher/plan.h"
 
-// `words` replaces the plan's command unless it is empty. With `terminal`, standard input is a terminal of
-// the container's own and becomes the controlling one. Called in a fresh child with every signal blocked;
-// does not return: prints why the command could not be executed and ends the process with 125, 126 or 127.
-_Noreturn void command_execute(const struct plan *plan, char *const *words, bool terminal);
+// Whatever is absent (0, NULL) is as the plan has it for its command.
+struct command {
+  char *const *words;     // NULL-terminated; if there are any, instead of argv
+  struct plan_words argv; // instead of the plan's command
+  struct plan_words env;  // wins over the plan's
+  char **extra;           // variables that win over both
+  size_t extra_count;
+  uint32_t user; // strings of the plan
+  uint32_t workdir;
+  const struct plan_service_link *links; // resource limits among them win over the plan's
+  size_t link_count;
+  bool terminal; // standard input is a terminal of the container's own and becomes the controlling one
+  bool session;  // a session of its own, also without a terminal
+};
+
+// Called in a fresh child with every signal blocked; does not return: prints why the command could not be
+// executed and ends the process with 125, 126 or 127.
+_Noreturn void command_execute(const struct plan *plan, const struct command *command);

@@ -60,14 +60,15 @@ int main(int argc, char **argv) {
   if (problem != NULL)
     die("cannot use the launch plan: %s", problem);
   bool terminal = getenv("TREES_TERMINAL") != NULL;
+  struct command words = {.words = argv + 1, .terminal = terminal};
   if ((plan.config->flags & PLAN_NO_INIT) != 0)
-    command_execute(&plan, argv + 1, terminal);
+    command_execute(&plan, &words);
 
   pid_t command = fork();
   if (command < 0)
     die_errno("cannot start the command: fork");
   if (command == 0)
-    command_execute(&plan, argv + 1, terminal);
+    command_execute(&plan, &words);
   if (!terminal)
     setpgid(command, command); // whoever comes first; a forwarded signal must find the group
   let_go(signals);
