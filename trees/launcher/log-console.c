@@ -153,7 +153,7 @@ static void say_dropped(struct out *out) {
 
 static void flush(struct out *out) {
   size_t written = 0;
-  if (out->gone || !drain(out) || out->staged == 0) {
+  if (out->gone || !drain(out)) {
     out->staged = 0;
     return;
   }

@@ -166,32 +166,31 @@ void log_file_flush(const struct log_store *store, struct log_file *file) {
   used = 0;
 }
 
-static size_t stamp(char out[STAMP], const struct log_line *line) {
-  static time_t second = -1; // formatting a date costs as much as all the rest of a short line
-  static char date[24];
-  if (line->time.tv_sec != second) {
+// Lines that were read together have the same time: formatting it anew would cost as much as all the rest of
+// a short line.
+static const char *stamp(const struct log_line *line, size_t *length) {
+  static char text[STAMP];
+  static struct timespec time = {.tv_sec = -1};
+  static size_t used_of_text;
+  if (line->time.tv_sec != time.tv_sec || line->time.tv_nsec != time.tv_nsec) {
     struct tm parts;
-    if (gmtime_r(&line->time.tv_sec, &parts) == NULL ||
-        strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &parts) == 0)
-      strcpy(date, "1970-01-01T00:00:00");
-    second = line->time.tv_sec;
+    time = line->time;
+    used_of_text =
+        gmtime_r(&time.tv_sec, &parts) == NULL ? 0 : strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
+    used_of_text +=
+        (size_t)snprintf(text + used_of_text, sizeof text - used_of_text, ".%09ldZ stdout F ", time.tv_nsec);
   }
-  size_t length = strlen(date);
-  memcpy(out, date, length);
-  out[length++] = '.';
-  long rest = line->time.tv_nsec;
-  for (size_t i = 9; i-- > 0; rest /= 10)
-    out[length + i] = (char)('0' + rest % 10);
-  length += 9;
-  memcpy(out + length, line->channel == LOG_ERR ? "Z stderr " : "Z stdout ", 9);
-  length += 9;
-  out[length++] = line->partial ? 'P' : 'F';
-  out[length++] = ' ';
-  return length;
+  memcpy(text + used_of_text - 6, line->channel == LOG_ERR ? "err" : "out", 3);
+  text[used_of_text - 2] = line->partial ? 'P' : 'F';
+  *length = used_of_text;
+  return text;
 }
 
 static void put(const struct log_line *line) {
-  used += stamp(buffer + used, line);
+  size_t length;
+  const char *text = stamp(line, &length);
+  memcpy(buffer + used, text, length);
+  used += length;
   memcpy(buffer + used, line->bytes, line->size);
   used += line->size;
   buffer[used++] = '\n';

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,8 +20,6 @@
 #define READ_SIZE (64 << 10)
 #define PIPE_SIZE (256 << 10)
 #define READY 32
-// How long the reader of the console may take at the end, milliseconds.
-#define LAST_MOMENT 1000
 
 struct service {
   struct service *next;
@@ -180,6 +179,7 @@ static void say_dropped(struct logs *logs, struct service *service, struct log_l
   line.size = log_limit_notice(&service->limit, text);
   line.bytes = text;
   line.partial = false;
+  line.channel = LOG_ERR;
   if (line.size > 0)
     pass_on(logs, service, &line);
 }
@@ -219,7 +219,7 @@ static void split(struct logs *logs, struct stream *stream, struct log_line *lin
     size_t look = size < room + 1 ? size : room + 1; // the newline itself needs no room
     const char *end = memchr(bytes, '\n', look);
     size_t length = end != NULL ? (size_t)(end - bytes) : look > room ? room : look;
-    bool whole = end != NULL || length == room;
+    bool whole = end != NULL || look > room;
     if (stream->used == 0 && whole) { // the common case: nothing is copied
       line->bytes = bytes;
       line->size = length;
@@ -325,28 +325,21 @@ bool logs_reader_gone(const struct logs *logs) {
   return logs->console != NULL && log_console_gone(logs->console);
 }
 
-static void drain_console(struct logs *logs) {
-  struct epoll_event ready;
-  struct timespec start;
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &start);
-  bool patient = (logs->config->flags & PLAN_LOG_BLOCKING) != 0;
+// The services are gone and wait for nobody: what is left is the reader's, who may be a pager, unless a
+// signal says otherwise.
+static void drain_console(struct logs *logs, int signals) {
   for (;;) {
+    struct pollfd polled[] = {{.fd = logs->events, .events = POLLIN}, {.fd = signals, .events = POLLIN}};
     log_console_flush(logs->console);
     watch_console(logs);
     if (!log_console_waiting(logs->console, LOG_OUT) && !log_console_waiting(logs->console, LOG_ERR))
       return;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    long elapsed = (now.tv_sec - start.tv_sec) * 1000 + (now.tv_nsec - start.tv_nsec) / 1000000;
-    if (!patient && elapsed >= LAST_MOMENT)
-      return;
-    if (epoll_wait(logs->events, &ready, 1, patient ? -1 : (int)(LAST_MOMENT - elapsed)) < 0 &&
-        errno != EINTR)
+    if (RETRY(poll(polled, 2, -1)) < 0 || polled[1].revents != 0)
       return;
   }
 }
 
-void logs_finish(struct logs *logs) {
+void logs_finish(struct logs *logs, int signals) {
   for (struct stream *stream = logs->streams; stream != NULL;) {
     struct stream *next = stream->next;
     // A pipe that something outside of the container still holds open must not keep the instance from ending.
@@ -358,7 +351,7 @@ void logs_finish(struct logs *logs) {
   while (logs->streams != NULL)
     end_stream(logs, logs->streams);
   if (logs->console != NULL)
-    drain_console(logs);
+    drain_console(logs, signals);
   for (struct service *service = logs->services; service != NULL;) {
     struct service *next = service->next;
     log_file_close(&logs->store, &service->file);

@@ -44,7 +44,7 @@ void logs_act(struct logs *logs);
 // Nobody reads standard output any more, as in `trees run … | head -1`: what SIGPIPE would have said.
 bool logs_reader_gone(const struct logs *logs);
 
-// Reads what is left once nobody writes any more, stores unfinished lines, gives a slow reader of the console
-// a moment, and closes everything. For the end of the instance, and before the launcher executes itself
-// again.
-void logs_finish(struct logs *logs);
+// Reads what is left once nobody writes any more, stores unfinished lines, waits for the reader of the
+// console until `signals` (a signalfd, or -1) is readable, and closes everything. For the end of the
+// instance, and before the launcher executes itself again.
+void logs_finish(struct logs *logs, int signals);

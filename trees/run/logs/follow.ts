@@ -32,7 +32,7 @@ export async function* followEntries(
   start: readonly ServiceFiles[],
   options: FollowOptions,
 ): AsyncGenerator<LogEntry> {
-  const { signal, isRunning } = options;
+  const { signal } = options;
   const followed = new Map<string, Followed>();
   for (const { service, current } of start) {
     if (current !== undefined) followed.set(service, { file: current, position: await endOfLines(current) });
@@ -45,7 +45,7 @@ export async function* followEntries(
       yield* fresh;
       if (fresh.length > 0) continue;
       if (last) return;
-      last = !(await isRunning());
+      last = !(await options.isRunning());
       if (!last) await Promise.race([changed, sleep(LOOK_AGAIN, undefined, { signal }).catch(() => undefined)]);
     }
   } finally {

@@ -1,6 +1,12 @@
 import { usageError } from '../../errors.js';
 
-const UNIT = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 } as const;
+const SECONDS = new Map([
+  ['s', 1],
+  ['m', 60],
+  ['h', 3600],
+  ['d', 86_400],
+  ['w', 604_800],
+]);
 const DURATION = /^(?:\d+(?:\.\d+)?[smhdw])+$/;
 const PART = /(\d+(?:\.\d+)?)([smhdw])/g;
 
@@ -20,7 +26,7 @@ export function parseTime(text: string, option: string, now: number): string {
   }
   if (DURATION.test(text)) {
     const ago = [...text.matchAll(PART)].reduce(
-      (sum, [, n, unit]) => sum + Number(n) * UNIT[unit as keyof typeof UNIT],
+      (sum, [, n, unit = 's']) => sum + Number(n) * (SECONDS.get(unit) ?? 1),
       0,
     );
     return toLogTime(now - ago * 1000);
