@@ -116,6 +116,12 @@ export const registry: readonly RegistryEntry[] = [
     load: async () => (await import('./commands/run.js')).command,
   },
   {
+    name: 'logs',
+    summary: 'show what an instance has written',
+    group: 'running',
+    load: async () => (await import('./commands/logs.js')).command,
+  },
+  {
     name: 'build',
     summary: 'build a base or an app from its definition',
     group: 'producing',
