@@ -1,0 +1,358 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import * as fc from 'fast-check';
+import { type Capability, capabilityNames, defaultCapabilities } from '../../trees/run/capabilities.js';
+import type { Place } from '../../trees/run/seccomp/decisions.js';
+import { compileFilter } from '../../trees/run/seccomp/filter.js';
+import { builtInProfile, parseProfile, type SeccompProfile } from '../../trees/run/seccomp/profile.js';
+import { type Machine, machineOf } from '../../trees/run/seccomp/syscalls.js';
+import { interpret } from '../support/bpf.js';
+
+const machine = (arch: string): Machine => {
+  const found = machineOf(arch);
+  assert.ok(found);
+  return found;
+};
+const x86 = machine('x64');
+const place = (change: Partial<Place> = {}): Place => ({
+  machine: x86,
+  capabilities: defaultCapabilities,
+  kernel: '6.1.0-18-amd64',
+  ...change,
+});
+
+const ALLOW = 0x7fff_0000;
+const errno = (number: number): number => 0x0005_0000 + number;
+const EPERM = errno(1);
+const ENOSYS = errno(38);
+const EAFNOSUPPORT = errno(97);
+const KILL_PROCESS = 0x8000_0000;
+
+function call(program: ReturnType<typeof compileFilter>, name: string | number, ...args: bigint[]): number {
+  const number = typeof name === 'number' ? name : x86.numbers.get(name);
+  assert.ok(number !== undefined, `${name}`);
+  return interpret(program, { number, machine: x86.audit, args });
+}
+
+describe('the built-in profile', () => {
+  const program = compileFilter(builtInProfile(), place());
+
+  it('lets everyday system calls through', () => {
+    for (const name of ['read', 'write', 'openat', 'execve', 'mmap', 'futex', 'epoll_wait', 'statx', 'clock_gettime']) {
+      assert.equal(call(program, name), ALLOW, name);
+    }
+  });
+
+  it('forbids what reaches beyond a container, and says so', () => {
+    const forbidden = [
+      'ptrace',
+      'keyctl',
+      'add_key',
+      'bpf',
+      'kexec_load',
+      'io_uring_setup',
+      'mount',
+      'setns',
+      'reboot',
+    ];
+    for (const name of [...forbidden, 'open_by_handle_at', 'userfaultfd', 'init_module', 'perf_event_open', 'swapon']) {
+      assert.equal(call(program, name), EPERM, name);
+    }
+  });
+
+  it('has clone3, the new calls for mounts and what no kernel has yet not exist, so that programs fall back', () => {
+    const missing = ['clone3', 'open_tree', 'move_mount', 'fsopen', 'fsconfig', 'fsmount', 'fspick', 'mount_setattr'];
+    for (const name of [...missing, 'open_tree_attr', 500, 5000, 0x3fff_ffff]) {
+      assert.equal(call(program, name), ENOSYS, `${name}`);
+    }
+  });
+
+  it('decides about new namespaces by the flags', () => {
+    const SIGCHLD = 17n;
+    const CLONE_THREAD = 0x3d_0f00n;
+    const namespaces = [
+      0x0002_0000n,
+      0x0200_0000n,
+      0x0400_0000n,
+      0x0800_0000n,
+      0x1000_0000n,
+      0x2000_0000n,
+      0x4000_0000n,
+    ];
+    assert.equal(call(program, 'clone', SIGCHLD), ALLOW);
+    assert.equal(call(program, 'clone', CLONE_THREAD), ALLOW);
+    assert.equal(call(program, 'unshare', 0x600n), ALLOW);
+    for (const flag of namespaces) {
+      assert.equal(call(program, 'clone', flag | SIGCHLD), EPERM, flag.toString(16));
+      assert.equal(call(program, 'unshare', flag), EPERM, flag.toString(16));
+    }
+    assert.equal(call(program, 'unshare', 0x80n), EPERM, 'CLONE_NEWTIME');
+  });
+
+  it('keeps programs from typing into terminals, whatever the upper half of the request is', () => {
+    for (const request of [0x5412n, 0x541cn]) {
+      for (const upper of [0n, 1n << 32n, 0xffff_ffffn << 32n]) {
+        assert.equal(call(program, 'ioctl', 0n, request | upper), EPERM, (request | upper).toString(16));
+      }
+    }
+    assert.equal(call(program, 'ioctl', 0n, 0x5401n), ALLOW);
+    assert.equal(call(program, 'ioctl', 0x5412n, 0x5413n), ALLOW);
+  });
+
+  it('allows few personalities and families of sockets, and compares only what the kernel looks at', () => {
+    for (const value of [0n, 8n, 0x2_0000n, 0x2_0008n, 0xffff_ffffn, 0xffff_ffff_ffff_ffffn]) {
+      assert.equal(call(program, 'personality', value), ALLOW, value.toString(16));
+    }
+    assert.equal(call(program, 'personality', 0x4_0000n), EPERM, 'ADDR_NO_RANDOMIZE');
+    for (const family of [1n, 2n, 10n, 16n]) assert.equal(call(program, 'socket', family), ALLOW, `${family}`);
+    for (const family of [38n, 40n, 40n | (1n << 32n), 20n]) {
+      assert.equal(call(program, 'socket', family), EAFNOSUPPORT, `${family}`);
+    }
+  });
+
+  it('follows the capabilities that were added', () => {
+    const with_ = (...added: Capability[]) =>
+      compileFilter(builtInProfile(), place({ capabilities: [...defaultCapabilities, ...added] }));
+    assert.equal(call(with_('SYS_PTRACE'), 'ptrace'), ALLOW);
+    assert.equal(call(with_('SYS_PTRACE'), 'mount'), EPERM);
+    const admin = with_('SYS_ADMIN');
+    for (const name of ['mount', 'fsopen', 'clone3', 'setns', 'open_tree'])
+      assert.equal(call(admin, name), ALLOW, name);
+    assert.equal(call(admin, 'unshare', 0x1000_0000n), ALLOW);
+    assert.equal(call(admin, 'keyctl'), EPERM);
+    assert.equal(call(compileFilter(builtInProfile(), place({ capabilities: [] })), 'chroot'), EPERM);
+  });
+
+  it('kills foreign machines and has no x32', () => {
+    assert.equal(interpret(program, { number: 0, machine: 0x4000_0003, args: [] }), KILL_PROCESS);
+    for (const number of [0x4000_0000, 0x4000_0200, 0xffff_ffff]) assert.equal(call(program, number), ENOSYS);
+  });
+
+  it('exists for arm64, too, where numbers differ', () => {
+    const arm = machine('arm64');
+    const filter = compileFilter(builtInProfile(), place({ machine: arm }));
+    const result = (name: string): number =>
+      interpret(filter, { number: arm.numbers.get(name) ?? -1, machine: arm.audit, args: [] });
+    assert.deepEqual(['openat', 'ptrace', 'clone3'].map(result), [ALLOW, EPERM, ENOSYS]);
+    assert.equal(interpret(filter, { number: 0, machine: x86.audit, args: [] }), KILL_PROCESS);
+  });
+
+  it('is short enough to be installed in a moment', () => {
+    assert.ok(program.length < 420, `${program.length} instructions`);
+  });
+});
+
+describe('profiles of others', () => {
+  const parse = (profile: object): SeccompProfile => parseProfile(JSON.stringify(profile), 'profile.json');
+  const one = (rule: object, rest: object = {}) =>
+    compileFilter(parse({ defaultAction: 'SCMP_ACT_ALLOW', syscalls: [rule], ...rest }), place());
+
+  it('are refused with the name of what is unknown', () => {
+    const refused: [object | string, RegExp][] = [
+      ['{', /seccomp profile profile\.json to be JSON/],
+      [{ defaultAction: 'SCMP_ACT_MAYBE' }, /defaultAction/],
+      [{ defaultAction: 'SCMP_ACT_ALLOW', syscalls: [{ names: ['opne'], action: 'SCMP_ACT_KILL' }] }, /"opne"/],
+      [
+        { defaultAction: 'SCMP_ACT_ALLOW', syscalls: [{ names: ['open'], action: 'SCMP_ACT_NOTIFY' }] },
+        /syscalls\.0\.action/,
+      ],
+      [{ defaultAction: 'SCMP_ACT_ALLOW', architectures: ['SCMP_ARCH_Z80'] }, /architectures\.0/],
+      [
+        {
+          defaultAction: 'SCMP_ACT_ALLOW',
+          syscalls: [{ names: ['open'], action: 'SCMP_ACT_KILL', args: [{ index: 6, value: 0, op: 'SCMP_CMP_EQ' }] }],
+        },
+        /args\.0\.index/,
+      ],
+    ];
+    for (const [profile, message] of refused) {
+      const text = typeof profile === 'string' ? profile : JSON.stringify(profile);
+      assert.throws(() => parseProfile(text, 'profile.json'), { code: 'USAGE', message }, text);
+    }
+  });
+
+  it('may name system calls that other machines have', () => {
+    const program = one({ names: ['chown32', 'set_tls', 'chown'], action: 'SCMP_ACT_KILL' });
+    assert.equal(call(program, 'chown'), 0);
+  });
+
+  it('give their own error numbers, and rules with conditions go first', () => {
+    const program = compileFilter(
+      parse({
+        defaultAction: 'SCMP_ACT_ERRNO',
+        syscalls: [
+          { names: ['getcwd'], action: 'SCMP_ACT_ERRNO', errnoRet: 99 },
+          { names: ['dup3'], action: 'SCMP_ACT_ALLOW' },
+          { names: ['dup3'], action: 'SCMP_ACT_KILL_PROCESS', args: [{ index: 0, value: 7, op: 'SCMP_CMP_EQ' }] },
+        ],
+      }),
+      place(),
+    );
+    assert.equal(call(program, 'getcwd'), errno(99));
+    assert.equal(call(program, 'read'), EPERM);
+    assert.equal(call(program, 'dup3', 6n), ALLOW);
+    assert.equal(call(program, 'dup3', 7n), KILL_PROCESS);
+    assert.equal(call(program, 4000), ENOSYS);
+  });
+
+  it('count conditions of one rule on the same argument singly, as Docker does', () => {
+    const program = one({
+      names: ['dup'],
+      action: 'SCMP_ACT_ERRNO',
+      args: [
+        { index: 0, value: 3, op: 'SCMP_CMP_EQ' },
+        { index: 0, value: 5, op: 'SCMP_CMP_EQ' },
+      ],
+    });
+    assert.deepEqual(
+      [2n, 3n, 4n, 5n].map((value) => call(program, 'dup', value)),
+      [ALLOW, EPERM, ALLOW, EPERM],
+    );
+  });
+
+  it('depend on machine and kernel', () => {
+    const rule = { names: ['dup'], action: 'SCMP_ACT_ERRNO' };
+    assert.equal(call(one({ ...rule, includes: { arches: ['amd64'] } }), 'dup'), EPERM);
+    assert.equal(call(one({ ...rule, includes: { arches: ['arm64'] } }), 'dup'), ALLOW);
+    assert.equal(call(one({ ...rule, excludes: { arches: ['amd64'] } }), 'dup'), ALLOW);
+    assert.equal(call(one({ ...rule, includes: { minKernel: '6.1' } }), 'dup'), EPERM);
+    assert.equal(call(one({ ...rule, includes: { minKernel: '6.10' } }), 'dup'), ALLOW);
+    assert.equal(call(one({ ...rule, excludes: { minKernel: '5.9' } }), 'dup'), ALLOW);
+    assert.equal(call(one({ ...rule, includes: { caps: ['CAP_CHOWN', 'CAP_SYS_ADMIN'] } }), 'dup'), ALLOW);
+    assert.equal(call(one({ ...rule, excludes: { caps: ['CAP_CHOWN', 'CAP_SYS_ADMIN'] } }), 'dup'), ALLOW);
+  });
+});
+
+// The compiler against the profile's own words, for any profile and any call.
+describe('compiled filters', () => {
+  const names = ['read', 'write', 'open', 'close', 'ioctl', 'clone', 'socket', 'openat2', 'file_setattr', 'chown32'];
+  const actions = [
+    'SCMP_ACT_ALLOW',
+    'SCMP_ACT_ERRNO',
+    'SCMP_ACT_KILL',
+    'SCMP_ACT_LOG',
+    'SCMP_ACT_TRAP',
+    'SCMP_ACT_TRACE',
+  ] as const;
+  const results = {
+    SCMP_ACT_ALLOW: ALLOW,
+    SCMP_ACT_ERRNO: errno(0),
+    SCMP_ACT_KILL: 0,
+    SCMP_ACT_LOG: 0x7ffc_0000,
+    SCMP_ACT_TRAP: 0x0003_0000,
+    SCMP_ACT_TRACE: 0x7ff0_0000,
+  };
+  const compare = {
+    SCMP_CMP_NE: (a: bigint, b: bigint) => a !== b,
+    SCMP_CMP_LT: (a: bigint, b: bigint) => a < b,
+    SCMP_CMP_LE: (a: bigint, b: bigint) => a <= b,
+    SCMP_CMP_EQ: (a: bigint, b: bigint) => a === b,
+    SCMP_CMP_GE: (a: bigint, b: bigint) => a >= b,
+    SCMP_CMP_GT: (a: bigint, b: bigint) => a > b,
+    SCMP_CMP_MASKED_EQ: (a: bigint, mask: bigint, value: bigint) => (a & mask) === (value & mask),
+  };
+  // Values near each other and near the borders of both halves, so that comparisons come out either way.
+  const word = fc.oneof(
+    fc.bigInt(0n, 4n),
+    fc.bigInt(0xffff_fffen, 0x1_0000_0002n),
+    fc.bigInt((5n << 32n) - 1n, (5n << 32n) + 1n),
+    fc.bigInt(0xffff_ffff_ffff_fffdn, 0xffff_ffff_ffff_ffffn),
+  );
+  const action = fc.constantFrom(...actions);
+  const rule = fc.record({
+    names: fc.array(fc.constantFrom(...names, ...[...x86.numbers.keys()].slice(20, 200)), {
+      minLength: 1,
+      maxLength: 40,
+    }),
+    action,
+    errnoRet: fc.integer({ min: 0, max: 4095 }),
+    args: fc.array(
+      fc.record({
+        index: fc.integer({ min: 0, max: 5 }),
+        value: word.map((value) => `0x${value.toString(16)}`),
+        valueTwo: word.map((value) => `0x${value.toString(16)}`),
+        op: fc.constantFrom(...(Object.keys(compare) as (keyof typeof compare)[])),
+      }),
+      { maxLength: 3 },
+    ),
+  });
+  type Rule = typeof rule extends fc.Arbitrary<infer T> ? T : never;
+
+  const result = (name: (typeof actions)[number], number: number): number =>
+    results[name] + (name === 'SCMP_ACT_ERRNO' || name === 'SCMP_ACT_TRACE' ? number : 0);
+
+  const holds = ({ op, value, valueTwo }: Rule['args'][number], argument: bigint): boolean =>
+    compare[op](argument, BigInt(value), BigInt(valueTwo));
+
+  function expected(
+    rules: readonly Rule[],
+    fallback: (typeof actions)[number],
+    name: string,
+    args: readonly bigint[],
+  ): number {
+    const own = rules.filter(({ names: list }) => list.includes(name));
+    const conditional = own.find(({ args: conditions }) => {
+      const outcomes = conditions.map((condition) => holds(condition, args[condition.index] ?? 0n));
+      const twice = new Set(conditions.map(({ index }) => index)).size < conditions.length;
+      return conditions.length > 0 && (twice ? outcomes.includes(true) : !outcomes.includes(false));
+    });
+    const chosen = conditional ?? own.find(({ args: conditions }) => conditions.length === 0);
+    return chosen === undefined ? result(fallback, 1) : result(chosen.action, chosen.errnoRet);
+  }
+
+  it('do for every call what the profile says', () => {
+    const known = [...x86.numbers.keys()];
+    fc.assert(
+      fc.property(
+        fc.array(rule, { maxLength: 60 }),
+        action,
+        fc.array(
+          fc.tuple(
+            fc.oneof(fc.constantFrom(...names), fc.constantFrom(...known)),
+            fc.array(word, { minLength: 6, maxLength: 6 }),
+          ),
+          {
+            minLength: 30,
+            maxLength: 60,
+          },
+        ),
+        (syscalls, defaultAction, calls) => {
+          const profile = parseProfile(JSON.stringify({ defaultAction, syscalls }), 'random');
+          const program = compileFilter(profile, place());
+          for (const [name, args] of calls) {
+            const number = x86.numbers.get(name);
+            if (number === undefined) continue;
+            const got = interpret(program, { number, machine: x86.audit, args });
+            assert.equal(got, expected(syscalls, defaultAction, name, args), `${name}(${args.join(', ')})`);
+          }
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+
+  it('are refused when they get longer than the kernel takes', () => {
+    const syscalls = Array.from({ length: 1200 }, (_, index) => ({
+      names: ['dup'],
+      action: 'SCMP_ACT_ERRNO',
+      args: [{ index: 0, value: index, op: 'SCMP_CMP_GT' }],
+    }));
+    const profile = parseProfile(JSON.stringify({ defaultAction: 'SCMP_ACT_ALLOW', syscalls }), 'long');
+    assert.throws(() => compileFilter(profile, place()), RangeError);
+  });
+
+  it('know every capability', () => {
+    const profile = parseProfile(
+      JSON.stringify({
+        defaultAction: 'SCMP_ACT_ALLOW',
+        syscalls: capabilityNames.map((name) => ({
+          names: ['dup'],
+          action: 'SCMP_ACT_KILL',
+          includes: { caps: [`CAP_${name}`] },
+        })),
+      }),
+      'capabilities',
+    );
+    assert.equal(call(compileFilter(profile, place({ capabilities: [] })), 'dup'), ALLOW);
+  });
+});
