@@ -1,6 +1,6 @@
 import type { RunRequest } from '../run/resolve.js';
 import type { Args, Context, OptionSpec } from './command.js';
-import { lifecycleOptions, readLifecycle } from './run-options/lifecycle.js';
+import { lifecycleOptions, readLabels, readLifecycle, readStartMode, type StartMode } from './run-options/lifecycle.js';
 import { logOptions, readLogs } from './run-options/logs.js';
 import { mountOptions, readMounts } from './run-options/mounts.js';
 import { processOptions, readProcess } from './run-options/process.js';
@@ -23,7 +23,8 @@ export interface RunOptions {
   readonly name: string | undefined;
   readonly userns: 'auto' | 'host';
   readonly request: RunRequest;
-  readonly tty: boolean;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly start: StartMode;
   /** Nothing was asked for but the app itself. */
   readonly plain: boolean;
 }
@@ -50,7 +51,8 @@ export function readRunOptions(context: Pick<Context, 'env' | 'cwd'>, args: RunA
     name: args.name,
     userns: readUserns(args),
     request,
-    tty: args.tty ?? terminal,
+    labels: readLabels(args),
+    start: readStartMode(args),
     plain: rest.length === 0 && !terminal && changing.every((name) => !(name in given)),
   };
 }

@@ -1,6 +1,9 @@
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isErrno, reasonOf, TreesError } from '../errors.js';
+import { storePaths } from '../store/paths.js';
+import { instancePaths } from './instance.js';
+import { type Instance, type InstancePlaces, runDirectory } from './instances.js';
 import type { RunRequest } from './resolve.js';
 
 /** What an instance was asked to be, so that it can be started again as it was: everything is resolved and absolute. */
@@ -19,24 +22,43 @@ export interface InstanceSpec {
 const SPEC_FILE = 'spec.json';
 const NUMBER_KEY = 'trees:number';
 
+export interface NoteOptions {
+  readonly name: string;
+  /** It has data to be started with again, also after the machine was. */
+  readonly keeps: boolean;
+  /** Absent: what the app declares, as there is nothing to note then. */
+  readonly spec: InstanceSpec | undefined;
+}
+
 /**
  * Notes it in the run directory, and for what is to outlive the machine's next start also beside the data. The caller holds
  * the instance, so nobody reads it half written; the rename is for a full disk.
  */
-export function writeInstanceSpec(spec: InstanceSpec, directories: readonly string[]): void {
-  const content = `${JSON.stringify(spec, encodeValue)}\n`;
-  for (const directory of directories) {
+export function noteInstanceSpec(places: InstancePlaces, { name, keeps, spec }: NoteOptions): void {
+  const runDir = runDirectory(places, name);
+  const data = instancePaths(storePaths(places.root), name).directory;
+  for (const directory of keeps ? [runDir, data] : [runDir]) {
     const file = join(directory, SPEC_FILE);
-    writeFileSync(`${file}.new`, content, { mode: 0o600 });
+    if (spec === undefined) {
+      rmSync(file, { force: true });
+      continue;
+    }
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    writeFileSync(`${file}.new`, `${JSON.stringify(spec, encodeValue)}\n`, { mode: 0o600 });
     renameSync(`${file}.new`, file);
   }
 }
 
 /**
- * What an instance was asked to be, from the first of these directories that knows.
+ * What an instance was asked to be; undefined: what its app declares.
  * @throws TreesError STORE_CORRUPT
  */
-export function readInstanceSpec(directories: readonly string[]): InstanceSpec | undefined {
+export function findInstanceSpec({ runDir, data }: Pick<Instance, 'runDir' | 'data'>): InstanceSpec | undefined {
+  return readInstanceSpec(data === undefined ? [runDir] : [runDir, data]);
+}
+
+/** From the first of these directories that knows. */
+function readInstanceSpec(directories: readonly string[]): InstanceSpec | undefined {
   for (const directory of directories) {
     const spec = readOne(join(directory, SPEC_FILE));
     if (spec !== undefined) return spec;

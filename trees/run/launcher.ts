@@ -1,9 +1,11 @@
 import { type SpawnOptions, spawn } from 'node:child_process';
-import { closeSync, existsSync } from 'node:fs';
+import { once } from 'node:events';
+import { closeSync, existsSync, fstatSync } from 'node:fs';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
-import { reasonOf, TreesError } from '../errors.js';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { reasonOf, TreesError, usageError } from '../errors.js';
 import { nativePath } from '../native-loader.js';
 import { execve, memfd } from '../system/index.js';
 import { compilePlan } from './compile.js';
@@ -11,6 +13,9 @@ import type { ContainerSpec } from './container.js';
 
 /** Descriptor on which a spawned launcher gets its plan. */
 const PLAN_FD = 3;
+/** The first that is no standard stream. */
+const FIRST_PRESERVED = 3;
+const LAST_WORDS_MS = 500;
 /** Seconds between TERM and KILL when a spawned container is aborted. */
 const ABORT_GRACE = 10;
 
@@ -79,30 +84,134 @@ export async function spawnContainer(container: ContainerSpec, options: SpawnCon
 
 const inherited = ['inherit', 'inherit', 'inherit'] as const;
 
-export interface ExecContainerOptions {
+export interface LaunchOptions {
   /** Where the compiled plan is kept, if it is; otherwise it is passed on in memory. */
   readonly planFile?: string | undefined;
   /** Give the container a terminal of its own, connected to this process's standard streams. */
   readonly tty?: boolean | undefined;
+  /** File that gets the number of the container's first process. */
+  readonly pidFile?: string | undefined;
+  /** podman's `--sdnotify`; only with a `notifySocket`. */
+  readonly sdnotify?: string | undefined;
+  readonly notifySocket?: string | undefined;
+  /** Descriptors 3, 4… that the command gets. */
+  readonly preserveFds?: number | undefined;
+  /** Descriptors that the launcher keeps open for as long as it lives: locks. Above those of `preserveFds`. */
+  readonly hold?: readonly number[] | undefined;
+}
+
+function launchFlags(options: LaunchOptions): string[] {
+  return [
+    ...(options.tty === true ? ['--tty'] : []),
+    ...(options.pidFile === undefined ? [] : [`--pid-file=${options.pidFile}`]),
+    ...(options.sdnotify === undefined ? [] : [`--sdnotify=${options.sdnotify}`]),
+    ...(options.preserveFds === undefined || options.preserveFds === 0
+      ? []
+      : [`--preserve-fds=${options.preserveFds}`]),
+  ];
+}
+
+function launcherEnvironment(options: LaunchOptions): Record<string, string> {
+  return options.notifySocket === undefined ? {} : { NOTIFY_SOCKET: options.notifySocket };
+}
+
+/** The descriptors 3, 4… that the command is to get. @throws TreesError `USAGE` unless all are open */
+function preserved(count: number): number[] {
+  const fds = Array.from({ length: count }, (_, index) => FIRST_PRESERVED + index);
+  for (const fd of fds) {
+    try {
+      fstatSync(fd);
+    } catch {
+      throw usageError(`Expected descriptors 3 to ${FIRST_PRESERVED + count - 1} to be open, ${fd} is not`);
+    }
+  }
+  return fds;
 }
 
 /**
  * Replaces this process by the launcher, so that no Node process stays behind.
  *
- * @param container the container, or its compiled plan
+ * @param plan the container's compiled plan
  * @throws TreesError `LAUNCH_FAILED` when the launcher cannot be executed.
  */
-export function execContainer(container: ContainerSpec | Uint8Array, options: ExecContainerOptions = {}): never {
-  const launcher = launcherPath();
-  const flags = options.tty === true ? ['--tty'] : [];
-  if (options.planFile !== undefined) return exec(launcher, [...flags, options.planFile], []);
-  const fd = memfd('trees-plan', container instanceof Uint8Array ? container : compilePlan(container));
-  return exec(launcher, [...flags, `--plan-fd=${fd}`], [fd]);
+export function execContainer(plan: Uint8Array, options: LaunchOptions = {}): never {
+  const flags = launchFlags(options);
+  const env = launcherEnvironment(options);
+  const keep = [...preserved(options.preserveFds ?? 0), ...(options.hold ?? [])];
+  if (options.planFile !== undefined) return execLauncher([...flags, options.planFile], { keep, env });
+  const fd = memfd('trees-plan', plan);
+  return execLauncher([...flags, `--plan-fd=${fd}`], { keep: [...keep, fd], env });
 }
 
-function exec(launcher: string, args: readonly string[], keep: readonly number[]): never {
+/**
+ * Starts a container that outlives this process, and waits until its command was executed.
+ *
+ * @throws TreesError with the launcher's words, and its status: 125 to 127
+ */
+export async function startContainer(plan: Uint8Array, options: LaunchOptions = {}): Promise<void> {
+  const fd = memfd('trees-plan', plan);
   try {
-    return execve(launcher, ['trees-launch', ...args], { env: {}, keep });
+    const keep = preserved(options.preserveFds ?? 0);
+    const hold = options.hold ?? [];
+    const planAt = FIRST_PRESERVED + keep.length;
+    const args = ['--detach', ...launchFlags(options), `--plan-fd=${planAt}`];
+    const child = spawn(launcherPath(), args, {
+      env: launcherEnvironment(options),
+      stdio: ['ignore', 'ignore', 'pipe', ...keep, fd, ...hold],
+    });
+    const { stderr } = child;
+    let words = '';
+    stderr?.setEncoding('utf8').on('data', (chunk: string) => (words += chunk));
+    const status = await new Promise<number>((resolve, reject) => {
+      child.once('error', (error) => reject(launchFailed(error)));
+      // Not "close": it does not matter here who else has the pipe.
+      child.once('exit', (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
+    });
+    // What it said is there by now, or comes with the end of the pipe, unless somebody keeps that open.
+    if (stderr !== null && !stderr.readableEnded) {
+      await Promise.race([once(stderr, 'end'), sleep(LAST_WORDS_MS, undefined, { ref: false })]);
+    }
+    stderr?.destroy();
+    if (status !== 0) throw detachFailed(words, status);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+const MESSAGE = /^error: (.*)$/m;
+
+function detachFailed(words: string, status: number): TreesError {
+  const code = status === 127 ? 'COMMAND_NOT_FOUND' : status === 126 ? 'COMMAND_NOT_EXECUTABLE' : 'LAUNCH_FAILED';
+  const why = MESSAGE.exec(words)?.[1] ?? (words.trim() || `the launcher ended with ${status}`);
+  return new TreesError(code, why, { status });
+}
+
+export interface AttachOptions {
+  readonly detachKeys?: string | undefined;
+  /** Default true. */
+  readonly stdin?: boolean | undefined;
+}
+
+/** Replaces this process by one that connects its standard streams to an instance. */
+export function execAttach(runDir: string, options: AttachOptions): never {
+  const flags = [
+    ...(options.detachKeys === undefined ? [] : [`--detach-keys=${options.detachKeys}`]),
+    ...(options.stdin === false ? ['--no-stdin'] : []),
+  ];
+  return execLauncher(['--attach', runDir, ...flags]);
+}
+
+/**
+ * Replaces this process by the launcher.
+ * @throws TreesError `LAUNCH_FAILED` when it cannot be executed
+ */
+export function execLauncher(
+  args: readonly string[],
+  options: { readonly keep?: readonly number[]; readonly env?: Readonly<Record<string, string>> } = {},
+): never {
+  const launcher = launcherPath();
+  try {
+    return execve(launcher, ['trees-launch', ...args], { env: options.env ?? {}, keep: options.keep ?? [] });
   } catch (error) {
     throw launchFailed(error);
   }

@@ -1,7 +1,19 @@
-import type { RunSpec } from './spec.js';
+import { parseSignal } from './signals.js';
+import type { HealthSpec, RunSpec } from './spec.js';
 
-/** How the container is started, watched and ended: what one invocation asks for. Everything absent comes from the app's own `run:`. */
-export type SupervisionRequest = Readonly<Record<never, never>>;
+/** What one invocation asks for. Everything absent comes from the app's own `run:`. */
+export interface SupervisionRequest {
+  readonly restart?: RestartSpec | undefined;
+  /** Number. */
+  readonly stopSignal?: number | undefined;
+  readonly tty?: boolean | undefined;
+  /** Detached: keep standard input open. */
+  readonly stdin?: boolean | undefined;
+  /** Leave nothing of it when it has ended. */
+  readonly remove?: boolean | undefined;
+  /** In place of the app's; `none`: no checks. */
+  readonly health?: HealthSpec | 'none' | undefined;
+}
 
 /** How the container is started, watched and ended, resolved: part of `ContainerSpec`. Times are in seconds. */
 export interface SupervisionSpec {
@@ -41,8 +53,30 @@ export interface RestartSpec {
 
 /** Pure. */
 export function resolveSupervision(
-  _spec: RunSpec,
-  _request: SupervisionRequest | undefined,
-): SupervisionSpec | undefined {
-  return undefined;
+  spec: RunSpec,
+  request: { readonly stopTimeout?: number | undefined; readonly supervision?: SupervisionRequest | undefined },
+  place: { readonly name: string; readonly app: string; readonly generation: number; readonly runDir: string },
+): SupervisionSpec {
+  const { name, app, generation, runDir } = place;
+  const asked = request.supervision ?? {};
+  return {
+    name,
+    app,
+    generation,
+    runDir,
+    restart: asked.restart,
+    stopSignal:
+      asked.stopSignal ?? (spec.stopSignal === undefined ? undefined : parseSignal(spec.stopSignal, 'stopSignal')),
+    stopTimeout: request.stopTimeout ?? spec.stopTimeout,
+    tty: asked.tty,
+    stdin: asked.stdin,
+    remove: asked.remove,
+  };
+}
+
+/** How the app runs, with the health checks that the invocation asks for. Pure. */
+export function withHealth(spec: RunSpec, health: SupervisionRequest['health']): RunSpec {
+  if (health === undefined) return spec;
+  const { health: _own, ...rest } = spec;
+  return health === 'none' ? rest : { ...rest, health };
 }

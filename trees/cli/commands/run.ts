@@ -1,11 +1,16 @@
-import { TreesError, usageError } from '../../errors.js';
+import { rmSync, writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { isErrno, TreesError, usageError } from '../../errors.js';
+import { claimName } from '../../run/claim-name.js';
 import { compilePlan } from '../../run/compile.js';
-import { execContainer } from '../../run/launcher.js';
+import { type InstanceSpec, noteInstanceSpec } from '../../run/instance-spec.js';
+import { execContainer, type LaunchOptions, startContainer } from '../../run/launcher.js';
 import { cachedPlan } from '../../run/plan-cache.js';
-import { prepareContainer } from '../../run/prepare.js';
+import { type Prepared, prepareContainer } from '../../run/prepare.js';
 import { type Generation, isAppName, readInstalled } from '../../store/generations.js';
 import { storePaths } from '../../store/paths.js';
 import { type CommandResult, type Context, defineCommand } from '../command.js';
+import { launchError } from '../launch-error.js';
 import { type RunOptions, readRunOptions, runOptions } from '../run-options.js';
 
 export const command = defineCommand({
@@ -16,6 +21,8 @@ export const command = defineCommand({
     'range of user ids, the tree read-only under an overlay, few capabilities, no new privileges. The app is ' +
     'installed first if it is missing. What the container writes is kept in data/<instance> below the store and ' +
     'survives updates; --ephemeral throws it away. Options have the names and meanings of podman run.\n\n' +
+    'There is one instance of a name at a time. With --detach it goes on running when the command returns; trees ps, ' +
+    'logs, exec, stop and others then take its name.\n\n' +
     'There is no private network yet: an app that declares ports shares the host’s network, any other has a loopback ' +
     'interface only; --net decides.\n\n' +
     'The exit status is the command’s, 128+n if signal n ended it, 125 if it could not be started, 126 if it is not ' +
@@ -27,6 +34,7 @@ export const command = defineCommand({
   options: runOptions,
   examples: [
     ['run etcd', 'what the app declares'],
+    ['run -d --restart on-failure:3 etcd', 'in the background'],
     ['run etcd -- etcd --version', 'another command'],
     ['run --rm -v ./data:/data:ro -e LEVEL=debug tool -- process /data', 'with a directory of the host'],
   ],
@@ -36,41 +44,108 @@ export const command = defineCommand({
     try {
       return await run(context, args.app, readRunOptions(context, args));
     } catch (error) {
-      throw withStatus(error);
+      throw launchError(error);
     }
   },
 });
 
 async function run(context: Context, app: string, options: RunOptions): Promise<CommandResult> {
   const { settings } = context;
-  const paths = storePaths(settings.root);
   const generation = await findGeneration(context, app);
-  const instance = options.name ?? generation.name;
-  if (!isAppName(instance)) {
+  if (options.name !== undefined && !isAppName(options.name)) {
     throw usageError(
-      `Expected the instance’s name to be lowercase letters, digits, ".", "_" and "-", got "${instance}"`,
+      `Expected the instance’s name to be lowercase letters, digits, ".", "_" and "-", got "${options.name}"`,
     );
   }
-  const { container, makeDirectories } = await prepareContainer({
+  if (settings.dryRun) return await dryRun(context, generation, options);
+  const { name, data, claim } = await claimName(
+    settings,
+    {
+      app: generation.name,
+      name: options.name,
+      passing: options.request.supervision?.remove === true && !options.start.detach,
+      keeps: !options.request.ephemeral && !options.request.readOnly,
+      replace: options.start.replace,
+    },
+    { what: 'run', timeout: settings.lockTimeout, signal: context.signal },
+  );
+  using _claim = claim;
+  const prepared = await prepare(context, generation, { ...options, name, data });
+  prepared.makeDirectories();
+  noteInstanceSpec(settings, {
+    name,
+    keeps: prepared.container.upper.kind === 'persistent',
+    spec: options.plain ? undefined : specOf(generation, options),
+  });
+  const plan = compilePlan(prepared.container);
+  const { start } = options;
+  const directory = storePaths(settings.root).generation(generation.name, generation.number);
+  const launch: LaunchOptions = {
+    planFile: options.plain ? cachedPlan(directory, plan) : undefined,
+    tty: start.tty,
+    pidFile: start.pidFile === undefined ? undefined : resolve(context.cwd, start.pidFile),
+    sdnotify: start.sdnotify,
+    notifySocket: context.env['NOTIFY_SOCKET'],
+    preserveFds: start.preserveFds,
+    hold: [claim.fd],
+  };
+  const nameFile = start.nameFile === undefined ? undefined : resolve(context.cwd, start.nameFile);
+  if (nameFile !== undefined) writeNameFile(nameFile, name);
+  // Nothing may be left to flush: from here on this process is the launcher.
+  if (!start.detach) return execContainer(plan, launch);
+  try {
+    await startContainer(plan, { ...launch, planFile: undefined });
+  } catch (error) {
+    if (nameFile !== undefined) rmSync(nameFile, { force: true });
+    throw error;
+  }
+  const { name: installed, number, version } = generation;
+  return { json: { name, app: installed, generation: number, version }, text: `${name}\n` };
+}
+
+async function dryRun(context: Context, generation: Generation, options: RunOptions): Promise<CommandResult> {
+  const name = options.name ?? generation.name;
+  const { container } = await prepare(context, generation, { ...options, name, data: name });
+  return { json: { dryRun: true, container }, text: `would run ${container.argv.join(' ')} in ${name}\n` };
+}
+
+async function prepare(
+  context: Context,
+  generation: Generation,
+  { name, data, request, userns }: RunOptions & { readonly name: string; readonly data: string },
+): Promise<Prepared> {
+  const { settings, signal } = context;
+  return await prepareContainer({
     settings,
     generation,
-    name: instance,
-    data: instance,
-    request: options.request,
-    userns: options.userns,
+    name,
+    data,
+    request,
+    userns,
     dryRun: settings.dryRun,
-    signal: context.signal,
+    signal,
   });
-  if (settings.dryRun) {
-    return { json: { dryRun: true, container }, text: `would run ${container.argv.join(' ')} in ${instance}\n` };
+}
+
+function specOf(generation: Generation, { request, userns, labels, start }: RunOptions): InstanceSpec {
+  return {
+    schema: 1,
+    app: generation.name,
+    request,
+    userns,
+    tty: start.tty,
+    created: new Date().toISOString(),
+    labels,
+  };
+}
+
+function writeNameFile(file: string, name: string): void {
+  try {
+    writeFileSync(file, `${name}\n`, { flag: 'wx' });
+  } catch (error) {
+    if (!isErrno(error, 'EEXIST')) throw error;
+    throw usageError(`Expected --cidfile to name a new file, got ${file}, which exists`);
   }
-  makeDirectories();
-  const bytes = compilePlan(container);
-  // Nothing may be left to flush: from here on this process is the launcher.
-  return execContainer(bytes, {
-    planFile: options.plain ? cachedPlan(paths.generation(generation.name, generation.number), bytes) : undefined,
-    tty: options.tty,
-  });
 }
 
 async function findGeneration(context: Context, app: string): Promise<Generation> {
@@ -91,27 +166,4 @@ async function findGeneration(context: Context, app: string): Promise<Generation
   const current = readInstalled(paths, name)?.current;
   if (current === undefined) throw new Error(`${name} is not there although it was installed`);
   return current;
-}
-
-/** Whatever goes wrong before the command runs is 125, so that it cannot be mistaken for the command's own status. */
-function withStatus(error: unknown): unknown {
-  if (error instanceof TreesError) {
-    const { code, message, hint, details, cause } = error;
-    return new TreesError(code, message, {
-      status: 125,
-      cause,
-      ...(hint === undefined ? {} : { hint }),
-      ...(details === undefined ? {} : { details }),
-    });
-  }
-  if (error instanceof TypeError || error instanceof RangeError) {
-    return new TreesError('USAGE', error.message, { status: 125, cause: error });
-  }
-  if (error instanceof Error && 'syscall' in error) {
-    return new TreesError('LAUNCH_FAILED', `cannot start the container: ${error.message}`, {
-      status: 125,
-      cause: error,
-    });
-  }
-  return error;
 }

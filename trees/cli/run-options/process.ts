@@ -3,13 +3,20 @@ import { resolve } from 'node:path';
 import { isErrno, usageError } from '../../errors.js';
 import type { RunRequest } from '../../run/resolve.js';
 import type { Args, Context, OptionSpec } from '../command.js';
+import { readWords } from './health.js';
 
 /** What the process sees of itself: environment, user, directory, names. */
 export const processOptions = {
   env: { type: 'array', alias: 'e', value: 'NAME[=VALUE]', describe: 'set a variable; without a value the caller’s' },
+  'env-host': { type: 'boolean', describe: 'pass on the caller’s variables, too; those of the app win' },
   'env-file': { type: 'array', value: 'FILE', complete: 'file', describe: 'read variables from a file, one a line' },
   workdir: { type: 'string', alias: 'w', value: 'DIR', describe: 'working directory in the container' },
   user: { type: 'string', alias: 'u', value: 'USER[:GROUP]', describe: 'user to run as, by name or number' },
+  entrypoint: {
+    type: 'string',
+    value: 'PROGRAM',
+    describe: 'run this program, or JSON list of words, with what follows -- as its arguments',
+  },
   hostname: { type: 'string', value: 'NAME', describe: 'host name in the container; default: the instance’s name' },
   net: {
     type: 'string',
@@ -25,15 +32,20 @@ type ProcessArgs = Args<typeof processOptions, readonly []>;
 export function readProcess(
   context: Pick<Context, 'env' | 'cwd'>,
   args: ProcessArgs,
-): Pick<RunRequest, 'command' | 'env' | 'user' | 'workdir' | 'hostname' | 'net'> {
+): Pick<RunRequest, 'command' | 'env' | 'hostEnv' | 'user' | 'workdir' | 'hostname' | 'net'> {
   return {
-    command: args.rest,
+    command: args.entrypoint === undefined ? args.rest : [...entrypoint(args.entrypoint), ...args.rest],
     env: environment(context, args),
+    hostEnv: args['env-host'] === true ? Object.fromEntries(definedEntries(context.env)) : undefined,
     user: args.user,
     workdir: args.workdir,
     hostname: args.hostname,
     net: args.net === 'host' || args.net === 'none' ? args.net : undefined,
   };
+}
+
+function entrypoint(text: string): string[] {
+  return text.startsWith('[') ? readWords(text, '--entrypoint') : [text];
 }
 
 function environment({ env, cwd }: Pick<Context, 'env' | 'cwd'>, args: ProcessArgs): Record<string, string> {
@@ -52,6 +64,12 @@ function environment({ env, cwd }: Pick<Context, 'env' | 'cwd'>, args: ProcessAr
   }
   for (const text of args.env ?? []) assign(text, '--env');
   return result;
+}
+
+function definedEntries(env: Context['env']): [string, string][] {
+  return Object.entries(env).flatMap(([name, value]) =>
+    value === undefined ? [] : [[name, value] as [string, string]],
+  );
 }
 
 function readEnvFile(path: string): string[] {
