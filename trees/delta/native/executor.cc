@@ -23,7 +23,7 @@ public:
   Executor(View part, const Blob &backing, const PartHeader &header, const std::vector<bool> &wanted,
            const ExecuteContext &context)
       : tables_(split_part(part)), backing_(backing), header_(header), wanted_(wanted), context_(context),
-        operations_(tables_.operations), budget_(size_budget(header)) {}
+        operations_(tables_.operations), batch_(context.writer), budget_(size_budget(header)) {}
 
   void run() {
     while (!operations_.empty()) {
@@ -34,6 +34,7 @@ public:
       corrupt("a part ends before its last object does");
     if (next_ != header_.objects.size())
       corrupt("a part has fewer objects than its header says");
+    batch_.verify();
   }
 
 private:
@@ -130,6 +131,8 @@ private:
   }
 
   void regular(const PartObject &object, View content) {
+    if (ObjectWriter::Batch::takes(content.size))
+      return batch_.add(object.checksum, attributes(), content);
     ObjectWriter::File file(context_.writer, object.checksum, attributes(), content.size);
     while (content.size > 0) {
       View piece = take(content, std::min<uint64_t>(RELEASE, content.size));
@@ -326,6 +329,7 @@ private:
   const std::vector<bool> &wanted_;
   const ExecuteContext &context_;
   Cursor operations_;
+  ObjectWriter::Batch batch_;
   uint64_t budget_;
   uint64_t released_ = 0;
   size_t next_ = 0;

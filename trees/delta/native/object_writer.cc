@@ -9,6 +9,10 @@ namespace trees::delta {
 namespace {
 
 constexpr size_t STEP = 256 << 10;
+// A larger file would be alone in the end.
+constexpr uint64_t MAX_IN_BATCH = 8 << 20;
+// Enough for all lanes to have work.
+constexpr uint64_t BATCH = 16 << 20;
 
 // They would tell the overlay over a tree to hide or redirect what is below, as those of directories would.
 void refuse_overlay(View xattrs) {
@@ -22,6 +26,11 @@ void refuse_overlay(View xattrs) {
     if (name.starts_with("trusted.overlay.") || name.starts_with("user.overlay."))
       corrupt("a file has the extended attribute \"" + name + "\", which is overlayfs's own");
   }
+}
+
+void require_regular(const Checksum &checksum, const FileAttributes &attributes) {
+  if (!S_ISREG(attributes.mode))
+    corrupt("file " + checksum.hex() + " is neither a regular file nor a symbolic link");
 }
 
 // What the checksum of a file object covers before the content. Format: libostree's file header, the variant
@@ -92,11 +101,43 @@ void ObjectWriter::symlink(const Checksum &checksum, const FileAttributes &attri
   bytes_ += target.size;
 }
 
+bool ObjectWriter::Batch::takes(uint64_t size) {
+  return size <= MAX_IN_BATCH && best_lanes() != Lanes::One;
+}
+
+void ObjectWriter::Batch::add(const Checksum &checksum, const FileAttributes &attributes, View content) {
+  require_regular(checksum, attributes);
+  pending_.push_back({checksum, file_header(attributes, ""), content});
+  size_ += content.size;
+  writer_.stage_.reserve(content.size);
+  // Without a descriptor another thread brings the same object.
+  if (const Fd fd = writer_.stage_.create(checksum, attributes)) {
+    write_all(fd.get(), content.data, content.size);
+    writer_.stage_.seal(fd.get(), attributes);
+    writer_.objects_++;
+    writer_.bytes_ += content.size;
+  }
+  if (size_ >= BATCH)
+    verify();
+}
+
+void ObjectWriter::Batch::verify() {
+  std::vector<HashedMessage> messages;
+  messages.reserve(pending_.size());
+  for (const Pending &file : pending_)
+    messages.push_back({View(file.header), file.content, {}});
+  sha256_many(messages);
+  for (size_t i = 0; i < messages.size(); i++)
+    if (messages[i].checksum != pending_[i].expected)
+      throw Mismatch(OSTREE_OBJECT_TYPE_FILE, pending_[i].expected, messages[i].checksum);
+  pending_.clear();
+  size_ = 0;
+}
+
 ObjectWriter::File::File(ObjectWriter &writer, const Checksum &checksum, const FileAttributes &attributes,
                          uint64_t size)
     : writer_(writer), checksum_(checksum), attributes_(attributes), size_(size) {
-  if (!S_ISREG(attributes.mode))
-    corrupt("file " + checksum.hex() + " is neither a regular file nor a symbolic link");
+  require_regular(checksum, attributes);
   writer.stage_.reserve(size);
   hash_.update(View(file_header(attributes, "")));
   fd_ = writer.stage_.create(checksum, attributes);
