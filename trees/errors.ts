@@ -44,7 +44,8 @@ export type ErrorCode =
   | 'TOOL_MISSING'
   | 'UNSUPPORTED'
   | 'USAGE'
-  | 'VERSION_NOT_FOUND';
+  | 'VERSION_NOT_FOUND'
+  | 'WAIT_FAILED';
 
 /** Exit status 2: the command line itself was wrong. */
 export const USAGE_STATUS = 2;

@@ -122,6 +122,42 @@ export const registry: readonly RegistryEntry[] = [
     load: async () => (await import('./commands/logs.js')).command,
   },
   {
+    name: 'ps',
+    summary: 'list instances',
+    group: 'running',
+    load: async () => (await import('./commands/ps.js')).command,
+  },
+  {
+    name: 'start',
+    summary: 'start instances again that have ended',
+    group: 'running',
+    load: async () => (await import('./commands/start.js')).command,
+  },
+  {
+    name: 'stop',
+    summary: 'stop instances',
+    group: 'running',
+    load: async () => (await import('./commands/stop.js')).command,
+  },
+  {
+    name: 'kill',
+    summary: 'send a signal to the main process of instances',
+    group: 'running',
+    load: async () => (await import('./commands/kill.js')).command,
+  },
+  {
+    name: 'wait',
+    summary: 'wait until instances end, or until something holds for them',
+    group: 'running',
+    load: async () => (await import('./commands/wait.js')).command,
+  },
+  {
+    name: 'attach',
+    summary: 'connect to the main process of an instance',
+    group: 'running',
+    load: async () => (await import('./commands/attach.js')).command,
+  },
+  {
     name: 'build',
     summary: 'build a base or an app from its definition',
     group: 'producing',

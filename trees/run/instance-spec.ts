@@ -11,6 +11,8 @@ export interface InstanceSpec {
   readonly schema: 1;
   /** Name the app is installed under. */
   readonly app: string;
+  /** Whose data it uses, if not its own. */
+  readonly data?: string | undefined;
   readonly request: RunRequest;
   readonly userns: string;
   readonly tty: boolean;

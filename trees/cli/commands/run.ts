@@ -75,7 +75,7 @@ async function run(context: Context, app: string, options: RunOptions): Promise<
   noteInstanceSpec(settings, {
     name,
     keeps: prepared.container.upper.kind === 'persistent',
-    spec: options.plain ? undefined : specOf(generation, options),
+    spec: options.plain ? undefined : specOf(generation, options, name === data ? undefined : data),
   });
   const plan = compilePlan(prepared.container);
   const { start } = options;
@@ -127,10 +127,15 @@ async function prepare(
   });
 }
 
-function specOf(generation: Generation, { request, userns, labels, start }: RunOptions): InstanceSpec {
+function specOf(
+  generation: Generation,
+  { request, userns, labels, start }: RunOptions,
+  data: string | undefined,
+): InstanceSpec {
   return {
     schema: 1,
     app: generation.name,
+    data,
     request,
     userns,
     tty: start.tty,

@@ -1,0 +1,47 @@
+import { usageError } from '../../errors.js';
+import { waitConditions, waitForCondition, waitForEnd } from '../../run/wait.js';
+import { defineCommand } from '../command.js';
+import { allOption, chooseInstances, forEachInstance, instanceNames } from '../instance-names.js';
+import { readSeconds } from '../seconds.js';
+
+export const command = defineCommand({
+  name: 'wait',
+  summary: 'wait until instances end, or until something holds for them',
+  description:
+    'Waits until the instances have ended for good, restarts included, and prints the exit status of each, whoever ' +
+    'started it. With --condition it waits until that holds, and prints it.',
+  positionals: instanceNames,
+  options: {
+    condition: {
+      type: 'array',
+      choices: waitConditions,
+      describe: 'what to wait for, one of several: a status, healthy, unhealthy, ready, removed',
+    },
+    timeout: { type: 'number', value: 'SECONDS', describe: 'give up after so long; default never' },
+    all: allOption,
+  },
+  examples: [
+    ['wait job', 'its exit status'],
+    ['wait --condition healthy --timeout 60 web', 'until it serves'],
+  ],
+  async handler(context, args) {
+    const { settings, signal } = context;
+    const timeout = readSeconds(args.timeout, '--timeout');
+    const conditions = waitConditions.filter((condition) => args.condition?.includes(condition));
+    const strange = args.condition?.find((word) => !waitConditions.some((known) => known === word));
+    if (strange !== undefined) {
+      throw usageError(`Expected --condition to be one of ${waitConditions.join(', ')}, got "${strange}"`);
+    }
+    const names = chooseInstances(settings, { names: args.instance, all: args.all, what: 'wait for' });
+    const { outcomes, status } = await forEachInstance(names, { ...context, what: 'wait for' }, async (instance) =>
+      conditions.length === 0
+        ? { exit: await waitForEnd(settings, instance, { timeout, signal }) }
+        : { condition: await waitForCondition(settings, instance, { conditions, timeout, signal }) },
+    );
+    const line = (outcome: object): string => {
+      const value: unknown = Reflect.get(outcome, 'exit') ?? Reflect.get(outcome, 'condition');
+      return value === undefined ? '' : `${String(value)}\n`;
+    };
+    return { status, json: { instances: outcomes }, text: outcomes.map(line).join('') };
+  },
+});
