@@ -1,21 +1,26 @@
 #include "command.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "../launcher/privileges.h"
 #include "../launcher/util.h"
+#include "standalone.h"
 #include "users.h"
 
 extern int setgroups(size_t, const gid_t *); // behind a feature macro in some libcs
+extern char **environ;
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -54,8 +59,9 @@ static void set_limits(const struct plan *plan, const struct command *command) {
   }
 }
 
-static void become(const struct plan *plan, const struct user *user) {
-  privileges_bound(plan->config->capabilities);
+static void become(const struct plan *plan, const struct command *command, const struct user *user) {
+  uint64_t capabilities = command->privileged ? UINT64_MAX : plan->config->capabilities;
+  privileges_bound(capabilities);
   // With one id there is nothing to change, and the kernel would refuse setgroups.
   if (plan->config->userns == PLAN_USERNS_SELF) {
     if (user->uid != 0 || user->gid != 0)
@@ -66,7 +72,18 @@ static void become(const struct plan *plan, const struct user *user) {
              setresuid(user->uid, user->uid, user->uid) != 0) {
     die_errno("cannot run as user %u:%u", user->uid, user->gid);
   }
-  privileges_keep(user->uid == 0 ? plan->config->capabilities : 0);
+  privileges_keep(user->uid == 0 ? capabilities : 0);
+}
+
+// After the change of user, which would clear the request.
+static void tie(int process) {
+  struct pollfd polled = {.fd = process, .events = POLLIN};
+  if (process == 0)
+    return;
+  if (prctl(PR_SET_PDEATHSIG, (unsigned long)SIGKILL, 0, 0, 0) != 0)
+    die_errno("cannot tie the command to its caller");
+  if (poll(&polled, 1, 0) > 0)
+    _exit(STATUS_FAILED);
 }
 
 // After the change of user, so that its permissions count.
@@ -146,7 +163,23 @@ static const char *either(const struct plan *plan, uint32_t own, uint32_t otherw
   return plan_string(plan, own != 0 ? own : otherwise);
 }
 
+// What becomes of standard error and of whoever waits, once the command is executed or cannot be.
+static struct {
+  int failure;
+  int error_output; // -1: unchanged
+} aftermath = {.error_output = -1};
+
+static void silence(const struct command *command) {
+  if (command->null == 0)
+    return;
+  aftermath.error_output = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+  if (aftermath.error_output < 0 || dup2(command->null, STDERR_FILENO) < 0)
+    die_errno("cannot detach the command");
+}
+
 _Noreturn static void fail(const char *path, int error) {
+  if (aftermath.error_output >= 0)
+    dup2(aftermath.error_output, STDERR_FILENO);
   errno = error;
   int status = error == ENOENT || error == ENOTDIR ? STATUS_NOT_FOUND : STATUS_NOT_EXECUTABLE;
   struct stat file;
@@ -160,7 +193,23 @@ _Noreturn static void fail(const char *path, int error) {
   int length = snprintf(line, sizeof line, "error: cannot execute %s: %s\n", path,
                         error == ENOENT && strchr(path, '/') == NULL ? "not found in PATH" : reason);
   write_all(STDERR_FILENO, line, (size_t)length < sizeof line ? (size_t)length : sizeof line - 1);
+  char byte = (char)status;
+  if (aftermath.failure != 0)
+    (void)!write(aftermath.failure, &byte, 1);
   _exit(status);
+}
+
+// A tree that names tini or dumb-init and does not bring it along relies on its runtime to have it.
+static void stand_in(char *const *words, char *const *env) {
+  standalone_main *program = standalone_find(words[0]);
+  if (program == NULL)
+    return;
+  for (int fd = 3; fd < 1024; fd++)
+    if ((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0)
+      close(fd);
+  prctl(PR_SET_CHILD_SUBREAPER, 1ul, 0, 0, 0);
+  environ = (char **)(uintptr_t)env;
+  _exit(program(words));
 }
 
 _Noreturn static void search(const char *name, char *const *words, char *const *env) {
@@ -182,6 +231,8 @@ _Noreturn static void search(const char *name, char *const *words, char *const *
     else if (access(candidate, F_OK) == 0)
       fail(candidate, errno);
   }
+  if (!found)
+    stand_in(words, env);
   fail(name, found ? EACCES : ENOENT);
 }
 
@@ -197,18 +248,40 @@ static void own_group(bool terminal, bool session) {
     warning_errno("cannot take control of the terminal");
 }
 
-void command_execute(const struct plan *plan, const struct command *command) {
-  struct user user;
+static void on_die(const char *message) {
+  char byte = (char)STATUS_FAILED;
+  (void)message;
+  if (aftermath.failure != 0)
+    (void)!write(aftermath.failure, &byte, 1);
+}
+
+static void prepare(const struct plan *plan, const struct command *command, struct user *user) {
+  aftermath.failure = command->failure;
+  die_set_hook(on_die);
   own_group(command->terminal, command->session);
   reset_signals();
   set_limits(plan, command);
-  user_find(either(plan, command->user, plan->config->user), &user);
+  user_find(command->user_text != NULL ? command->user_text : either(plan, command->user, plan->config->user),
+            user);
   if (command->terminal)
-    (void)!fchown(STDIN_FILENO, user.uid, (gid_t)-1); // so that it can be opened again by name
+    (void)!fchown(STDIN_FILENO, user->uid, (gid_t)-1); // so that it can be opened again by name
+  become(plan, command, user);
+  tie(command->tied);
+  change_directory(command->workdir_text != NULL ? command->workdir_text
+                                                 : either(plan, command->workdir, plan->config->workdir));
+}
+
+void command_prepare(const struct plan *plan, const struct command *command) {
+  struct user user;
+  prepare(plan, command, &user);
+}
+
+void command_execute(const struct plan *plan, const struct command *command) {
+  struct user user;
+  prepare(plan, command, &user);
   char *const *words = command_words(plan, command);
   char **env = environment(plan, command, user.home);
-  become(plan, &user);
-  change_directory(either(plan, command->workdir, plan->config->workdir));
+  silence(command);
   if (strchr(words[0], '/') == NULL && words[0][0] != '\0')
     search(words[0], words, env);
   execve(words[0], words, env);

@@ -3,15 +3,20 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "../launcher/channel.h"
 #include "../launcher/plan.h"
 #include "../launcher/syscalls.h"
 #include "../launcher/util.h"
 #include "command.h"
+#include "exec-mode.h"
+#include "manage.h"
+#include "standalone.h"
 #include "supervise.h"
 
 static int plan_descriptor(void) {
@@ -39,17 +44,65 @@ static int block_signals(void) {
   return fd;
 }
 
-// PID 1 pins no file and no directory of the tree.
-static void let_go(int signals) {
+// To the launcher, or -1.
+static int channel_descriptor(void) {
+  const char *text = getenv(CHANNEL_VARIABLE);
+  int fd = text == NULL ? -1 : atoi(text);
+  if (fd >= 3 && fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
+    die("trees-init is started by trees-launch: no channel was passed on");
+  return fd < 3 ? -1 : fd;
+}
+
+// PID 1 pins no file and no directory of the tree, and keeps no descriptor but these two.
+static void let_go(int signals, int channel) {
   if (chdir("/") != 0)
     warning_errno("cannot change to /");
-  if (signals > 3)
-    sys_close_range(3, (unsigned)signals - 1, 0);
-  sys_close_range((unsigned)signals + 1, ~0u, 0);
+  unsigned low = (unsigned)(channel >= 0 && channel < signals ? channel : signals);
+  unsigned high = (unsigned)(channel > signals ? channel : signals);
+  if (low > 3)
+    sys_close_range(3, low - 1, 0);
+  if (high > low + 1)
+    sys_close_range(low + 1, high - 1, 0);
+  sys_close_range(high + 1, ~0u, 0);
+}
+
+// Returns when the command has been executed, or cannot be, and says so.
+static void tell_executed(int channel, int executed) {
+  unsigned char status = 0;
+  char line[32];
+  long size = RETRY(read(executed, &status, 1));
+  int length =
+      size == 1 ? snprintf(line, sizeof line, "failed %u", status) : snprintf(line, sizeof line, "executed");
+  channel_send(channel, line, (size_t)length, NULL, 0);
+  close(executed);
+  close(channel);
+}
+
+static int run_command(const struct plan *plan, struct command *words, int signals, int channel) {
+  int executed[2] = {-1, -1};
+  if (channel >= 0 && pipe2(executed, O_CLOEXEC) != 0)
+    die_errno("cannot start the command: pipe");
+  words->failure = channel >= 0 ? executed[1] : 0;
+  pid_t command = fork();
+  if (command < 0)
+    die_errno("cannot start the command: fork");
+  if (command == 0)
+    command_execute(plan, words);
+  if (!words->terminal)
+    setpgid(command, command); // whoever comes first; a forwarded signal must find the group
+  if (channel >= 0) {
+    close(executed[1]);
+    tell_executed(channel, executed[0]);
+  }
+  let_go(signals, -1);
+  return supervise(command, signals, plan->config->stop_timeout);
 }
 
 int main(int argc, char **argv) {
   (void)argc;
+  standalone_main *standalone = standalone_find(argv[0]);
+  if (standalone != NULL)
+    return standalone(argv);
   // Not to be traced or examined from inside, whatever capabilities are there: it has the host's paths in its
   // plan.
   prctl(PR_SET_DUMPABLE, 0ul, 0, 0, 0);
@@ -59,18 +112,21 @@ int main(int argc, char **argv) {
   const char *problem = plan_map(plan_descriptor(), &plan);
   if (problem != NULL)
     die("cannot use the launch plan: %s", problem);
+  if (exec_mode() != NULL)
+    exec_mode_execute(&plan, argv + 1);
   bool terminal = getenv("TREES_TERMINAL") != NULL;
   struct command words = {.words = argv + 1, .terminal = terminal};
   if ((plan.config->flags & PLAN_NO_INIT) != 0)
     command_execute(&plan, &words);
 
-  pid_t command = fork();
-  if (command < 0)
-    die_errno("cannot start the command: fork");
-  if (command == 0)
-    command_execute(&plan, &words);
-  if (!terminal)
-    setpgid(command, command); // whoever comes first; a forwarded signal must find the group
-  let_go(signals);
-  return supervise(command, signals, plan.config->stop_timeout);
+  int channel = channel_descriptor();
+  // A command that was given runs instead of services, but not instead of the plan's own command under
+  // supervision.
+  bool own =
+      argv[1] == NULL || (plan.service_count > 0 && (plan.services[0].flags & PLAN_SERVICE_COMMAND) != 0);
+  if (plan.service_count == 0 || !own)
+    return run_command(&plan, &words, signals, channel);
+  let_go(signals, channel);
+  struct manage manage = {.signals = signals, .channel = channel, .terminal = terminal, .words = argv + 1};
+  return manage_services(&plan, &manage);
 }

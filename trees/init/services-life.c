@@ -120,6 +120,7 @@ static void ended(struct services *services, uint32_t index, int64_t now) {
     service->was_ready = false;
   // A lazy one waits for the next connection.
   bool lazy = service_is(service, PLAN_SERVICE_LAZY) && service->cause == CAUSE_NONE;
+  service->rearm = lazy && !failed;
   service_set_state(service, failed ? SERVICE_FAILED : lazy ? SERVICE_WAITING : SERVICE_STOPPED, now);
   service_emit(services, index, PLAN_EVENT_STOPPED | (service->done ? PLAN_EVENT_READY : 0u));
   if (service_is(service, PLAN_SERVICE_MAIN) && !services->stopping)

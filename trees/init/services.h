@@ -77,6 +77,7 @@ struct service {
   bool required_gone;
   bool final;     // started while everything stops
   bool dirty;     // something to report
+  bool rearm;     // its sockets have to be waited for again
   uint8_t action; // enum plan_action that a watch asks for
   int32_t exit;   // of the last run; -1: none yet
   uint32_t attempts;

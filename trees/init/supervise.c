@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
-#include <time.h>
 
+#include "../launcher/clock.h"
 #include "../launcher/util.h"
 
 #define KILL_INTERVAL 100 // milliseconds between KILLs while something still forks
@@ -21,12 +21,6 @@ struct state {
   bool stopping; // the rest has been asked to end
   int64_t deadline;
 };
-
-static int64_t now(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
-}
 
 // Signals coalesce: one SIGCHLD may stand for many children.
 static enum reaped reap(struct state *state) {
@@ -54,14 +48,14 @@ static bool for_group(int sig) {
   return sig == SIGINT || sig == SIGQUIT || sig == SIGTSTP || sig == SIGCONT || sig == SIGWINCH;
 }
 
-static void forward(const struct state *state, int sig) {
-  if (!for_group(sig) || kill(-state->command, sig) != 0)
-    kill(state->command, sig);
+void supervise_forward(pid_t command, int sig) {
+  if (!for_group(sig) || kill(-command, sig) != 0)
+    kill(command, sig);
 }
 
 static void stop_rest(struct state *state, uint32_t grace) {
   state->stopping = true;
-  state->deadline = now() + grace;
+  state->deadline = clock_ms() + grace;
   kill(-1, SIGTERM);
   kill(-1, SIGCONT); // a stopped process cannot act on TERM
 }
@@ -73,23 +67,22 @@ static void handle(struct state *state, int signals) {
     if (sig == SIGCHLD)
       continue; // reaped at the top of the loop
     if (!state->ended)
-      forward(state, sig);
+      supervise_forward(state->command, sig);
     else if (sig == SIGTERM || sig == SIGINT || sig == SIGQUIT)
-      state->deadline = now(); // asked again: no more patience
+      state->deadline = clock_ms(); // asked again: no more patience
   }
 }
 
-int supervise(pid_t command, int signals, uint32_t grace) {
-  struct state state = {.command = command};
+static int wait_for_end(struct state *state, int signals, uint32_t grace) {
   struct pollfd polled = {.fd = signals, .events = POLLIN};
   for (;;) {
-    if (reap(&state) == REAPED_NONE_LEFT)
-      return state.status;
-    if (state.ended && !state.stopping)
-      stop_rest(&state, grace);
+    if (reap(state) == REAPED_NONE_LEFT)
+      return state->status;
+    if (state->ended && !state->stopping)
+      stop_rest(state, grace);
     int timeout = -1;
-    if (state.stopping) {
-      int64_t left = state.deadline - now();
+    if (state->stopping) {
+      int64_t left = state->deadline - clock_ms();
       if (left <= 0) {
         kill(-1, SIGKILL);
         left = KILL_INTERVAL;
@@ -97,6 +90,16 @@ int supervise(pid_t command, int signals, uint32_t grace) {
       timeout = left > INT32_MAX ? INT32_MAX : (int)left;
     }
     poll(&polled, 1, timeout);
-    handle(&state, signals);
+    handle(state, signals);
   }
+}
+
+int supervise(pid_t command, int signals, uint32_t grace) {
+  struct state state = {.command = command};
+  return wait_for_end(&state, signals, grace);
+}
+
+int supervise_rest(int signals, uint32_t grace, int status) {
+  struct state state = {.command = -1, .ended = true, .status = status};
+  return wait_for_end(&state, signals, grace);
 }

@@ -9,3 +9,9 @@
 //
 // From here on nothing may end the process early: the death of PID 1 kills the container.
 int supervise(pid_t command, int signals, uint32_t grace);
+
+// The same without a command: ends what is left. Returns `status`.
+int supervise_rest(int signals, uint32_t grace, int status);
+
+// Sends a signal to the command: to its group if it is one that a terminal would send.
+void supervise_forward(pid_t command, int sig);

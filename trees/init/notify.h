@@ -1,0 +1,26 @@
+// Readiness by sd_notify(3): a socket of its own for each service that wants it.
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#define NOTIFY_NAME 16 // room for "@" and the name that the kernel gives
+#define NOTIFY_MESSAGE 4096
+
+struct notify_message {
+  pid_t sender;
+  bool ready;
+  bool stopping;
+  pid_t main_pid; // 0: not said
+};
+
+// A socket with a name that nobody else has, in the network namespace of the container; `name` becomes the
+// value for NOTIFY_SOCKET. -1 and errno on failure.
+int notify_open(char name[NOTIFY_NAME]);
+
+// The next message; descriptors that came with it are closed, which is what sd_notify_barrier(3) waits for.
+// False when there is none.
+bool notify_receive(int fd, struct notify_message *message);
+
+// Reads the lines of a message. Pure.
+void notify_parse(const char *text, size_t size, struct notify_message *message);
