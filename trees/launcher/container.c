@@ -10,6 +10,7 @@
 
 #include "apply.h"
 #include "cgroup.h"
+#include "channel.h"
 #include "ids.h"
 #include "limits.h"
 #include "network.h"
@@ -61,8 +62,15 @@ _Noreturn static void become_init(const struct launch *launch) {
   privileges_keep(plan->config->capabilities | INIT_CAPABILITIES);
 
   char variable[32];
+  char channel[32];
+  char *env[] = {variable, NULL, NULL, NULL};
+  size_t variables = 1;
   snprintf(variable, sizeof variable, "TREES_PLAN_FD=%d", launch->plan_fd);
-  char *env[] = {variable, launch->terminal->wanted ? (char[]){"TREES_TERMINAL=1"} : NULL, NULL};
+  snprintf(channel, sizeof channel, CHANNEL_VARIABLE "=%d", launch->channel_fd);
+  if (launch->terminal->wanted)
+    env[variables++] = (char[]){"TREES_TERMINAL=1"};
+  if (launch->channel_fd >= 0)
+    env[variables++] = channel;
   size_t words = 0;
   while (launch->command[words] != NULL)
     words++;
@@ -76,6 +84,11 @@ _Noreturn static void become_init(const struct launch *launch) {
     die_errno("cannot close inherited files: close_range");
   if (fcntl(launch->plan_fd, F_SETFD, 0) != 0)
     die_errno("cannot pass on the launch plan");
+  if (launch->channel_fd >= 0 && fcntl(launch->channel_fd, F_SETFD, 0) != 0)
+    die_errno("cannot pass on the channel to the launcher");
+  for (int fd = 3; fd < 3 + (int)launch->preserve_fds; fd++)
+    if (fcntl(fd, F_SETFD, 0) != 0)
+      die_errno("cannot pass on descriptor %d", fd);
   sys_execveat(launch->init_fd, "", argv, env, AT_EMPTY_PATH);
   die_errno("cannot execute trees-init");
 }
@@ -105,7 +118,9 @@ static void enter_cgroups(const struct plan *plan, int go) {
 
 _Noreturn static void run_container(const struct launch *launch, int go, int launcher) {
   const struct plan *plan = launch->plan;
-  die_set_cleanup(NULL); // that is the launcher's
+  die_set_cleanup(NULL); // these are the launcher's
+  die_set_hook(NULL);
+  streams_enter(launch->streams);
   die_with_launcher(launcher);
   // An own session: the terminal's signals reach the launcher only, which forwards them.
   if (setsid() < 0)

@@ -5,6 +5,7 @@
 #include "cgroup.h"
 #include "plan.h"
 #include "sources.h"
+#include "streams.h"
 #include "terminal.h"
 
 struct launch {
@@ -12,9 +13,12 @@ struct launch {
   struct sources *sources;
   struct cgroups *cgroups; // made at the start; the caller removes them when the container has ended
   const struct terminal *terminal;
-  int plan_fd;    // inherited by the init
-  int init_fd;    // sealed copy of trees-init
-  char **command; // replaces the plan's command; NULL-terminated, may be empty
+  const struct streams *streams;
+  int channel_fd;        // the init's end; -1: none
+  unsigned preserve_fds; // descriptors 3… are the command's
+  int plan_fd;           // inherited by the init
+  int init_fd;           // sealed copy of trees-init
+  char **command;        // replaces the plan's command; NULL-terminated, may be empty
 };
 
 struct container {

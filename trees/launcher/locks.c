@@ -18,7 +18,16 @@ static int hold_tree(const char *path) {
   return fd;
 }
 
-static int hold_own(const char *path) {
+static bool same_file(int fd, const char *path) {
+  struct stat held;
+  struct stat named;
+  return fd >= 0 && fstat(fd, &held) == 0 && lstat(path, &named) == 0 && held.st_dev == named.st_dev &&
+         held.st_ino == named.st_ino;
+}
+
+static int hold_own(const char *path, int before) {
+  if (same_file(before, path))
+    return before;
   int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (fd < 0)
     die_errno("cannot open the lock %s", path);
@@ -29,9 +38,13 @@ static int hold_own(const char *path) {
   return fd;
 }
 
-struct locks locks_hold(const struct plan *plan) {
+struct locks locks_hold(const struct plan *plan, struct locks before) {
   const char *tree = plan_string(plan, plan->config->lock_file);
   const char *own = plan_string(plan, plan->config->own_lock);
-  return (struct locks){.tree = tree[0] != '\0' ? hold_tree(tree) : -1,
-                        .own = own[0] != '\0' ? hold_own(own) : -1};
+  struct locks locks = {.tree = tree[0] != '\0' ? hold_tree(tree) : -1,
+                        .own = own[0] != '\0' ? hold_own(own, before.own) : -1};
+  close_fd(&before.tree);
+  if (before.own != locks.own)
+    close_fd(&before.own);
+  return locks;
 }

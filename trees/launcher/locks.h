@@ -8,5 +8,6 @@ struct locks {
 };
 
 // Takes both; they are held until the process ends, however it ends. -1 for those that the plan does not
-// name. Ends the process with 125 when somebody else is in the way.
-struct locks locks_hold(const struct plan *plan);
+// name. `before`: what the run before this one held; nobody can take it in between. Ends the process with 125
+// when somebody else is in the way.
+struct locks locks_hold(const struct plan *plan, struct locks before);

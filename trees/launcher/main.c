@@ -12,16 +12,16 @@
 //
 // Exit status: the command's, 128+n for a signal, 126 not executable, 127 not found, 125 if it could not be
 // started for any other reason.
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 
 #include "attach.h"
-#include "container.h"
 #include "exec.h"
 #include "init-copy.h"
-#include "locks.h"
-#include "options.h"
-#include "supervise.h"
+#include "instance.h"
+#include "resume.h"
+#include "signals.h"
 #include "syscalls.h"
 #include "util.h"
 
@@ -39,46 +39,110 @@ static void die_with_parent(pid_t parent) {
     _exit(STATUS_FAILED);
 }
 
-static int open_plan(const struct options *options, struct plan *plan) {
+// The copy in the instance's directory, which may be a newer one than that of the run before.
+static int reopen_plan(const struct instance *instance) {
+  return instance->state.dir >= 0 ? state_open_plan(&instance->state) : instance->launch.plan_fd;
+}
+
+static void map_plan(struct instance *instance) {
+  const struct options *options = &instance->options;
   const char *name = options->plan_path != NULL ? options->plan_path : "passed on";
-  int fd = options->plan_path != NULL ? open(options->plan_path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
-                                      : options->plan_fd;
+  int fd = instance->resumed ? reopen_plan(instance)
+           : options->plan_path != NULL
+               ? open(options->plan_path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
+               : options->plan_fd;
   if (fd < 0)
     die_errno("cannot open the launch plan %s", name);
-  const char *problem = plan_map(fd, plan);
+  const char *problem = plan_map(fd, &instance->plan);
   if (problem != NULL)
     die("cannot use the launch plan %s: %s", name, problem);
-  return fd;
+  if (geteuid() != 0 && instance->plan.config->userns != PLAN_USERNS_SELF)
+    die("cannot start the container: its launch plan was made for root");
+  instance->launch.plan_fd = fd;
+}
+
+static void read_supervision(struct instance *instance) {
+  static const struct plan_supervision none = {.stop_timeout = 10000};
+  const struct plan_supervision *supervision = instance->plan.supervision;
+  instance->supervision = supervision != NULL ? supervision : &none;
+  uint32_t flags = instance->supervision->flags;
+  bool on_terminal = isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1;
+  if ((flags & PLAN_SUPERVISION_TTY) != 0 || ((flags & PLAN_SUPERVISION_TTY_AUTO) != 0 && on_terminal))
+    instance->options.tty = true;
+}
+
+// What is new for this run, and what goes on from the one before.
+static void open_state(struct instance *instance) {
+  const struct plan *plan = &instance->plan;
+  if (instance->resumed) {
+    instance->state.plan = plan;
+    return;
+  }
+  state_open(&instance->state, plan);
+  instance->state.tty = instance->options.tty;
+  instance->state.detached = instance->options.detach;
+  state_keep_plan(&instance->state, instance->launch.plan_fd);
+  instance->launch.init_fd = init_copy();
+  control_open(&instance->control, instance->state.dir);
+}
+
+// The plan's command with the caller's arguments.
+static char **plan_command(const struct plan *plan, char **arguments) {
+  size_t count = 0;
+  while (arguments[count] != NULL)
+    count++;
+  char **words = calloc(plan->argv_count + count + 1, sizeof *words);
+  if (words == NULL)
+    die_errno("cannot start");
+  for (size_t i = 0; i < plan->argv_count; i++)
+    words[i] = (char *)(uintptr_t)plan_string(plan, plan->argv[i]);
+  memcpy(words + plan->argv_count, arguments, count * sizeof *words);
+  return words;
+}
+
+static void set_launch(struct instance *instance) {
+  instance->terminal.wanted = instance->options.tty;
+  instance->launch.plan = &instance->plan;
+  instance->launch.sources = &instance->sources;
+  instance->launch.cgroups = &instance->cgroups;
+  instance->launch.terminal = &instance->terminal;
+  instance->launch.preserve_fds = instance->options.preserve_fds;
+  instance->launch.command = instance->options.command;
+  instance->control.handler = instance_request;
+  instance->control.context = instance;
+  if (instance->options.exported)
+    instance->launch.command = plan_command(&instance->plan, instance->options.command);
 }
 
 static int launch_main(int argc, char **argv) {
-  struct options options = options_parse(argc, argv);
-  if (options.parent != 0)
-    die_with_parent(options.parent);
-
-  struct plan plan;
-  struct sources sources = {0};
-  struct cgroups cgroups = {0};
-  struct terminal terminal = {.wanted = options.tty};
-  struct launch launch = {.plan = &plan,
-                          .sources = &sources,
-                          .cgroups = &cgroups,
-                          .terminal = &terminal,
-                          .command = options.command};
-  launch.plan_fd = open_plan(&options, &plan);
-  if (geteuid() != 0 && plan.config->userns != PLAN_USERNS_SELF)
-    die("cannot start the container: its launch plan was made for root");
-  locks_hold(&plan);
-  launch.init_fd = init_copy();
-  int signals = supervise_block_signals();
-  if (plan.config->userns != PLAN_USERNS_SELF)
-    sources_open(&plan, &sources);
-
-  terminal_prepare(&terminal);
-  struct container container = container_start(&launch);
-  int status = supervise(&container, signals, &terminal);
-  cgroups_finish(&cgroups);
-  return status;
+  static struct instance instance = {.channel = -1,
+                                     .next_plan = -1,
+                                     .detached = {.started = -1},
+                                     .streams = {.out = -1, .err = -1, .in = -1},
+                                     .control = {.listener = -1},
+                                     .locks = {.tree = -1, .own = -1}};
+  const char *failed = NULL;
+  instance.argv = argv;
+  instance.options = options_parse(argc, argv);
+  instance.resumed = instance.options.resume_fd >= 0;
+  if (instance.resumed)
+    failed = resume_load(&instance);
+  else if (instance.options.parent != 0)
+    die_with_parent(instance.options.parent);
+  map_plan(&instance);
+  read_supervision(&instance);
+  if (instance.options.detach && !instance.resumed)
+    instance.detached = detach(plan_string(&instance.plan, instance.supervision->name));
+  instance.signals = signals_block();
+  report_open(&instance.report, &instance.options);
+  instance_expect_failure(&instance);
+  open_state(&instance);
+  set_launch(&instance);
+  if (failed != NULL)
+    return instance_retry(&instance, failed);
+  instance.locks = locks_hold(&instance.plan, instance.locks);
+  instance_start(&instance);
+  return instance_supervise(&instance);
 }
 
 int main(int argc, char **argv) {

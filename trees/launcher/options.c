@@ -64,8 +64,6 @@ static bool parse_value(struct options *options, const char *word) {
     options->preserve_fds = (unsigned)number(value, "--preserve-fds");
   else if ((value = value_of(word, "--sdnotify")) != NULL)
     options->notify = notify_mode(value);
-  else if ((value = value_of(word, "--resume")) != NULL)
-    options->resume_fd = (int)number(value, "--resume");
   else
     return false;
   return true;
@@ -73,12 +71,12 @@ static bool parse_value(struct options *options, const char *word) {
 
 // The kernel's call of an interpreter: `trees-launch --command=PLAN SCRIPT [ARGS…]`. The script is only the
 // file that named us.
-static struct options exported_command(struct options options, int argc, char **argv, const char *plan) {
-  if (argc < 3)
+static struct options exported_command(struct options options, char **words, const char *plan) {
+  if (words[1] == NULL)
     die("wrong usage: expected a script that names this program and --command=%s in its first line", plan);
   options.exported = true;
   options.plan_path = plan;
-  options.command = argv + 3;
+  options.command = words + 2;
   return options;
 }
 
@@ -95,8 +93,11 @@ static void check(const struct options *options) {
 struct options options_parse(int argc, char **argv) {
   struct options options = {.plan_fd = -1, .status_fd = -1, .resume_fd = -1};
   int at = 1;
-  if (argc > 1 && value_of(argv[1], "--command") != NULL)
-    return exported_command(options, argc, argv, value_of(argv[1], "--command"));
+  // The first one, if it is there at all: the launcher put it there itself.
+  if (at < argc && value_of(argv[at], "--resume") != NULL)
+    options.resume_fd = (int)number(value_of(argv[at++], "--resume"), "--resume");
+  if (at < argc && value_of(argv[at], "--command") != NULL)
+    return exported_command(options, argv + at, value_of(argv[at], "--command"));
   for (; at < argc && strncmp(argv[at], "--", 2) == 0; at++) {
     if (strcmp(argv[at], "--version") == 0) {
       puts("trees-launch " TREES_VERSION);

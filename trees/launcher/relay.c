@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "util.h"
@@ -38,7 +39,7 @@ static bool in_foreground(void) {
 }
 
 void relay_resume(struct relay *relay) {
-  if (!relay->terminal->wanted || !relay->terminal->on_host || !in_foreground())
+  if (!relay->terminal->wanted || !relay->console || !relay->terminal->on_host || !in_foreground())
     return;
   struct termios raw = relay->terminal->modes;
   cfmakeraw(&raw);
@@ -52,18 +53,21 @@ void relay_suspend(struct relay *relay) {
   tcsetattr(STDIN_FILENO, TCSADRAIN, &relay->terminal->modes);
 }
 
-void relay_start(struct relay *relay, const struct terminal *terminal) {
-  relay->terminal = terminal;
-  relay->master = -1;
-  relay->input_open = true;
-  if (!terminal->wanted)
+void relay_start(struct relay *relay, const struct relay_setup *setup) {
+  *relay = (struct relay){.terminal = setup->terminal,
+                          .console = setup->console,
+                          .output = setup->output,
+                          .context = setup->context,
+                          .master = -1,
+                          .input_open = setup->console};
+  if (!setup->terminal->wanted)
     return;
   // Setting modes from the background would stop the launcher.
   signal(SIGTTOU, SIG_IGN);
-  close(terminal->container_end);
+  close(setup->terminal->container_end);
 }
 
-void relay_poll(const struct relay *relay, struct pollfd polled[RELAY_POLLED]) {
+void relay_poll(const struct relay *relay, struct pollfd polled[RELAY_POLLED], bool hold) {
   for (int i = 0; i < RELAY_POLLED; i++)
     polled[i] = (struct pollfd){.fd = -1};
   if (!relay->terminal->wanted)
@@ -72,7 +76,7 @@ void relay_poll(const struct relay *relay, struct pollfd polled[RELAY_POLLED]) {
     polled[POLL_CHANNEL] = (struct pollfd){.fd = relay->terminal->launcher_end, .events = POLLIN};
     return;
   }
-  short master = (short)((empty(&relay->out) ? POLLIN : 0) | (empty(&relay->in) ? 0 : POLLOUT));
+  short master = (short)((empty(&relay->out) && !hold ? POLLIN : 0) | (empty(&relay->in) ? 0 : POLLOUT));
   // With nothing to ask for, a hang-up would still be reported, again and again.
   polled[POLL_MASTER] = (struct pollfd){.fd = master != 0 ? relay->master : -1, .events = master};
   if (relay->input_open && empty(&relay->in))
@@ -86,6 +90,8 @@ static void open_master(struct relay *relay) {
   if (relay->master < 0)
     return;
   fcntl(relay->master, F_SETFL, O_NONBLOCK);
+  if (relay->size.ws_row > 0)
+    ioctl(relay->master, TIOCSWINSZ, &relay->size);
   // Only now: until here the launcher's own messages need the terminal's normal modes.
   relay_resume(relay);
 }
@@ -95,6 +101,17 @@ static void read_input(struct relay *relay) {
     return;
   relay->input_open = false;
   relay->in = (struct relay_buffer){.bytes = {END_OF_INPUT}, .end = 1};
+}
+
+// Hands on what has just been read. False at the end.
+static bool read_output(struct relay *relay) {
+  if (!fill(&relay->out, relay->master))
+    return false;
+  if (!empty(&relay->out) && relay->output != NULL)
+    relay->output(relay->context, relay->out.bytes, relay->out.end);
+  if (!relay->console)
+    relay->out.start = relay->out.end;
+  return true;
 }
 
 void relay_act(struct relay *relay, const struct pollfd polled[RELAY_POLLED]) {
@@ -109,7 +126,7 @@ void relay_act(struct relay *relay, const struct pollfd polled[RELAY_POLLED]) {
   // EIO: nobody has the other end open. Somebody may again, but the container's init keeps it open while it
   // lives.
   if (empty(&relay->out) && (polled[POLL_MASTER].revents & (POLLIN | POLLHUP | POLLERR)) != 0 &&
-      !fill(&relay->out, relay->master)) {
+      !read_output(relay)) {
     close(relay->master);
     relay->master = -1;
     relay->in = (struct relay_buffer){.end = 0};
@@ -123,6 +140,22 @@ void relay_resize(struct relay *relay) {
     ioctl(relay->master, TIOCSWINSZ, &size);
 }
 
+void relay_set_size(struct relay *relay, unsigned rows, unsigned columns) {
+  relay->size = (struct winsize){.ws_row = (unsigned short)rows, .ws_col = (unsigned short)columns};
+  if (relay->master >= 0)
+    ioctl(relay->master, TIOCSWINSZ, &relay->size);
+}
+
+size_t relay_room(const struct relay *relay) {
+  return relay->master >= 0 && empty(&relay->in) ? sizeof relay->in.bytes : 0;
+}
+
+void relay_type(struct relay *relay, const char *bytes, size_t size) {
+  memcpy(relay->in.bytes, bytes, size);
+  relay->in.start = 0;
+  relay->in.end = size;
+}
+
 void relay_finish(struct relay *relay) {
   if (!relay->terminal->wanted)
     return;
@@ -132,8 +165,8 @@ void relay_finish(struct relay *relay) {
   while (relay->master >= 0) {
     if (!empty(&relay->out))
       write_all(STDOUT_FILENO, relay->out.bytes + relay->out.start, relay->out.end - relay->out.start);
-    relay->out.start = relay->out.end;
-    if (!fill(&relay->out, relay->master) || empty(&relay->out))
+    relay->out.start = relay->out.end = 0;
+    if (!read_output(relay) || relay->out.end == 0)
       break;
   }
   relay_suspend(relay);

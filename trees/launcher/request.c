@@ -110,3 +110,19 @@ size_t request_encode(const char *text, char *out, size_t room) {
     out[used] = '\0';
   return used;
 }
+
+size_t request_join(const struct request *request, size_t first, char *out, size_t room) {
+  size_t used = 0;
+  if (room > 0)
+    out[0] = '\0';
+  for (size_t i = first; i < request->count && used + 2 < room; i++) {
+    if (i > first)
+      out[used++] = ' ';
+    used += request_encode(request->words[i], out + used, room - used);
+    if (request->values[i] == NULL || used + 2 >= room)
+      continue;
+    out[used++] = '=';
+    used += request_encode(request->values[i], out + used, room - used);
+  }
+  return used;
+}

@@ -29,3 +29,6 @@ bool request_number(const struct request *request, const char *key, uint64_t max
 // Appends `text` to `out` with what separates words encoded; cut off at the end of the room. Returns the
 // length.
 size_t request_encode(const char *text, char *out, size_t room);
+
+// The words from `first` on as they stand in a request, encoded. Returns the length.
+size_t request_join(const struct request *request, size_t first, char *out, size_t room);

@@ -92,12 +92,16 @@ void state_open(struct state *state, const struct plan *plan) {
   const char *path = plan->supervision == NULL ? "" : plan_string(plan, plan->supervision->run_dir);
   if (path[0] == '\0')
     return;
-  for (int attempt = 0; !lock_directory(state, path); attempt++) {
-    close_fd(&state->lock);
-    close_fd(&state->dir);
+  // Nothing is this launcher's before it has the lock, also if it must give up: hence not *state.
+  struct state opened = *state;
+  for (int attempt = 0; !lock_directory(&opened, path); attempt++) {
+    close_fd(&opened.lock);
+    close_fd(&opened.dir);
+    opened.lock = opened.dir = -1;
     if (attempt == ATTEMPTS)
       die("cannot lock %s: it is being removed again and again", path);
   }
+  *state = opened;
   state->existed = faccessat(state->dir, "state", F_OK, 0) == 0;
   make_id(state->id);
 }

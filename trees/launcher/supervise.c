@@ -1,54 +1,43 @@
-#include "supervise.h"
-
+// The launcher while the instance is there: it passes on signals, input and output, answers requests, and
+// decides what follows the container's end.
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <sys/wait.h>
 
-#include "relay.h"
+#include "clock.h"
+#include "instance.h"
+#include "resume.h"
+#include "signals.h"
 #include "syscalls.h"
 #include "util.h"
 
-// Faults are the launcher's own; the rest cannot be caught or says nothing to the container.
-static bool forwarded(int sig) {
-  switch (sig) {
-  case SIGSEGV:
-  case SIGBUS:
-  case SIGFPE:
-  case SIGILL:
-  case SIGABRT:
-  case SIGTRAP:
-  case SIGSYS:
-  case SIGKILL:
-  case SIGSTOP:
-  case SIGCHLD:
-  case SIGPIPE:
-  case SIGTTIN:
-  case SIGTTOU:
-    return false;
-  default:
-    return true;
-  }
-}
+enum {
+  POLL_CONTAINER,
+  POLL_SIGNALS,
+  POLL_CHANNEL,
+  POLL_LOGS,
+  POLL_INPUT,
+  POLL_RELAY,
+  POLL_CONTROL = POLL_RELAY + RELAY_POLLED,
+  POLL_COUNT = POLL_CONTROL + CONTROL_POLLED
+};
 
-int supervise_block_signals(void) {
-  sigset_t set;
-  sigemptyset(&set);
-  for (int sig = 1; sig <= SIGRTMAX; sig++) {
-    struct sigaction action;
-    if (!forwarded(sig) || sigaction(sig, NULL, &action) != 0 || action.sa_handler == SIG_IGN)
-      continue;
-    sigaddset(&set, sig);
+void instance_stop(struct instance *instance, int sig, int64_t patience) {
+  if (instance->container.pid == 0)
+    return;
+  int64_t deadline = clock_ms() + patience;
+  if (instance->kill_at == 0 || deadline < instance->kill_at)
+    instance->kill_at = deadline;
+  if (instance->state.status == STATE_PAUSED)
+    (void)cgroups_freeze(&instance->cgroups, false); // nothing frozen acts on a signal
+  if (instance->state.status != STATE_STOPPING) {
+    instance->state.status = STATE_STOPPING;
+    state_write(&instance->state);
+    report_stopping(&instance->report);
   }
-  // An inherited SIG_IGN would reap the container behind our back and lose its status.
-  if (signal(SIGCHLD, SIG_DFL) == SIG_ERR || sigprocmask(SIG_SETMASK, &set, NULL) != 0)
-    die_errno("cannot block signals");
-  int fd = signalfd(-1, &set, SFD_CLOEXEC);
-  if (fd < 0)
-    die_errno("cannot receive signals");
-  return fd;
+  sys_pidfd_send_signal(instance->container.pidfd, sig);
 }
 
 // Stops with the command, as the shell's job that both are.
@@ -58,20 +47,116 @@ static void suspend(struct relay *relay) {
   relay_resume(relay);
 }
 
-static void handle(const struct container *container, int signals, struct relay *relay) {
-  struct signalfd_siginfo info;
-  if (RETRY(read(signals, &info, sizeof info)) != sizeof info)
+static void handle_signal(struct instance *instance, int sig) {
+  if (sig == 0)
     return;
-  int sig = (int)info.ssi_signo;
-  if (sig == SIGWINCH && relay->terminal->wanted) {
-    relay_resize(relay); // the kernel tells the right process group
+  if (signals_is_end(sig))
+    instance->ended_by_user = true;
+  if (instance->container.pid == 0)
+    return;
+  if (sig == SIGWINCH && instance->terminal.wanted) {
+    relay_resize(&instance->relay); // the kernel tells the right process group
     return;
   }
-  sys_pidfd_send_signal(container->pidfd, sig);
+  sys_pidfd_send_signal(instance->container.pidfd, sig);
+  if (instance->options.detach)
+    return;
   if (sig == SIGTSTP)
-    suspend(relay);
+    suspend(&instance->relay);
   if (sig == SIGCONT)
-    relay_resume(relay);
+    relay_resume(&instance->relay);
+}
+
+static bool input_room(const struct instance *instance) {
+  if (instance->terminal.wanted)
+    return relay_room(&instance->relay) > 0;
+  return instance->streams.in >= 0 && instance->input.start == instance->input.end;
+}
+
+static void take_input(struct instance *instance) {
+  char bytes[sizeof instance->input.bytes];
+  size_t room = instance->terminal.wanted ? relay_room(&instance->relay) : sizeof bytes;
+  if (room == 0 || !input_room(instance))
+    return;
+  size_t size = attached_input(&instance->control, bytes, room);
+  if (size == 0)
+    return;
+  if (instance->terminal.wanted) {
+    relay_type(&instance->relay, bytes, size);
+    return;
+  }
+  memcpy(instance->input.bytes, bytes, size);
+  instance->input.start = 0;
+  instance->input.end = size;
+}
+
+static void give_input(struct instance *instance) {
+  struct relay_buffer *input = &instance->input;
+  ssize_t count = RETRY(write(instance->streams.in, input->bytes + input->start, input->end - input->start));
+  if (count > 0)
+    input->start += (size_t)count;
+  else if (count < 0 && errno != EAGAIN) { // nobody reads it any more
+    close(instance->streams.in);
+    instance->streams.in = -1;
+    input->start = input->end = 0;
+  }
+}
+
+static int64_t earlier(int64_t a, int64_t b) {
+  return b != 0 && b < a ? b : a;
+}
+
+static void prepare(const struct instance *instance, struct pollfd polled[POLL_COUNT], int64_t *deadline) {
+  bool running = instance->container.pid != 0;
+  int64_t patience = 0;
+  bool hold = instance->terminal.wanted && attached_stalled(&instance->control, &patience);
+  bool input = instance->streams.in >= 0 && instance->input.start < instance->input.end;
+  polled[POLL_CONTAINER] = (struct pollfd){.fd = running ? instance->container.pidfd : -1, .events = POLLIN};
+  polled[POLL_SIGNALS] = (struct pollfd){.fd = instance->signals, .events = POLLIN};
+  polled[POLL_CHANNEL] = (struct pollfd){.fd = instance->channel, .events = POLLIN};
+  polled[POLL_LOGS] =
+      (struct pollfd){.fd = instance->logs != NULL ? logs_descriptor(instance->logs) : -1, .events = POLLIN};
+  polled[POLL_INPUT] = (struct pollfd){.fd = input ? instance->streams.in : -1, .events = POLLOUT};
+  if (running)
+    relay_poll(&instance->relay, polled + POLL_RELAY, hold);
+  else
+    for (int i = 0; i < RELAY_POLLED; i++)
+      polled[POLL_RELAY + i] = (struct pollfd){.fd = -1};
+  control_poll(&instance->control, polled + POLL_CONTROL, running && input_room(instance));
+  *deadline = control_deadline(&instance->control);
+  *deadline = earlier(*deadline, instance->start_at);
+  *deadline = earlier(*deadline, instance->kill_at);
+  *deadline = earlier(*deadline, hold ? patience : 0);
+}
+
+static void wait_for(struct pollfd polled[POLL_COUNT], int64_t deadline) {
+  int timeout = -1;
+  if (deadline != CONTROL_NEVER) {
+    int64_t left = deadline - clock_ms();
+    timeout = left <= 0 ? 0 : left > INT32_MAX ? INT32_MAX : (int)left;
+  }
+  if (poll(polled, POLL_COUNT, timeout) < 0 && errno != EINTR)
+    die_errno("cannot wait for the container");
+}
+
+static void act(struct instance *instance, const struct pollfd polled[POLL_COUNT]) {
+  if ((polled[POLL_SIGNALS].revents & POLLIN) != 0)
+    handle_signal(instance, signals_read(instance->signals));
+  if (polled[POLL_CHANNEL].revents != 0)
+    instance_channel(instance);
+  if (polled[POLL_LOGS].revents != 0)
+    logs_act(instance->logs);
+  if (polled[POLL_INPUT].revents != 0)
+    give_input(instance);
+  if (instance->container.pid != 0)
+    relay_act(&instance->relay, polled + POLL_RELAY);
+  control_act(&instance->control, polled + POLL_CONTROL);
+  if (instance->container.pid != 0)
+    take_input(instance);
+  if (instance->kill_at != 0 && instance->kill_at <= clock_ms() && instance->container.pid != 0) {
+    sys_pidfd_send_signal(instance->container.pidfd, SIGKILL);
+    instance->kill_at = 0;
+  }
 }
 
 static int exit_status(const struct container *container) {
@@ -81,22 +166,95 @@ static int exit_status(const struct container *container) {
   return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-int supervise(const struct container *container, int signals, const struct terminal *terminal) {
-  struct relay relay = {0};
-  struct pollfd polled[2 + RELAY_POLLED] = {{.fd = container->pidfd, .events = POLLIN},
-                                            {.fd = signals, .events = POLLIN}};
-  relay_start(&relay, terminal);
-  for (;;) {
-    relay_poll(&relay, polled + 2);
-    if (RETRY(poll(polled, 2 + RELAY_POLLED, -1)) < 0)
-      die_errno("cannot wait for the container");
-    if ((polled[1].revents & POLLIN) != 0)
-      handle(container, signals, &relay);
-    relay_act(&relay, polled + 2);
-    if ((polled[0].revents & POLLIN) == 0)
-      continue;
-    int status = exit_status(container);
-    relay_finish(&relay);
-    return status;
+// What it wrote, told, and its traces on the machine removed.
+static void clear(struct instance *instance) {
+  instance_channel(instance); // its last words
+  close_fd(&instance->channel);
+  instance->channel = -1;
+  close_fd(&instance->streams.in);
+  instance->streams.in = -1;
+  relay_finish(&instance->relay);
+  if (instance->logs != NULL)
+    logs_finish(instance->logs, instance->signals);
+  instance->logs = NULL;
+  close(instance->container.pidfd);
+  instance->container.pid = 0;
+  instance->kill_at = 0;
+  instance->state.oom = cgroups_finish(&instance->cgroups);
+  instance->state.init = 0;
+  instance->state.exit = instance->status;
+  instance->state.finished = state_now();
+  instance->state.cgroups[0] = '\0';
+  instance->state.ready = false;
+  report_ended(&instance->report, instance->status);
+}
+
+// Of the first start: it is the caller who tries again, not the monitor.
+static bool start_failed(const struct instance *instance) {
+  return !instance->executed && !instance->resumed && instance->status >= STATUS_FAILED &&
+         instance->status <= STATUS_NOT_FOUND;
+}
+
+static void show(void *context, unsigned channel, const char *bytes, size_t size) {
+  (void)context;
+  (void)channel;
+  write_all(STDERR_FILENO, bytes, size);
+}
+
+static void ended(struct instance *instance, int64_t ran) {
+  if (instance->restart_asked) {
+    instance->restart.in_a_row = 0;
+    instance->restart.delay = 0;
+    instance->start_at = clock_ms();
+  } else if (!instance->ended_by_user) {
+    int64_t delay = restart_decide(&instance->restart, instance->supervision, instance->status, ran);
+    instance->start_at = delay < 0 ? 0 : clock_ms() + delay;
   }
+  if (instance->start_at == 0)
+    return;
+  instance->state.restarts = instance->restart.count;
+  instance->state.status = STATE_RESTARTING;
+  state_write(&instance->state);
+}
+
+static void container_ended(struct instance *instance) {
+  instance->status = exit_status(&instance->container);
+  clear(instance);
+  if (!start_failed(instance)) {
+    ended(instance, clock_ms() - instance->run_start);
+    return;
+  }
+  // Where its messages went here, whoever waits for the start has not seen them.
+  if (instance->detached.started >= 0)
+    backlog_replay(&instance->backlog, show, NULL);
+  instance->ended_by_user = true;
+  if (instance->state.error[0] == '\0')
+    state_error(&instance->state, "the command could not be executed");
+}
+
+int instance_supervise(struct instance *instance) {
+  struct pollfd polled[POLL_COUNT];
+  for (;;) {
+    if (instance->container.pid == 0 && instance->ended_by_user && !instance->restart_asked)
+      instance->start_at = 0;
+    if (instance->container.pid == 0 && instance->start_at == 0)
+      break;
+    if (instance->start_at != 0 && instance->start_at <= clock_ms())
+      resume_execute(instance, NULL);
+    int64_t deadline;
+    prepare(instance, polled, &deadline);
+    wait_for(polled, deadline);
+    act(instance, polled);
+    if ((polled[POLL_CONTAINER].revents & POLLIN) != 0)
+      container_ended(instance);
+  }
+  instance_leave(instance, start_failed(instance) ? instance->state.error : NULL);
+  return instance->status;
+}
+
+int instance_retry(struct instance *instance, const char *failed) {
+  instance->status = STATUS_FAILED;
+  state_error(&instance->state, failed);
+  ended(instance, 0);
+  return instance_supervise(instance);
 }
