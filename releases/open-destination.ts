@@ -35,6 +35,7 @@ export async function openDestination(to: string | undefined, options: OpenDesti
       return githubDestination(url, options);
     }
     case 'http':
+    case 'legacy':
       throw new TreesError('UNSUPPORTED', `cannot publish to ${url.href}: only dir: and github: feeds can be`, {
         hint: 'publish to a directory, then serve or upload its files; clients read https: feeds',
       });

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { storePaths } from '../../trees/store/paths.js';
-import { commitTree, initRepo, noise, ostree } from '../support/delta-fixture.js';
-import { createFakeGithub, type FakeGithub, type Repository, seedRelease } from '../support/fake-github.js';
+import { commitTree, noise } from '../support/delta-fixture.js';
+import { createFakeGithub, type FakeGithub, type Repository } from '../support/fake-github.js';
 import { at } from '../support/json.js';
+import { createLegacyReleases, type LegacyReleases } from '../support/legacy-releases.js';
 import { createRig, listTree, type Rig, type RunResult } from '../support/rig.js';
 
 /** Releases as the original project made them: untoreh/trees and untoreh/pine. */
@@ -14,31 +14,11 @@ describe('releases of the original project', () => {
   let rig: Rig;
   let github: FakeGithub;
   let trees: Repository;
-  let repo: string;
+  let releases: LegacyReleases;
   let commits: { trunk: string; app: string; other: string };
 
-  const tarOf = (to: string, ...args: string[]): Buffer => {
-    const work = mkdtempSync(join(rig.dir, 'work-'));
-    const options = ['--inline', '--min-fallback-size=0', `--filename=${join(work, to)}`, `--to=${to}`];
-    ostree('static-delta', 'generate', `--repo=${repo}`, ...options, ...args);
-    execFileSync('tar', ['-C', work, '-cf', join(work, 'tar'), to]);
-    return readFileSync(join(work, 'tar'));
-  };
-  /** As `package_tree` of the original project's scripts: the fifth word of `ostree ls -Cd`. */
-  const sumOf = (commit: string): Buffer =>
-    Buffer.from(`${ostree('ls', `--repo=${repo}`, '-Cd', commit).trim().split(/\s+/)[4]}\n`);
-  const publish = async (repository: Repository, tag: string, files: Record<string, Buffer>): Promise<void> => {
-    await seedRelease(github.world, repository, { tag, files });
-  };
   const install = async (...args: string[]): Promise<RunResult> =>
-    await rig.trees(['bundle', 'install', ...args, '--json'], {
-      env: {
-        GITHUB_SERVER_URL: github.server,
-        GITHUB_API_URL: github.api,
-        GITHUB_TOKEN: undefined,
-        GH_TOKEN: undefined,
-      },
-    });
+    await rig.trees(['bundle', 'install', ...args, '--json'], { env: releases.env });
   const ok = async (...args: string[]): Promise<unknown> => {
     const { status, stdout, stderr } = await install(...args);
     assert.equal(status, 0, stderr);
@@ -55,7 +35,8 @@ describe('releases of the original project', () => {
   before(async () => {
     rig = await createRig();
     github = await createFakeGithub();
-    repo = initRepo(rig.path('legacy'));
+    releases = createLegacyReleases(rig.dir, github);
+    const { repo, tarOf, sumOf, publish } = releases;
     const busybox = { content: noise(70_000, 9), mode: 0o755 };
     const trunk = commitTree(repo, 'trunk', { 'usr/bin/busybox': busybox });
     const etcd = { content: noise(50_000, 10), mode: 0o755 };

@@ -128,12 +128,13 @@ function installedApps(settings: Settings): string[] {
   });
 }
 
-/** Names in the indexes that were verified last. */
+/** Names in the indexes that were verified last, and in what was seen last of feeds that have none. */
 function offered(settings: Settings, kind: 'apps' | 'bases'): string[] {
   const paths = storePaths(settings.root);
-  return entries(paths.feeds).flatMap((feed) => {
+  const files = entries(paths.feeds).flatMap((feed) => [`${feed}/index.json`, `${feed}/legacy.json`]);
+  return files.flatMap((file) => {
     try {
-      const index: unknown = JSON.parse(readFileSync(join(paths.feeds, feed, 'index.json'), 'utf8'));
+      const index: unknown = JSON.parse(readFileSync(join(paths.feeds, file), 'utf8'));
       return Object.keys(Reflect.get(Object(index), kind) ?? {});
     } catch {
       return [];

@@ -1,17 +1,16 @@
-import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TreesError } from '../errors.js';
-import type { Reporter } from '../reporter.js';
-import { syncDirectory } from '../store/files.js';
-import { acquireLock } from '../store/locks.js';
-import { checkUsable, createRoot } from '../store/usable.js';
+import { checkUsable } from '../store/usable.js';
 import { directoryFeed } from './directory.js';
 import { type Feed, feedFile } from './feed.js';
+import { checkUnknown, createFeed, type FeedsOptions, findFeed, lockFeeds, notFound } from './feed-list.js';
 import { type FetchedIndex, fetchIndex } from './fetch-index.js';
 import { writeFileAtomic } from './files.js';
 import { readFeedFile, readIndexPair, writeIndexPair } from './index-pair.js';
+import { addLegacyFeed, loadLegacyFeed, refreshLegacyFeed } from './legacy-feed.js';
+import type { LegacyOffer } from './legacy-listing.js';
 import { fingerprint, type PublicKey, parsePublicKey } from './minisign.js';
-import type { NetworkOptions } from './network.js';
 import { succeed, withFormerKeys } from './new-key.js';
 import { openFeed } from './open.js';
 import {
@@ -30,6 +29,7 @@ import { type FeedIndex, indexLimits } from './schema.js';
 import { checkFeedName, deriveFeedName, parseFeedUrl } from './url.js';
 import { verifyIndex } from './verify-index.js';
 
+export { type FeedsOptions, findFeed } from './feed-list.js';
 export { type KnownFeed, listFeeds } from './records.js';
 
 /** A feed with its last verified index. */
@@ -38,19 +38,8 @@ export interface IndexedFeed {
   readonly index: FeedIndex;
   /** The index has expired (only with `allowStale`). */
   readonly stale: boolean;
-}
-
-export interface FeedsOptions {
-  /** Default: the clock. */
-  now?: Date | undefined;
-  allowStale?: boolean | undefined;
-  /** Check everything, store nothing. */
-  dryRun?: boolean | undefined;
-  signal?: AbortSignal | undefined;
-  reporter?: Reporter | undefined;
-  /** Seconds to wait for another trees that writes to the feeds; default 60. */
-  lockTimeout?: number | undefined;
-  network?: NetworkOptions | undefined;
+  /** Of a feed that nobody signs: where its bundles are, by the commits that they lead to. */
+  readonly legacy?: ReadonlyMap<string, LegacyOffer>;
 }
 
 export interface AddFeedOptions extends FeedsOptions {
@@ -64,7 +53,9 @@ export interface AddFeedOptions extends FeedsOptions {
   mirrors?: readonly string[] | undefined;
   /** Directory that a relative `dir:` URL is relative to. */
   cwd?: string | undefined;
-  /** Asked with the fingerprint of the published key; false refuses. */
+  /** Take a feed that nobody signs without asking. */
+  trustUnsigned?: boolean | undefined;
+  /** Asked with the fingerprint of the published key, or whether to do without; false refuses. */
   confirm(question: string): Promise<boolean>;
 }
 
@@ -74,45 +65,6 @@ async function writeIndex(directory: string, { input, seen, signature }: Fetched
   // Last: a state that is behind its index is harmless, the other way round the index would look like a replay.
   const state: FeedState = { ...seen, fetched: now.toISOString(), signature };
   await writeFileAtomic(join(directory, recordFile.state), formatFeedState(state));
-}
-
-const LOCK_TIMEOUT = 60;
-/** Feeds half added or half removed. */
-const HALF_DONE = /^\.(add|rm)-/;
-
-async function lockFeeds<T>(root: string, options: FeedsOptions, action: () => Promise<T>): Promise<T> {
-  const directory = feedsDirectory(root);
-  if (!(await checkUsable(root))) await createRoot(root);
-  await mkdir(directory, { recursive: true, mode: 0o700 });
-  using _lock = await acquireLock(join(directory, '.lock'), 'exclusive', {
-    what: `the list of feeds in ${directory}`,
-    command: 'change the feeds',
-    timeout: options.lockTimeout ?? LOCK_TIMEOUT,
-    signal: options.signal,
-    reporter: options.reporter,
-  });
-  // Under the lock these are what killed processes left.
-  for (const name of await readdir(directory)) {
-    if (HALF_DONE.test(name)) await rm(join(directory, name), { recursive: true, force: true });
-  }
-  return await action();
-}
-
-function notFound(name: string, known: readonly KnownFeed[]): TreesError {
-  return new TreesError('FEED_NOT_FOUND', `cannot find feed "${name}": no feed has this name or URL`, {
-    hint: `known: ${known.map((feed) => feed.name).join(', ') || 'none; `trees feed add URL` adds one'}`,
-  });
-}
-
-/**
- * The feed with this name or URL.
- * @throws TreesError FEED_NOT_FOUND
- */
-export async function findFeed(root: string, nameOrUrl: string): Promise<KnownFeed> {
-  const known = await listFeeds(root);
-  const found = known.find((feed) => feed.name === nameOrUrl || feed.url === nameOrUrl);
-  if (found === undefined) throw notFound(nameOrUrl, known);
-  return found;
 }
 
 /**
@@ -125,6 +77,7 @@ export async function loadFeed(
   feed: KnownFeed,
   options: FeedsOptions = {},
 ): Promise<IndexedFeed | undefined> {
+  if (feed.unsigned === true) return await loadLegacyFeed(root, feed);
   const { now = new Date(), allowStale, signal } = options;
   const seen = await readFeedState(root, feed.name);
   const origin = `${feed.url} (stored)`;
@@ -174,6 +127,7 @@ function sameTrust(a: KnownFeed | undefined, b: KnownFeed): boolean {
  * @throws TreesError FEED_UNREACHABLE, LOCKED, FEED_NOT_FOUND if it was removed meanwhile; as `verifyIndex`
  */
 export async function refreshFeed(root: string, feed: KnownFeed, options: FeedsOptions = {}): Promise<IndexedFeed> {
+  if (feed.unsigned === true) return await refreshLegacyFeed(root, feed, options);
   const now = options.now ?? new Date();
   const source = openFeed(feed, options.network);
   const seen = await readFeedState(root, feed.name);
@@ -216,39 +170,6 @@ async function confirmPublishedKey(feed: Feed, options: AddFeedOptions): Promise
   });
 }
 
-/** The same URL may be there twice, with other keys or another priority, but only if the user gives it a name. */
-function checkUnknown(known: readonly KnownFeed[], feed: { name: string; url: string; isNamed: boolean }): void {
-  const twin = known.find((other) => other.name === feed.name || (!feed.isNamed && other.url === feed.url));
-  if (twin === undefined) return;
-  const isSame = twin.url === feed.url;
-  const why = isSame ? `it is known as "${twin.name}"` : `the name "${feed.name}" is taken by ${twin.url}`;
-  throw new TreesError('FEED_EXISTS', `cannot add the feed ${feed.url}: ${why}`, {
-    hint: isSame ? `\`trees feed rm ${twin.name}\` removes it` : 'choose another name with --name',
-    details: { name: twin.name, url: twin.url },
-  });
-}
-
-async function createFeed(
-  root: string,
-  feed: KnownFeed,
-  fetched: FetchedIndex,
-  options: AddFeedOptions,
-): Promise<void> {
-  await lockFeeds(root, options, async () => {
-    checkUnknown(await listFeeds(root), { ...feed, isNamed: options.name !== undefined });
-    const temporary = await mkdtemp(join(feedsDirectory(root), '.add-'));
-    try {
-      await writeFile(join(temporary, recordFile.feed), formatFeedRecord(feed), { flush: true });
-      await writeIndex(temporary, fetched, options.now ?? new Date());
-      await rename(temporary, feedDirectory(root, feed.name));
-      await syncDirectory(feedsDirectory(root));
-    } catch (error) {
-      await rm(temporary, { recursive: true, force: true });
-      throw error;
-    }
-  });
-}
-
 /**
  * Adds a feed: decides whom to trust, fetches and verifies the index, and only then writes anything.
  * @throws TreesError USAGE, FEED_EXISTS, STORE_UNUSABLE, FEED_UNREACHABLE, FEED_UNTRUSTED, NOT_CONFIRMED, KEY_INVALID; as `verifyIndex`
@@ -258,6 +179,7 @@ export async function addFeed(root: string, url: string, options: AddFeedOptions
   await checkUsable(root);
   const name = checkFeedName(options.name ?? deriveFeedName(parsed));
   checkUnknown(await listFeeds(root), { name, url: parsed.href, isNamed: options.name !== undefined });
+  if (parsed.scheme === 'legacy') return await addLegacyFeed(root, { ...parsed, name }, options);
   const mirrors = (options.mirrors ?? []).map((mirror) => parseFeedUrl(mirror, options.cwd).href);
   const source = openFeed({ url: parsed.href, mirrors }, options.network);
   const keys = options.keys.length > 0 ? options.keys : [await confirmPublishedKey(source, options)];
@@ -270,7 +192,11 @@ export async function addFeed(root: string, url: string, options: AddFeedOptions
   const trusting = succeed(said, succession, options.reporter);
   const { signal, reporter } = options;
   const feed = await withFormerKeys(source, trusting, { index, signedBy, signal, reporter });
-  if (options.dryRun !== true) await createFeed(root, feed, fetched, options);
+  if (options.dryRun !== true) {
+    const fill = async (directory: string): Promise<void> =>
+      await writeIndex(directory, fetched, options.now ?? new Date());
+    await createFeed(root, feed, { ...options, isNamed: options.name !== undefined, fill });
+  }
   return { feed, index: fetched.index, stale: fetched.stale };
 }
 

@@ -88,9 +88,10 @@ export interface OfferOptions extends GatherOptions {
  * @throws TreesError FEED_NOT_FOUND if there is no feed at all, or the first one's problem if no feed is left
  */
 export async function gatherFor(root: string, options: OfferOptions): Promise<readonly IndexedFeed[]> {
-  const named = parseAppReference(options.app).feed ?? options.feed;
+  const reference = parseAppReference(options.app);
+  const named = reference.feed ?? options.feed;
   const only = named === undefined ? undefined : [(await findFeed(root, named)).name];
-  const { feeds, problems } = await gatherFeeds(root, { ...options, only });
+  const { feeds, problems } = await gatherFeeds(root, { ...options, only, apps: [reference.name] });
   const [first] = problems;
   if (feeds.length === 0) {
     throw (

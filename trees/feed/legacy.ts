@@ -1,49 +1,49 @@
 import { open } from 'node:fs/promises';
-import { reasonOf, TreesError, usageError } from '../errors.js';
+import { reasonOf, TreesError } from '../errors.js';
 import { type Reporter, silentReporter } from '../reporter.js';
 import type { Feed } from './feed.js';
 import { githubFeed } from './github.js';
 import { readFeedFile } from './index-pair.js';
+import { formatLegacyRepository, type LegacyReference, type LegacyRepository } from './legacy-url.js';
 import type { NetworkOptions } from './network.js';
 import { createRetries } from './retry.js';
 
-/**
+/*
  * Releases as the original project published them (github.com/untoreh/trees, github.com/untoreh/pine): for an app, a
  * release tagged with its name that has `NAME.tar` (one static delta) and `NAME.sum`; for a base, the latest release with
  * `delta_base.tar` and `NAME.sum`. The sum is the checksum of the tree's root directory, as `ostree ls -Cd` prints it.
  * Nothing of it is signed.
  */
-export interface LegacyReference {
-  /** As the user wrote it. */
-  readonly url: string;
-  readonly owner: string;
-  readonly repo: string;
-  readonly name: string;
-  readonly tag: string | undefined;
-}
 
-const PREFIX = 'legacy:';
-const REFERENCE =
-  /^legacy:([A-Za-z0-9][A-Za-z0-9-]{0,38})\/([A-Za-z0-9_-][A-Za-z0-9._-]{0,99})\/([a-z0-9][a-z0-9._-]{0,63})(?:@([A-Za-z0-9][A-Za-z0-9._-]{0,99}))?$/;
 const SUM = /^([0-9a-f]{64})\s*$/;
 /** Bytes of a `.sum` file. */
 const SUM_LIMIT = 1024;
 
-export function isLegacyReference(text: string): boolean {
-  return text.startsWith(PREFIX);
+/** The files of a repository's releases; those of the latest one where no release is named. */
+export function legacyReleases(repository: LegacyRepository, network: NetworkOptions): Feed {
+  const { server, owner, repo } = repository;
+  const url = formatLegacyRepository(repository);
+  const access = server === undefined ? network.github : { ...network.github, server, api: undefined };
+  return githubFeed({ url, owner, repo, network: { ...network, github: access } });
 }
 
-/** @throws TreesError USAGE */
-export function parseLegacyReference(url: string): LegacyReference {
-  const [, owner, repo, name, tag] = REFERENCE.exec(url) ?? [];
-  if (owner === undefined || repo === undefined || name === undefined) {
-    throw usageError(
-      `Expected legacy:OWNER/REPO/NAME or legacy:OWNER/REPO/NAME@TAG, got "${url}"`,
-      'for example: legacy:untoreh/trees/etcd',
-    );
-  }
-  return { url, owner, repo, name, tag };
+export function legacyTar(as: 'app' | 'base', name: string): string {
+  return as === 'base' ? 'delta_base.tar' : `${name}.tar`;
 }
+
+/** @throws TreesError BUNDLE_CORRUPT */
+export function parseSum(bytes: Buffer, file: string, url: string): string {
+  const [, sum] = SUM.exec(bytes.toString('utf8')) ?? [];
+  if (sum !== undefined) return sum;
+  throw new TreesError('BUNDLE_CORRUPT', `cannot use ${file} of ${url}: it is not a checksum`, {
+    hint: 'is this a release of the original project?',
+  });
+}
+
+export const legacySum = (name: string): { readonly file: string; readonly limit: number } => ({
+  file: `${name}.sum`,
+  limit: SUM_LIMIT,
+});
 
 export interface FetchLegacyOptions {
   readonly as: 'app' | 'base';
@@ -105,22 +105,16 @@ export async function fetchLegacy(
   path: string,
   options: FetchLegacyOptions,
 ): Promise<string> {
-  const { url, owner, repo, name, tag } = reference;
+  const { url, name, tag } = reference;
   const { as, network, signal, reporter } = options;
-  const isBase = as === 'base';
-  const release = tag ?? (isBase ? undefined : name);
-  const releases = githubFeed({ url, owner, repo, network });
+  const release = tag ?? (as === 'base' ? undefined : name);
+  const releases = legacyReleases(reference, network);
   const feed: Feed = { ...releases, open: async (file, how) => await releases.open(file, { ...how, release }) };
-  const sumFile = `${name}.sum`;
-  const bytes = await readFeedFile(feed, sumFile, { limit: SUM_LIMIT, signal, reporter });
-  if (bytes === undefined) throw missing(sumFile, reference);
-  const [, sum] = SUM.exec(bytes.toString('utf8')) ?? [];
-  if (sum === undefined) {
-    throw new TreesError('BUNDLE_CORRUPT', `cannot install ${url}: ${sumFile} is not a checksum`, {
-      hint: 'is this a release of the original project?',
-    });
-  }
-  const tar = isBase ? 'delta_base.tar' : `${name}.tar`;
+  const { file, limit } = legacySum(name);
+  const bytes = await readFeedFile(feed, file, { limit, signal, reporter });
+  if (bytes === undefined) throw missing(file, reference);
+  const sum = parseSum(bytes, file, url);
+  const tar = legacyTar(as, name);
   try {
     if (!(await copyTo(path, feed, tar, options))) throw missing(tar, reference);
   } catch (error) {

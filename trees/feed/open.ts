@@ -1,4 +1,4 @@
-import { unreachable } from '../errors.js';
+import { TreesError, unreachable } from '../errors.js';
 import { directoryFeed } from './directory.js';
 import type { Feed } from './feed.js';
 import { githubFeed } from './github.js';
@@ -26,6 +26,10 @@ function openPlace(url: string, network: NetworkOptions): Feed {
       });
     case 'github':
       return githubFeed({ url: parsed.href, owner: parsed.owner, repo: parsed.repo, network });
+    case 'legacy':
+      throw new TreesError('UNSUPPORTED', `cannot read ${parsed.href} as a signed feed: nothing there is signed`, {
+        hint: 'trees feed add takes it, and trees install installs from it then',
+      });
     default:
       return unreachable(parsed);
   }
@@ -34,7 +38,7 @@ function openPlace(url: string, network: NetworkOptions): Feed {
 /**
  * Opens a feed: `dir:/absolute/path`, `https://…/`, `http://…/`, `github:owner/repo`. Nothing is read yet.
  * @param feed its URL, or what a store knows of it
- * @throws TreesError USAGE for a malformed or unknown URL
+ * @throws TreesError USAGE for a malformed or unknown URL, UNSUPPORTED for a legacy feed, which is not read as these are
  */
 export function openFeed(feed: string | FeedAddress, network: NetworkOptions = {}): Feed {
   const { url, mirrors = [] } = typeof feed === 'string' ? { url: feed } : feed;

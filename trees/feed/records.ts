@@ -4,6 +4,7 @@ import * as z from 'zod/mini';
 import { isErrno, TreesError } from '../errors.js';
 import { storePaths } from '../store/paths.js';
 import type { KnownSignature } from './fetch-index.js';
+import { isLegacyReference } from './legacy-url.js';
 import { encodePublicKey, type PublicKey, parsePublicKey } from './minisign.js';
 import type { SeenIndex } from './verify-index.js';
 
@@ -17,6 +18,8 @@ export const recordFile = { feed: 'feed.json', state: 'state.json' } as const;
 export interface KnownFeed {
   readonly name: string;
   readonly url: string;
+  /** Nobody signs it, and the user has said yes to that: it has no keys. */
+  readonly unsigned?: boolean;
   /** Keys the user trusts for this feed. */
   readonly keys: readonly PublicKey[];
   /** Higher wins where two feeds offer the same app; equal ones go by name. */
@@ -40,14 +43,16 @@ export interface FeedState extends SeenIndex {
   readonly signature: KnownSignature | undefined;
 }
 
-const feedSchema = z.object({
-  url: z.string(),
-  keys: z.array(z.string()).check(z.minLength(1)),
-  priority: z.number(),
-  added: z.string(),
-  mirrors: z.optional(z.array(z.string())),
-  former: z.optional(z.array(z.string())),
-});
+const feedSchema = z
+  .object({
+    url: z.string(),
+    keys: z.array(z.string()),
+    priority: z.number(),
+    added: z.string(),
+    mirrors: z.optional(z.array(z.string())),
+    former: z.optional(z.array(z.string())),
+  })
+  .check(z.refine(({ url, keys }) => (keys.length === 0) === isLegacyReference(url)));
 
 const stateSchema = z.object({
   id: z.string(),
@@ -91,7 +96,8 @@ export async function readFeedRecord(root: string, name: string): Promise<KnownF
   if (record === undefined) return undefined;
   const parse = (keys: readonly string[]): PublicKey[] => keys.map((key) => parsePublicKey(key, path));
   const { mirrors = [], former = [] } = record;
-  return { ...record, name, mirrors, keys: parse(record.keys), former: parse(former) };
+  const unsigned = isLegacyReference(record.url) ? { unsigned: true } : {};
+  return { ...record, name, mirrors, ...unsigned, keys: parse(record.keys), former: parse(former) };
 }
 
 export function formatFeedRecord({ url, keys, priority, added, mirrors = [], former = [] }: KnownFeed): string {

@@ -6,6 +6,8 @@ export interface Offer {
   readonly name: string;
   readonly summary: string;
   readonly feed: string;
+  /** Nobody vouches for what the feed offers. */
+  readonly unsigned: boolean;
   /** Newest release; a prerelease only if there is nothing else. */
   readonly version: string;
   /** All versions, newest first. */
@@ -49,7 +51,7 @@ export function listOffers(feeds: readonly IndexedFeed[], arch: string): Offer[]
       const base = { name: newest.base.name, range: newest.base.range };
       const all = versions.map(({ version }) => version);
       const { version, size } = newest;
-      return [{ name, summary: app.summary, feed: feed.name, version, versions: all, base, size }];
+      return [{ name, summary: app.summary, feed: feed.name, unsigned: feed.unsigned === true, version, versions: all, base, size }];
     }),
   );
 }

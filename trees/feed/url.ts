@@ -1,15 +1,18 @@
 import { isAbsolute, resolve } from 'node:path';
 import { usageError } from '../errors.js';
+import { formatLegacyRepository, type LegacyRepository, parseLegacyRepository } from './legacy-url.js';
 
 /** A feed's URL, taken apart. */
 export type FeedUrl =
   | { readonly scheme: 'dir'; readonly href: string; readonly path: string }
   | { readonly scheme: 'http'; readonly href: string; readonly base: URL }
-  | { readonly scheme: 'github'; readonly href: string; readonly owner: string; readonly repo: string };
+  | { readonly scheme: 'github'; readonly href: string; readonly owner: string; readonly repo: string }
+  /** Releases of the original project: nothing there is signed. */
+  | ({ readonly scheme: 'legacy'; readonly href: string } & LegacyRepository);
 
 const NAME = /^[a-z0-9][a-z0-9._-]{0,63}$/;
 const GITHUB = /^([A-Za-z0-9](?:[A-Za-z0-9-]{0,38}))\/([A-Za-z0-9._-]{1,100})$/;
-const HINT = 'a feed is dir:/absolute/path, https://host/path/ or github:owner/repo';
+const HINT = 'a feed is dir:/absolute/path, https://host/path/, github:owner/repo or legacy:owner/repo';
 
 function parseHttp(url: string): FeedUrl {
   // Without the final slash the last component would be replaced by the name of the file.
@@ -52,8 +55,18 @@ export function parseFeedUrl(url: string, cwd?: string): FeedUrl {
       }
       return { scheme, href: `github:${owner}/${repo}`, owner, repo };
     }
+    case 'legacy': {
+      const repository = parseLegacyRepository(rest);
+      if (repository === undefined) {
+        throw usageError(
+          `Expected feed URL to be legacy:owner/repo or legacy:https://host/owner/repo, got "${url}"`,
+          HINT,
+        );
+      }
+      return { scheme, href: formatLegacyRepository(repository), ...repository };
+    }
     default:
-      throw usageError(`Expected feed URL to start with dir:, https:, http: or github:, got "${url}"`, HINT);
+      throw usageError(`Expected feed URL to start with dir:, https:, http:, github: or legacy:, got "${url}"`, HINT);
   }
 }
 
@@ -62,7 +75,7 @@ export function deriveFeedName(url: FeedUrl): string {
   const words =
     url.scheme === 'dir'
       ? (url.path.split('/').at(-1) ?? '')
-      : url.scheme === 'github'
+      : url.scheme === 'github' || url.scheme === 'legacy'
         ? `${url.owner}-${url.repo}`
         : `${url.base.hostname}${url.base.pathname}`;
   const name = words

@@ -3,6 +3,7 @@ import validVersion from 'semver/functions/valid.js';
 import validRange from 'semver/ranges/valid.js';
 import type { BundleInfo } from '../delta/index.js';
 import { TreesError, usageError } from '../errors.js';
+import { dateVersion } from '../feed/date-version.js';
 import { metadataString } from '../ostree/index.js';
 import { isAppName } from './generations.js';
 import { commitKey } from './metadata.js';
@@ -101,12 +102,6 @@ function identifyForeign(info: BundleInfo, file: string, options: IdentityOption
 function nameOf(file: string): string | undefined {
   const name = basename(file).replace(/(?:\.(?:tar|tgz|gz|delta|zst|zstd))+$/, '');
   return isAppName(name) && !/^[0-9a-f]{64}$/.test(name) ? name : undefined;
-}
-
-/** `2017.8.23`: the day of the commit, UTC. */
-function dateVersion(timestamp: number): string {
-  const date = new Date(timestamp * 1000);
-  return [date.getUTCFullYear(), date.getUTCMonth() + 1, date.getUTCDate()].join('.');
 }
 
 function invalid(file: string, what: string): TreesError {

@@ -76,7 +76,8 @@ export function chooseTarget(feeds: readonly IndexedFeed[], paths: StorePaths, r
     request.force !== true &&
     current?.layer === selection.app.commit &&
     (current.channel ?? 'stable') === (channel ?? 'stable') &&
-    (current.base.commit === selection.base.version.commit ||
+    (selection.feed.legacy !== undefined ||
+      current.base.commit === selection.base.version.commit ||
       (request.base === undefined && satisfies(current.base.version, selection.app.base.range)));
   return { name, selection, installed, done };
 }
@@ -142,7 +143,12 @@ export function planBundles(selection: Selection, have: ReadonlySet<Checksum>, o
     'VERSION_NOT_FOUND',
     `cannot install ${selection.name} ${selection.app.version}: no chain of bundles of feed ` +
       `${selection.feed.feed.name} leads there${(exclude?.size ?? 0) > 0 ? ' without the ones that failed' : ''}`,
-    { hint: 'tell the publisher: every version needs a way from nothing or from its base' },
+    {
+      hint:
+        selection.feed.legacy === undefined
+          ? 'tell the publisher: every version needs a way from nothing or from its base'
+          : 'add the repository of the base that it was made from, too: trees feed add legacy:OWNER/REPO',
+    },
   );
 }
 
@@ -170,8 +176,10 @@ export function explainBundles(
   return { ...plan, alternatives, nameOf };
 }
 
-function wantsOf({ base, app }: Selection, have: ReadonlySet<Checksum>): Checksum[] {
-  return [base.version.commit, app.commit].filter((commit) => !have.has(commit));
+function wantsOf({ base, app, feed }: Selection, have: ReadonlySet<Checksum>): Checksum[] {
+  // A whole tree needs its base for being fetched only, if at all.
+  const needed = feed.legacy === undefined ? [base.version.commit, app.commit] : [app.commit];
+  return needed.filter((commit) => !have.has(commit));
 }
 
 /** The ref that keeps a commit of an index alive; the index was checked to know every commit it has bundles to. */

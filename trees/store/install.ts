@@ -3,7 +3,8 @@ import type { NetworkOptions } from '../feed/network.js';
 import { openFeed } from '../feed/open.js';
 import type { Selection } from '../feed/select.js';
 import { buildGeneration } from './build-tree.js';
-import { type FailedBundle, fetchCommits } from './fetch-commits.js';
+import { type FailedBundle, type Fetched, fetchCommits } from './fetch-commits.js';
+import { fetchLegacyCommits } from './fetch-legacy.js';
 import { collectibleBytes } from './gc.js';
 import { type Generation, listGenerations } from './generations.js';
 import {
@@ -16,6 +17,7 @@ import {
 } from './install-plan.js';
 import { cleanLeftovers } from './leftovers.js';
 import { linkSpeed } from './link-speed.js';
+import { ensureNoBase, NO_BASE } from './no-base.js';
 import { storePaths } from './paths.js';
 import { discardGenerations } from './remove.js';
 import { requireSpace, type SpaceEstimate, spaceFor } from './space.js';
@@ -84,9 +86,8 @@ export async function installTarget(
   await clearMarks(store.repo);
   const { selection, installed } = target;
   await checkSpace(store, selection);
-  const feed = openFeed(selection.feed.feed, options.network);
-  const fetched = await fetchCommits(store, feed, selection);
-  const generation = await buildGeneration(store, target, { fresh: options.force === true });
+  const fetched = await bringIn(store, selection, options.network);
+  const generation = await buildTarget(store, target, options.force === true);
   if (options.force === true) {
     const others = listGenerations(store.paths, target.name).filter((number) => number !== generation.number);
     const kept = await discardGenerations(store, target.name, others);
@@ -101,6 +102,26 @@ export async function installTarget(
     bundles: fetched.bundles,
     fallback: fetched.fallback,
   };
+}
+
+async function bringIn(store: Store, selection: Selection, network: NetworkOptions | undefined): Promise<Fetched> {
+  const { feed, legacy } = selection.feed;
+  if (legacy === undefined) return await fetchCommits(store, openFeed(feed, network), selection);
+  store.reporter.warn(`${selection.name} comes from ${feed.url}, where nothing is signed: nobody vouches for it`);
+  return await fetchLegacyCommits(store, selection, network);
+}
+
+/** What the original project published are whole trees: nothing has to be below them. */
+async function buildTarget(store: Store, { name, selection }: InstallTarget, fresh: boolean): Promise<Generation> {
+  if (selection.feed.legacy === undefined) return await buildGeneration(store, { name, selection }, { fresh });
+  const { version, arch, commit } = selection.app;
+  const below = { version: NO_BASE.version, commit: await ensureNoBase(store, arch) };
+  const whole = {
+    ...selection,
+    app: { version, arch, commit, base: undefined },
+    base: { name: NO_BASE.name, version: below },
+  };
+  return await buildGeneration(store, { name, selection: whole }, { fresh, anonymous: true });
 }
 
 /**

@@ -45,7 +45,9 @@ export async function checkStore(options: FsckOptions): Promise<FsckResult> {
     return { ...(await inspect(store, options.names)), repaired: [], fetched: 0 };
   }
   // The network is asked before anybody has to wait for us.
-  const feeds = await gatherFeeds(options.root, options);
+  const gathered = await gatherFeeds(options.root, options);
+  // Of what nobody signs no single objects are fetched: its bundles have other forms.
+  const feeds = { ...gathered, feeds: gathered.feeds.filter(({ legacy }) => legacy === undefined) };
   const useless: Useless = { parts: new Set(), whole: new Set() };
   const seen = new Map<string, Damage>();
   let fetched = 0;

@@ -81,7 +81,8 @@ function toTarget(installed: InstalledApp, pin: Pin | undefined, selection: Sele
   const done =
     keep ||
     (current.layer === selection.app.commit &&
-      (current.base.commit === version.commit ||
+      (selection.feed.legacy !== undefined ||
+        current.base.commit === version.commit ||
         (current.base.name === name && greater(current.base.version, version.version))));
   return { name: installed.name, selection, installed, done, pin };
 }

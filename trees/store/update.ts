@@ -164,10 +164,12 @@ async function gather(
   paths: StorePaths,
   { names, dryRun }: { names: readonly string[]; dryRun: boolean },
 ): Promise<GatheredFeeds> {
-  const wanted = new Set(names.flatMap((name) => installedOrNone(paths, name)?.current.feed ?? []));
+  const installed = names.flatMap((name) => installedOrNone(paths, name)?.current ?? []);
+  const wanted = new Set(installed.map(({ feed }) => feed));
   const known = await listFeeds(paths.root);
   const only = known.map(({ name }) => name).filter((name) => wanted.has(name));
-  return await gatherFeeds(paths.root, { ...options, only, dryRun });
+  const apps = [...new Set(installed.map(({ app }) => app))];
+  return await gatherFeeds(paths.root, { ...options, only, apps, dryRun });
 }
 
 /** Apps that were not named, on a base that one of the named ones moves on from. */

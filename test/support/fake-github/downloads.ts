@@ -32,7 +32,7 @@ export function openSigned(world: World, url: URL): Signed {
   return { state: 'gone' };
 }
 
-export type WebEndpoint = 'web/latest-download' | 'web/tag-download' | 'web/other';
+export type WebEndpoint = 'web/latest-download' | 'web/tag-download' | 'web/refs' | 'web/other';
 
 export interface WebAnswer {
   readonly endpoint: WebEndpoint;
@@ -40,6 +40,19 @@ export interface WebAnswer {
   readonly file: string;
   /** Where to go; undefined for 404. */
   readonly location: string | undefined;
+  /** What is there itself. */
+  readonly body?: Buffer;
+}
+
+/** What `git ls-remote` is told (gitprotocol-http, "Smart Server Response"); any commit will do, git is not asked further. */
+function advertise(refs: ReadonlyMap<string, string>): Buffer {
+  const line = (text: string): string => `${(text.length + 4).toString(16).padStart(4, '0')}${text}`;
+  const [first, ...others] = [...refs].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([name, id]) => `${id} ${name}`);
+  const list =
+    first === undefined
+      ? []
+      : [`${first}\0multi_ack side-band-64k agent=git/github\n`, ...others.map((one) => `${one}\n`)];
+  return Buffer.from(`${line('# service=git-upload-pack\n')}0000${list.map(line).join('')}0000`);
 }
 
 /**
@@ -51,6 +64,11 @@ export function followWeb(world: World, pathname: string): WebAnswer {
   const repository: Repository | undefined = world.repositories.get(repositoryKey(owner, name));
   const visible = repository?.isPrivate === false ? repository : undefined;
   const file = rest.at(-1) ?? '';
+  if (rest.join('/') === 'info/refs') {
+    const cloned = world.repositories.get(repositoryKey(owner, name.replace(/\.git$/, '')));
+    const refs = cloned?.isPrivate === false ? { body: advertise(cloned.refs) } : {};
+    return { endpoint: 'web/refs', file, location: undefined, ...refs };
+  }
   if (rest.length === 4 && rest[0] === 'releases' && rest[1] === 'latest' && rest[2] === 'download') {
     const tag = visible === undefined ? undefined : latestRelease(visible)?.tag;
     const base = `${world.urls.web}/${owner}/${name}/releases/download`;

@@ -96,11 +96,13 @@ export async function createFakeGithub(options: FakeGithubOptions = {}): Promise
   }
 
   async function answerWeb(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {
-    const { endpoint, file, location } = followWeb(world, path);
+    const { endpoint, file, location, body } = followWeb(world, path);
     await see(request, endpoint, file);
     const fault = faults.take(endpoint, file);
     if (fault !== undefined && answerWith(fault, request, response)) return;
-    if (location === undefined) response.writeHead(404, { 'content-type': 'text/plain' }).end('Not Found');
+    if (body !== undefined) {
+      response.writeHead(200, { 'content-type': 'application/x-git-upload-pack-advertisement' }).end(body);
+    } else if (location === undefined) response.writeHead(404, { 'content-type': 'text/plain' }).end('Not Found');
     else response.writeHead(302, { location }).end();
   }
 

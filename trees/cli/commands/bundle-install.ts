@@ -1,7 +1,7 @@
 import { relative, resolve } from 'node:path';
 import { TreesError } from '../../errors.js';
 import { readKeyOption } from '../../feed/key-option.js';
-import { isLegacyReference, parseLegacyReference } from '../../feed/legacy.js';
+import { isLegacyReference, parseLegacyReference } from '../../feed/legacy-url.js';
 import { type InstalledFile, installFile } from '../../store/install-file.js';
 import { installLegacy } from '../../store/install-legacy.js';
 import { storePaths } from '../../store/paths.js';

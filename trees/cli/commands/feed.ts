@@ -13,8 +13,8 @@ import { mirror } from './feed-mirror.js';
 
 function describeFeed(feed: KnownFeed) {
   const keys = feed.keys.map((key) => ({ id: key.id, fingerprint: fingerprint(key), key: encodePublicKey(key) }));
-  const { name, url, priority, added, mirrors = [] } = feed;
-  return { name, url, priority, added, mirrors, keys };
+  const { name, url, priority, added, mirrors = [], unsigned = false } = feed;
+  return { name, url, priority, added, mirrors, unsigned, keys };
 }
 
 function describeIndex(index: FeedIndex, now: Date) {
@@ -38,8 +38,13 @@ const add = defineCommand({
     'Fetches the index of the feed and verifies it before anything is stored. Everything from the feed has to be ' +
     'signed by a key given with --key; without one, the key that the feed publishes is shown and has to be confirmed.\n\n' +
     'Public repositories on GitHub are read without the API. Private ones need a token: GITHUB_TOKEN, GH_TOKEN or the ' +
-    'setting github.token; it goes to the API only. Proxies are taken from HTTPS_PROXY, HTTP_PROXY and NO_PROXY.',
-  positionals: [{ name: 'url', describe: 'dir:PATH, https://HOST/PATH/ or github:OWNER/REPO', required: true }],
+    'setting github.token; it goes to the API only. Proxies are taken from HTTPS_PROXY, HTTP_PROXY and NO_PROXY.\n\n' +
+    'legacy:OWNER/REPO is a repository with releases of the original project: apps in one, the base that they were made ' +
+    'from in another. Nothing there is signed, so it asks first; --trust-unsigned or --yes answer. Which apps there are ' +
+    'is told by the tags, read as git does; every tree has to be the one whose checksum its NAME.sum has.',
+  positionals: [
+    { name: 'url', describe: 'dir:PATH, https://HOST/PATH/, github:OWNER/REPO or legacy:OWNER/REPO', required: true },
+  ],
   options: {
     key: {
       type: 'array',
@@ -58,12 +63,17 @@ const add = defineCommand({
       value: 'URL',
       describe: 'a place with the same files, tried where the feed fails (may be repeated; tried in this order)',
     },
+    'trust-unsigned': {
+      type: 'boolean',
+      describe: 'add a legacy feed without asking: nobody vouches for what comes from it but you',
+    },
     'allow-stale': allowStale,
   },
   examples: [
     ['feed add github:untoreh/trees --key trees.pub', 'trust what this key has signed, and nothing else'],
     ['feed add dir:/media/usb/feed -n usb', 'ask whether to trust the key that the feed publishes'],
     ['feed add github:me/apps --mirror https://mirror.example/apps/', 'with another place for when GitHub fails'],
+    ['feed add legacy:untoreh/pine --trust-unsigned', 'a base of the original project; its apps: legacy:untoreh/trees'],
   ],
   async handler(context, args) {
     const { settings, cwd } = context;
@@ -77,11 +87,13 @@ const add = defineCommand({
       name: args.name,
       priority: args.priority,
       mirrors: args.mirror,
+      trustUnsigned: args['trust-unsigned'],
       dryRun: settings.dryRun,
       confirm: async (question) => await context.confirm(question),
     });
     const counted = describeIndex(index, now);
-    const what = `${counted.apps} ${counted.apps === 1 ? 'app' : 'apps'}, index ${counted.sequence}`;
+    const which = feed.unsigned === true ? 'unsigned' : `index ${counted.sequence}`;
+    const what = `${counted.apps} ${counted.apps === 1 ? 'app' : 'apps'}, ${which}`;
     return {
       json: { dryRun: settings.dryRun, feed: describeFeed(feed), index: counted },
       text: `${settings.dryRun ? 'would add' : 'added'} feed ${feed.name} (${feed.url}): ${what}\n`,
@@ -123,10 +135,12 @@ const ls = defineCommand({
       feed.name,
       feed.url,
       String(feed.priority),
-      feed.keys.map(({ id }) => id).join(','),
-      feed.index === null ? '-' : String(feed.index.sequence),
+      feed.unsigned ? 'unsigned' : feed.keys.map(({ id }) => id).join(','),
+      feed.index === null || feed.unsigned ? '-' : String(feed.index.sequence),
       feed.index === null ? '-' : String(feed.index.apps),
-      feed.index === null ? '-' : `${feed.index.expires.slice(0, 10)}${feed.index.expired ? ' (expired)' : ''}`,
+      feed.index === null || feed.unsigned
+        ? '-'
+        : `${feed.index.expires.slice(0, 10)}${feed.index.expired ? ' (expired)' : ''}`,
     ]);
     const columns = [
       { title: 'name' },
@@ -246,12 +260,15 @@ const refresh = defineCommand({
         results.push({ name: feed.name, before, index: null, problem: { code: error.code, message: error.message } });
       }
     }
+    const unsigned = new Set(wanted.filter((feed) => feed.unsigned === true).map(({ name }) => name));
     const lines = results
       .filter(({ index }) => index !== null)
       .map(({ name, before, index }) =>
-        index?.sequence === before
-          ? `${name}: no news, index ${before}\n`
-          : `${name}: index ${before ?? 'none'} → ${index?.sequence}\n`,
+        unsigned.has(name)
+          ? `${name}: ${index?.apps} apps, unsigned\n`
+          : index?.sequence === before
+            ? `${name}: no news, index ${before}\n`
+            : `${name}: index ${before ?? 'none'} → ${index?.sequence}\n`,
       );
     return { json: { feeds: results }, text: lines.join(''), ...(errors.length > 0 ? { status: 1 } : {}) };
   },

@@ -37,6 +37,7 @@ export const command = defineCommand({
 
 interface Offer {
   readonly feed: string;
+  readonly unsigned: boolean;
   readonly summary: string;
   readonly versions: ReadonlyArray<{
     readonly version: string;
@@ -64,7 +65,7 @@ async function findOffers(context: Context, app: string, only: string | undefine
         released,
       }))
       .sort((a, b) => (a.released < b.released ? 1 : -1));
-    offers.push({ feed: feed.name, summary: entry.summary, versions });
+    offers.push({ feed: feed.name, unsigned: feed.unsigned === true, summary: entry.summary, versions });
   }
   return offers;
 }
@@ -123,7 +124,7 @@ function toText({ name, installed, pin, generations, offers }: Known): string {
     }
   }
   for (const offer of offers) {
-    lines.push(`  offered by feed ${offer.feed}`);
+    lines.push(`  offered by feed ${offer.feed}${offer.unsigned ? ', which nobody signs' : ''}`);
     for (const { version, arch, base, size, released } of offer.versions) {
       lines.push(`    ${version}  ${arch}  on ${base}  ${formatBytes(size)}  ${released}`);
     }

@@ -120,7 +120,8 @@ function resultJson(context: Context, { action, generation, previous, fetched, b
 
 function resultText({ action, generation, previous, fetched, fallback }: InstallResult): string {
   const { name, app, version, base, number } = generation;
-  const what = `${name}${name === app ? '' : ` (${app})`} ${version} on ${base.name} ${base.version}`;
+  const on = base.name === 'none' ? 'without a base' : `on ${base.name} ${base.version}`;
+  const what = `${name}${name === app ? '' : ` (${app})`} ${version} ${on}`;
   if (action === 'unchanged') return `${what} is installed already (generation ${number})\n`;
   const was = previous === undefined ? '' : `, was ${previous.version}`;
   const way = fallback.length === 0 ? '' : `, after ${fallback.length} other bundles failed`;
@@ -136,6 +137,7 @@ function toPlanJson(plan: InstallPlan) {
     version: selection.app.version,
     arch: selection.app.arch,
     feed: selection.feed.feed.name,
+    unsigned: selection.feed.legacy !== undefined,
     base: { name: selection.base.name, version: selection.base.version.version },
     installed:
       installed === undefined ? null : { version: installed.current.version, generation: installed.current.number },
@@ -147,5 +149,6 @@ function planText(plan: InstallPlan): string {
   const { selection, name, done } = plan.target;
   const what = `${name} ${selection.app.version} on ${selection.base.name} ${selection.base.version.version}`;
   if (done) return `${what} is installed already, nothing would be done\n`;
-  return [`would install ${what} from feed ${selection.feed.feed.name}`, ...planLines(plan), ''].join('\n');
+  const vouched = selection.feed.legacy === undefined ? '' : ', which nobody signs';
+  return [`would install ${what} from feed ${selection.feed.feed.name}${vouched}`, ...planLines(plan), ''].join('\n');
 }

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { TreesError } from '../../errors.js';
 import { type InstalledApp, listInstalled } from '../../store/generations.js';
 import { type StorePaths, storePaths } from '../../store/paths.js';
@@ -32,20 +34,36 @@ export const command = defineCommand({
       context.reporter.warn(error.message);
     };
     const apps = listInstalled(paths, onDamaged).map((app) => ({ ...app, pin: findPin(paths, app.name, onDamaged) }));
+    const unsigned = (feed: string): boolean => isUnsigned(paths, feed);
     const usage = args.size === true ? await measure(context, apps) : undefined;
     return {
       status: damaged === 0 ? 0 : 1,
       json: {
-        apps: apps.map((app) => ({ ...toJson(app), ...(usage && { disk: usage.apps.get(app.name) }) })),
+        apps: apps.map((app) => ({
+          ...toJson(app),
+          unsigned: unsigned(app.current.feed),
+          ...(usage && { disk: usage.apps.get(app.name) }),
+        })),
         ...(usage && { disk: { total: usage.total } }),
       },
       text:
         apps.length === 0
           ? ''
-          : table(apps, usage) + (usage === undefined ? '' : `total ${formatBytes(usage.total)}\n`),
+          : table(apps, usage, unsigned) + (usage === undefined ? '' : `total ${formatBytes(usage.total)}\n`),
     };
   },
 });
+
+/** Whether nobody signs what a feed offers. Its record is not parsed: that would load more than all the rest. */
+function isUnsigned(paths: StorePaths, feed: string): boolean {
+  if (feed === '') return false;
+  try {
+    return readFileSync(join(paths.feeds, feed, 'feed.json'), 'utf8').includes('"url": "legacy:');
+  } catch {
+    // Removed since; the column says which it was.
+    return false;
+  }
+}
 
 interface ListedApp extends InstalledApp {
   readonly pin: Pin | undefined;
@@ -68,7 +86,7 @@ async function measure(context: Context, apps: readonly ListedApp[]): Promise<St
   );
 }
 
-function table(apps: readonly ListedApp[], usage: StoreUsage | undefined): string {
+function table(apps: readonly ListedApp[], usage: StoreUsage | undefined, unsigned: (feed: string) => boolean): string {
   const columns: Column[] = [
     { title: 'name' },
     { title: 'version' },
@@ -87,7 +105,7 @@ function table(apps: readonly ListedApp[], usage: StoreUsage | undefined): strin
       current.version,
       `${current.base.name} ${current.base.version}`,
       String(current.number),
-      current.feed,
+      unsigned(current.feed) ? `${current.feed} (unsigned)` : current.feed,
       ...(pins ? [pin?.range ?? ''] : []),
     ];
     const disk = usage?.apps.get(name);

@@ -55,7 +55,7 @@ export const command = defineCommand({
       offer.installed ?? '',
       `${offer.base.name}@${offer.base.range}`,
       formatBytes(offer.size),
-      offer.feed,
+      offer.unsigned ? `${offer.feed} (unsigned)` : offer.feed,
       offer.summary,
     ]);
     const columns = [
