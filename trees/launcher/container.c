@@ -63,12 +63,13 @@ _Noreturn static void become_init(const struct launch *launch) {
 
   char variable[32];
   char channel[32];
+  char terminal[] = "TREES_TERMINAL=1";
   char *env[] = {variable, NULL, NULL, NULL};
   size_t variables = 1;
   snprintf(variable, sizeof variable, "TREES_PLAN_FD=%d", launch->plan_fd);
   snprintf(channel, sizeof channel, CHANNEL_VARIABLE "=%d", launch->channel_fd);
   if (launch->terminal->wanted)
-    env[variables++] = (char[]){"TREES_TERMINAL=1"};
+    env[variables++] = terminal;
   if (launch->channel_fd >= 0)
     env[variables++] = channel;
   size_t words = 0;
