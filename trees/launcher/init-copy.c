@@ -16,16 +16,14 @@ static void init_path(char path[PATH_MAX]) {
   strcpy(slash == NULL ? path : slash + 1, "trees-init");
 }
 
-int init_copy(void) {
-  char path[PATH_MAX];
-  init_path(path);
+static int seal(const char *path, const char *name) {
   CLEANUP_FD int file = open(path, O_RDONLY | O_CLOEXEC);
   struct stat status;
   if (file < 0 || fstat(file, &status) != 0)
     die_errno("cannot open %s", path);
-  int copy = sys_memfd_create("trees-init", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
+  int copy = sys_memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
   if (copy < 0 && errno == EINVAL) // Linux before 6.3: always executable
-    copy = sys_memfd_create("trees-init", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    copy = sys_memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
   if (copy < 0)
     die_errno("cannot copy %s: memfd_create", path);
   char buffer[32768];
@@ -39,4 +37,14 @@ int init_copy(void) {
       fcntl(copy, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0)
     die_errno("cannot seal the copy of %s", path);
   return copy;
+}
+
+int init_copy(void) {
+  char path[PATH_MAX];
+  init_path(path);
+  return seal(path, "trees-init");
+}
+
+int launcher_copy(void) {
+  return seal("/proc/self/exe", "trees-launch");
 }
