@@ -21,6 +21,13 @@ void services_ask_start(struct services *services, uint32_t index, int64_t now) 
   }
 }
 
+static bool requires(const struct service *service, uint32_t index) {
+  for (uint32_t l = 0; l < service->plan->link_count; l++)
+    if (service->links[l].kind == PLAN_LINK_REQUIRES && service->links[l].target == index)
+      return true;
+  return false;
+}
+
 void services_ask_stop(struct services *services, uint32_t index) {
   struct service *service = &services->list[index];
   service->wanted = false;
@@ -28,6 +35,10 @@ void services_ask_stop(struct services *services, uint32_t index) {
   service->triggered = false;
   if (service->state == SERVICE_STOPPING && service->cause == CAUSE_NONE)
     service->cause = CAUSE_ASKED;
+  for (uint32_t d = 0; d < service->dependent_count; d++)
+    if (services->list[service->dependents[d]].wanted &&
+        requires(&services->list[service->dependents[d]], index))
+      services_ask_stop(services, service->dependents[d]);
 }
 
 void services_ask_restart(struct services *services, uint32_t index, int64_t now) {
@@ -47,11 +58,8 @@ void services_ask_restart(struct services *services, uint32_t index, int64_t now
     const struct service *dependent = &services->list[other];
     if (!services_active(dependent) || service_leaving(dependent))
       continue;
-    for (uint32_t l = 0; l < dependent->plan->link_count; l++)
-      if (dependent->links[l].kind == PLAN_LINK_REQUIRES && dependent->links[l].target == index) {
-        services_ask_restart(services, other, now);
-        break;
-      }
+    if (requires(dependent, index))
+      services_ask_restart(services, other, now);
   }
 }
 
