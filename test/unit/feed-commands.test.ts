@@ -35,6 +35,7 @@ function runner(fixture: FeedFixture): Run {
     root: fixture.root,
     runtimeDir: join(fixture.dir, 'run'),
     logDir: join(fixture.dir, 'log'),
+    binDir: undefined,
     scope: 'system',
     feed: undefined,
     arch: 'x86_64',

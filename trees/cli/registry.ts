@@ -158,6 +158,12 @@ export const registry: readonly RegistryEntry[] = [
     load: async () => (await import('./commands/attach.js')).command,
   },
   {
+    name: 'export-bin',
+    summary: 'make a program of an app a command of this machine',
+    group: 'running',
+    load: async () => (await import('./commands/export-bin.js')).command,
+  },
+  {
     name: 'build',
     summary: 'build a base or an app from its definition',
     group: 'producing',

@@ -10,6 +10,7 @@ export function storeOptions(context: Context, command: string): StoreOptions {
     root: context.settings.root,
     lockTimeout: context.settings.lockTimeout,
     command,
+    binDir: context.settings.binDir,
     reporter: context.reporter,
     signal: context.signal,
   };

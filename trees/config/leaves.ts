@@ -17,6 +17,7 @@ export interface Leaf {
 /** Every setting. `schema.test.ts` checks that this list and the schema agree. */
 export const leaves: readonly Leaf[] = [
   { path: 'root', kind: 'string' },
+  { path: 'binDir', kind: 'string' },
   { path: 'scope', kind: 'string', choices: ['system', 'user'] },
   { path: 'feed', kind: 'string' },
   { path: 'arch', kind: 'string' },

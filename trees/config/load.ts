@@ -139,8 +139,10 @@ function resolveSettings(input: LoadInput, found: Map<string, { value: unknown; 
   const prefix = take<string | undefined>('root', undefined);
   const scope = take<'system' | 'user'>('scope', input.uid === 0 ? 'system' : 'user');
   const directories = stateDirectories(prefix === undefined ? undefined : resolve(input.cwd, prefix), scope, input.env);
+  const binDir = take<string | undefined>('binDir', undefined);
   const settings: Settings = {
     ...directories,
+    binDir: binDir === undefined ? directories.binDir : chosenDirectory(input.cwd, binDir),
     scope,
     feed: take<string | undefined>('feed', undefined),
     arch: take('arch', machineArch()),
@@ -189,16 +191,29 @@ function stateDirectories(prefix: string | undefined, scope: 'system' | 'user', 
       root: join(prefix, 'var/lib/trees'),
       runtimeDir: join(prefix, 'run/trees'),
       logDir: join(prefix, 'var/log/trees'),
+      binDir: join(prefix, 'usr/local/bin'),
     };
   }
-  if (scope === 'system') return { root: '/var/lib/trees', runtimeDir: '/run/trees', logDir: '/var/log/trees' };
+  if (scope === 'system') {
+    return {
+      root: '/var/lib/trees',
+      runtimeDir: '/run/trees',
+      logDir: '/var/log/trees',
+      binDir: '/usr/local/bin',
+    };
+  }
   const root = join(xdgDirectory(env, 'XDG_DATA_HOME', '.local/share'), 'trees');
   const runtime = env['XDG_RUNTIME_DIR'];
   return {
     root,
     runtimeDir: runtime && isAbsolute(runtime) ? join(runtime, 'trees') : join(root, 'run'),
     logDir: join(xdgDirectory(env, 'XDG_STATE_HOME', '.local/state'), 'trees/log'),
+    binDir: join(env['HOME'] || homedir(), '.local/bin'),
   };
+}
+
+function chosenDirectory(cwd: string, value: string): string | undefined {
+  return value === 'none' ? undefined : resolve(cwd, value);
 }
 
 /** XDG base directory: the variable if absolute (the specification says to ignore it otherwise), else below home. */

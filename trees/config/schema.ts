@@ -14,6 +14,13 @@ export const settingsFileSchema = z.strictObject({
   scope: z
     .optional(z.enum(['system', 'user']))
     .check(z.describe('system: /var/lib/trees, real owners and modes; user: the XDG data directory')),
+  binDir: z
+    .optional(z.string())
+    .check(
+      z.describe(
+        'directory that gets the commands which apps declare; none: nowhere; default /usr/local/bin, ~/.local/bin',
+      ),
+    ),
   feed: z.optional(z.string()).check(z.describe('feed to use when several offer an app')),
   arch: z.optional(z.string()).check(z.describe('architecture to install for, as in uname -m')),
   color: z.optional(z.boolean()).check(z.describe('coloured output; default: only on a terminal')),
@@ -81,6 +88,8 @@ export interface Settings {
   readonly runtimeDir: string;
   /** Logs: `/var/log/trees`, `$XDG_STATE_HOME/trees/log`, below the `root` setting if that is given. */
   readonly logDir: string;
+  /** Where commands that apps declare go: `/usr/local/bin`, `~/.local/bin`, below the `root` setting; undefined: nowhere. */
+  readonly binDir: string | undefined;
   readonly scope: 'system' | 'user';
   readonly feed: string | undefined;
   readonly arch: string;

@@ -36,6 +36,19 @@ export interface RunRequest {
   readonly log?: LogRequest | undefined;
 }
 
+/** What is asked of an app where nothing else is. */
+export const plainRequest: RunRequest = {
+  command: [],
+  env: {},
+  readOnly: false,
+  ephemeral: false,
+  mounts: [],
+  capAdd: [],
+  capDrop: [],
+  rlimits: [],
+  noInit: false,
+};
+
 /** What the host contributes. */
 export interface RunPlace {
   /** Name of the app, for messages. */

@@ -29,3 +29,8 @@ export const port = z.int().check(z.minimum(1), z.maximum(65535));
 /** Signals that make sense for stopping a process, without the `SIG` prefix. */
 export const stopSignalNames = ['TERM', 'INT', 'HUP', 'QUIT', 'USR1', 'USR2', 'WINCH', 'KILL'] as const;
 export const stopSignal = z.enum(stopSignalNames);
+
+/** Name of a file in a directory of PATH. */
+export const commandName = z
+  .string()
+  .check(z.regex(/^[A-Za-z0-9_][A-Za-z0-9._+-]{0,63}$/, 'expected the name of a command, without a slash'));

@@ -2,7 +2,7 @@ import * as z from 'zod/mini';
 import { capabilityNames } from './capabilities.js';
 import { limitsSchema } from './limits-schema.js';
 import { healthSchema, servicesSchema } from './service-spec.js';
-import { command, environment, path, port, seconds, stopSignal, user, word } from './spec-parts.js';
+import { command, commandName, environment, path, port, seconds, stopSignal, user, word } from './spec-parts.js';
 
 /**
  * How an app runs: written under `run:` in an image definition and stored as JSON in the layer commit's metadata
@@ -69,6 +69,9 @@ export const runSpecSchema = z.strictObject({
   health: z.optional(healthSchema).check(z.describe('of the main process')),
   log: z.optional(logSchema).check(z.describe('where the output goes')),
   limits: z.optional(limitsSchema).check(z.describe('how much it may use, unless whoever runs it says otherwise')),
+  commands: z
+    .optional(z.record(commandName, command))
+    .check(z.describe('commands that are put into a directory of PATH: name, and program with arguments')),
   stopSignal: z.optional(stopSignal),
   stopTimeout: z.optional(seconds).check(z.describe('seconds between the stop signal and KILL; default 10')),
   capabilities: z

@@ -7,20 +7,7 @@ import { findInstanceSpec, type InstanceSpec } from './instance-spec.js';
 import type { Instance } from './instances.js';
 import { startContainer } from './launcher.js';
 import { prepareContainer, type RunSettings } from './prepare.js';
-import type { RunRequest } from './resolve.js';
-
-/** What is asked of an app where nothing else is. */
-const plainRequest: RunRequest = {
-  command: [],
-  env: {},
-  readOnly: false,
-  ephemeral: false,
-  mounts: [],
-  capAdd: [],
-  capDrop: [],
-  rlimits: [],
-  noInit: false,
-};
+import { plainRequest, type RunRequest } from './resolve.js';
 
 export interface StartOptions {
   readonly settings: RunSettings;

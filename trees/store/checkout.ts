@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import type { Checksum } from '../ostree/types.js';
 import { syncfs } from '../system/index.js';
 import { type NativeCheckoutResult, runNative } from './addon.js';
+import { readExports } from './exports.js';
 import { removeTree, replaceSymlink, syncDirectory, temporaryName } from './files.js';
-import { GENERATION_FILE, type Generation, IN_USE_FILE } from './generations.js';
+import { findGeneration, GENERATION_FILE, type Generation, IN_USE_FILE } from './generations.js';
 import type { Store } from './store.js';
 
 /** More would only wait for each other in the kernel. */
@@ -51,9 +52,20 @@ export async function makeGeneration(
   return record;
 }
 
-/** Makes `number` the current generation of an app by one rename. */
+/** Makes `number` the current generation of an app by one rename. Its exported commands move with it. */
 export async function switchCurrent(store: Store, name: string, number: number): Promise<void> {
+  const settle = await prepareCommands(store, name, number);
   await replaceSymlink(store.paths.current(name), String(number));
+  await settle?.();
+}
+
+/** Most apps have no commands: nothing is loaded for them. */
+async function prepareCommands(store: Store, name: string, number: number): Promise<(() => Promise<void>) | undefined> {
+  const generation = findGeneration(store.paths, name, number);
+  const declares = Object.hasOwn(Object(generation?.run), 'commands');
+  if (generation === undefined || (!declares && readExports(store.paths, name).commands.length === 0)) return undefined;
+  const { prepareExports } = await import('./sync-exports.js');
+  return await prepareExports(store, generation);
 }
 
 async function linkTree(store: Store, tree: Checksum, destination: string): Promise<NativeCheckoutResult> {

@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises';
 import satisfies from 'semver/functions/satisfies.js';
 import { TreesError } from '../errors.js';
+import { deleteExports } from './exports.js';
 import { replaceFile } from './files.js';
 import { requireInstalled } from './generations.js';
 import { openInstalled } from './open-installed.js';
@@ -74,6 +75,7 @@ export async function movePin(paths: StorePaths, name: string, from: number, to:
 
 /** Forgets what is noted about an app that is removed. The caller holds the app's lock, or the store's exclusively. */
 export async function deleteNotes(paths: StorePaths, name: string): Promise<void> {
+  await deleteExports(paths, name);
   await deletePin(paths, name);
   await deleteIntent(paths, name);
 }

@@ -16,6 +16,8 @@ export interface StoreOptions {
   readonly lockTimeout: number;
   /** What is being done, for those who wait for us: `install etcd`. */
   readonly command: string;
+  /** Where commands that apps declare go; absent: nowhere. */
+  readonly binDir?: string | undefined;
   readonly reporter?: Reporter | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -26,6 +28,8 @@ export interface Store extends Disposable {
   readonly repo: Repo;
   /** How link trees are made: `none` keeps owners and modes (bare repository), `user` cannot. */
   readonly checkoutMode: 'none' | 'user';
+  /** Where commands that apps declare go; absent: nowhere. */
+  readonly binDir: string | undefined;
   readonly reporter: Reporter;
   readonly signal: AbortSignal | undefined;
   readonly lockTimeout: number;
@@ -131,6 +135,7 @@ function storeOf(repo: Repo, paths: StorePaths, options: StoreOptions): Store {
     paths,
     repo,
     checkoutMode: repo.mode === 'bare' ? 'none' : 'user',
+    binDir: options.binDir,
     reporter: options.reporter ?? silentReporter,
     signal: options.signal,
     lockTimeout: options.lockTimeout,
