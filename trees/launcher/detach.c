@@ -30,7 +30,26 @@ static void use_null(int fd) {
     die_errno("cannot open /dev/null");
 }
 
-struct detached detach(const char *name) {
+static bool is_kept(int fd, const int *keep, size_t count) {
+  for (size_t i = 0; i < count; i++)
+    if (keep[i] == fd)
+      return true;
+  return false;
+}
+
+// A pipe of the caller's that stays open here would keep whoever reads it waiting for as long as the instance
+// runs.
+static void close_others(const int *keep, size_t count, int own) {
+  int last = own;
+  for (size_t i = 0; i < count; i++)
+    last = keep[i] > last ? keep[i] : last;
+  for (int fd = 3; fd <= last; fd++)
+    if (fd != own && !is_kept(fd, keep, count))
+      close(fd);
+  sys_close_range((unsigned)last + 1, ~0u, 0);
+}
+
+struct detached detach(const char *name, const int *keep, size_t count) {
   int ends[2];
   if (name[0] == '\0')
     die("cannot detach: the launch plan has no directory for the instance's state");
@@ -46,6 +65,7 @@ struct detached detach(const char *name) {
     wait_for(monitor, ends[0], name);
   }
   close(ends[0]);
+  close_others(keep, count, ends[1]);
   setsid();
   umask(022);
   if (chdir("/") != 0)

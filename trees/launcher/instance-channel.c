@@ -16,9 +16,11 @@ void instance_executed(struct instance *instance) {
   instance->executed = true;
   if (instance->state.status == STATE_STARTING)
     instance->state.status = STATE_RUNNING;
+  // A single command is ready when it runs; of services the init says when.
+  instance->state.ready = instance->plan.service_count == 0;
   state_write(&instance->state);
   detach_started(&instance->detached);
-  if (!instance->resumed && instance->options.notify == NOTIFY_CONMON)
+  if (!instance->resumed && (instance->state.ready || instance->options.notify == NOTIFY_CONMON))
     report_ready(&instance->report);
   for (struct client *client = instance->control.clients;
        client < instance->control.clients + CONTROL_CLIENTS; client++)

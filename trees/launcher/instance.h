@@ -43,6 +43,7 @@ struct instance {
   bool executed; // the command was
   bool ended_by_user;
   bool restart_asked;
+  bool reader_gone;  // and the container knows
   int status;        // of the last run
   int64_t run_start; // clock_ms()
   int64_t kill_at;   // patience ends; 0: nobody has asked it to end

@@ -12,6 +12,7 @@
 //
 // Exit status: the command's, 128+n for a signal, 126 not executable, 127 not found, 125 if it could not be
 // started for any other reason.
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -59,6 +60,13 @@ static void map_plan(struct instance *instance) {
   if (geteuid() != 0 && instance->plan.config->userns != PLAN_USERNS_SELF)
     die("cannot start the container: its launch plan was made for root");
   instance->launch.plan_fd = fd;
+}
+
+// Those that the caller says it passes on.
+static void check_preserved(const struct options *options) {
+  for (int fd = 3; fd < 3 + (int)options->preserve_fds; fd++)
+    if (fcntl(fd, F_GETFD) < 0)
+      die("cannot pass on descriptor %d (--preserve-fds=%u): it is not open", fd, options->preserve_fds);
 }
 
 static void read_supervision(struct instance *instance) {
@@ -114,6 +122,23 @@ static void set_launch(struct instance *instance) {
     instance->launch.command = plan_command(&instance->plan, instance->options.command);
 }
 
+static void leave_caller(struct instance *instance) {
+  const struct options *options = &instance->options;
+  // Nothing but a name in a directory makes a detached instance reachable.
+  uint32_t name = instance->supervision->run_dir == 0 ? 0 : instance->supervision->name;
+  size_t count = options->preserve_fds;
+  int *keep = calloc(count + 2, sizeof *keep);
+  if (keep == NULL)
+    die_errno("cannot detach");
+  for (size_t i = 0; i < count; i++)
+    keep[i] = 3 + (int)i;
+  keep[count++] = instance->launch.plan_fd;
+  if (options->status_fd >= 3)
+    keep[count++] = options->status_fd;
+  instance->detached = detach(plan_string(&instance->plan, name), keep, count);
+  free(keep);
+}
+
 static int launch_main(int argc, char **argv) {
   static struct instance instance = {.channel = -1,
                                      .next_plan = -1,
@@ -129,10 +154,13 @@ static int launch_main(int argc, char **argv) {
     failed = resume_load(&instance);
   else if (instance.options.parent != 0)
     die_with_parent(instance.options.parent);
+  check_preserved(&instance.options);
   map_plan(&instance);
   read_supervision(&instance);
   if (instance.options.detach && !instance.resumed)
-    instance.detached = detach(plan_string(&instance.plan, instance.supervision->name));
+    leave_caller(&instance);
+  // A reader that goes away is noticed where it is written to.
+  signal(SIGPIPE, SIG_IGN);
   instance.signals = signals_block();
   report_open(&instance.report, &instance.options);
   instance_expect_failure(&instance);

@@ -24,13 +24,14 @@ static bool fill(struct relay_buffer *buffer, int fd) {
   return count > 0 || (count < 0 && errno == EAGAIN);
 }
 
-// What nobody takes any more is dropped.
-static void drain(struct relay_buffer *buffer, int fd) {
+// What nobody takes any more is dropped: false then.
+static bool drain(struct relay_buffer *buffer, int fd) {
   ssize_t count = RETRY(write(fd, buffer->bytes + buffer->start, buffer->end - buffer->start));
   if (count > 0)
     buffer->start += (size_t)count;
   else if (count < 0 && errno != EAGAIN)
     buffer->start = buffer->end;
+  return count >= 0 || errno == EAGAIN;
 }
 
 // In the background the terminal belongs to somebody else.
@@ -120,9 +121,9 @@ void relay_act(struct relay *relay, const struct pollfd polled[RELAY_POLLED]) {
   if (polled[POLL_INPUT].revents != 0)
     read_input(relay);
   if (!empty(&relay->in) && (polled[POLL_MASTER].revents & POLLOUT) != 0)
-    drain(&relay->in, relay->master);
-  if (!empty(&relay->out) && polled[POLL_OUTPUT].revents != 0)
-    drain(&relay->out, STDOUT_FILENO);
+    (void)drain(&relay->in, relay->master);
+  if (!empty(&relay->out) && polled[POLL_OUTPUT].revents != 0 && !drain(&relay->out, STDOUT_FILENO))
+    relay->gone = true;
   // EIO: nobody has the other end open. Somebody may again, but the container's init keeps it open while it
   // lives.
   if (empty(&relay->out) && (polled[POLL_MASTER].revents & (POLLIN | POLLHUP | POLLERR)) != 0 &&

@@ -30,6 +30,7 @@ struct relay {
   int master; // -1 until the container has opened it, and after the end
   bool raw;
   bool input_open;
+  bool gone;               // nobody takes standard output any more
   struct relay_buffer in;  // host to container
   struct relay_buffer out; // container to host
   struct winsize size;     // asked for before there was a master; no rows: not asked

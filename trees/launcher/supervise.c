@@ -102,6 +102,17 @@ static void give_input(struct instance *instance) {
   }
 }
 
+// What the kernel says to a program whose reader or whose terminal has gone away.
+static void watch_readers(struct instance *instance) {
+  int sig = instance->logs != NULL && logs_reader_gone(instance->logs) ? SIGPIPE
+            : instance->relay.gone                                     ? SIGHUP
+                                                                       : 0;
+  if (sig == 0 || instance->reader_gone)
+    return;
+  instance->reader_gone = true;
+  sys_pidfd_send_signal(instance->container.pidfd, sig);
+}
+
 static int64_t earlier(int64_t a, int64_t b) {
   return b != 0 && b < a ? b : a;
 }
@@ -151,8 +162,10 @@ static void act(struct instance *instance, const struct pollfd polled[POLL_COUNT
   if (instance->container.pid != 0)
     relay_act(&instance->relay, polled + POLL_RELAY);
   control_act(&instance->control, polled + POLL_CONTROL);
-  if (instance->container.pid != 0)
+  if (instance->container.pid != 0) {
     take_input(instance);
+    watch_readers(instance);
+  }
   if (instance->kill_at != 0 && instance->kill_at <= clock_ms() && instance->container.pid != 0) {
     sys_pidfd_send_signal(instance->container.pidfd, SIGKILL);
     instance->kill_at = 0;
