@@ -140,6 +140,12 @@ export const registry: readonly RegistryEntry[] = [
     load: async () => (await import('./commands/stop.js')).command,
   },
   {
+    name: 'restart',
+    summary: 'restart instances, on the current generation of their app',
+    group: 'running',
+    load: async () => (await import('./commands/restart.js')).command,
+  },
+  {
     name: 'kill',
     summary: 'send a signal to the main process of instances',
     group: 'running',
@@ -156,6 +162,12 @@ export const registry: readonly RegistryEntry[] = [
     summary: 'connect to the main process of an instance',
     group: 'running',
     load: async () => (await import('./commands/attach.js')).command,
+  },
+  {
+    name: 'service',
+    summary: 'look after the services of an instance',
+    group: 'running',
+    load: async () => (await import('./commands/service.js')).command,
   },
   {
     name: 'export-bin',

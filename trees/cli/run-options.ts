@@ -1,11 +1,12 @@
 import type { RunRequest } from '../run/resolve.js';
+import type { ServicesSpec } from '../run/service-spec.js';
 import type { Args, Context, OptionSpec } from './command.js';
 import { lifecycleOptions, readLabels, readLifecycle, readStartMode, type StartMode } from './run-options/lifecycle.js';
 import { logOptions, readLogs } from './run-options/logs.js';
 import { mountOptions, readMounts } from './run-options/mounts.js';
 import { processOptions, readProcess } from './run-options/process.js';
 import { readResources, resourceOptions } from './run-options/resources.js';
-import { readSecurity, readUserns, securityOptions } from './run-options/security.js';
+import { checkSecurity, readSecurity, readUserns, securityOptions } from './run-options/security.js';
 import { readServices, serviceOptions } from './run-options/services.js';
 
 /** Options of `run`, one group a file: podman's names and meanings wherever podman has the same thing. */
@@ -32,18 +33,23 @@ export interface RunOptions {
 type RunArgs = Args<typeof runOptions, readonly []>;
 
 /** @throws TreesError `USAGE` */
-export function readRunOptions(context: Pick<Context, 'env' | 'cwd'>, args: RunArgs): RunOptions {
+export function readRunOptions(
+  context: Pick<Context, 'env' | 'cwd'>,
+  args: RunArgs,
+  services?: ServicesSpec,
+): RunOptions {
   const mounts = readMounts(context, args);
   const request: RunRequest = {
     ...readProcess(context, args),
     ...mounts,
     ephemeral: mounts.ephemeral || args.rm === true,
-    ...readSecurity(args),
+    ...readSecurity(context, args),
     ...readResources(args),
     ...readLifecycle(args),
-    ...readServices(args),
+    ...readServices(services),
     ...readLogs(args),
   };
+  checkSecurity(request);
   const { rest, ...given } = args;
   const terminal = process.stdin.isTTY && process.stdout.isTTY;
   const changing = Object.keys(runOptions).filter((name) => name !== 'tty' && name !== 'interactive');

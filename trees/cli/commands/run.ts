@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { isErrno, TreesError, usageError } from '../../errors.js';
 import { claimName } from '../../run/claim-name.js';
 import { compilePlan } from '../../run/compile.js';
+import type { ContainerSpec } from '../../run/container.js';
 import { type InstanceSpec, noteInstanceSpec } from '../../run/instance-spec.js';
 import { execContainer, type LaunchOptions, startContainer } from '../../run/launcher.js';
 import { cachedPlan } from '../../run/plan-cache.js';
@@ -11,6 +12,7 @@ import { type Generation, isAppName, readInstalled } from '../../store/generatio
 import { storePaths } from '../../store/paths.js';
 import { type CommandResult, type Context, defineCommand } from '../command.js';
 import { launchError } from '../launch-error.js';
+import { loadServices } from '../run-options/services.js';
 import { type RunOptions, readRunOptions, runOptions } from '../run-options.js';
 
 export const command = defineCommand({
@@ -23,6 +25,8 @@ export const command = defineCommand({
     'survives updates; --ephemeral throws it away. Options have the names and meanings of podman run.\n\n' +
     'There is one instance of a name at a time. With --detach it goes on running when the command returns; trees ps, ' +
     'logs, exec, stop and others then take its name.\n\n' +
+    'An app that consists of services runs all of them; --services takes others, --multi several plain commands. Their ' +
+    'output is labelled, the main service’s end is the container’s, and trees service looks after single ones.\n\n' +
     'There is no private network yet: an app that declares ports shares the host’s network, any other has a loopback ' +
     'interface only; --net decides.\n\n' +
     'The exit status is the command’s, 128+n if signal n ended it, 125 if it could not be started, 126 if it is not ' +
@@ -36,20 +40,27 @@ export const command = defineCommand({
     ['run etcd', 'what the app declares'],
     ['run -d --restart on-failure:3 etcd', 'in the background'],
     ['run etcd -- etcd --version', 'another command'],
+    ['run --services stack.yaml tool', 'several services, started in order and looked after'],
     ['run --rm -v ./data:/data:ro -e LEVEL=debug tool -- process /data', 'with a directory of the host'],
   ],
   restName: 'COMMAND',
   usageStatus: 125,
   async handler(context, args): Promise<CommandResult> {
     try {
-      return await run(context, args.app, readRunOptions(context, args));
+      const services = await loadServices(context, args);
+      return await run(context, args.app, { ...readRunOptions(context, args, services), terminal: args.tty });
     } catch (error) {
       throw launchError(error);
     }
   },
 });
 
-async function run(context: Context, app: string, options: RunOptions): Promise<CommandResult> {
+/** `terminal`: what --tty was given as. */
+async function run(
+  context: Context,
+  app: string,
+  options: RunOptions & { readonly terminal: boolean | undefined },
+): Promise<CommandResult> {
   const { settings } = context;
   const generation = await findGeneration(context, app);
   if (options.name !== undefined && !isAppName(options.name)) {
@@ -71,6 +82,7 @@ async function run(context: Context, app: string, options: RunOptions): Promise<
   );
   using _claim = claim;
   const prepared = await prepare(context, generation, { ...options, name, data });
+  const tty = chooseTerminal(prepared.container, options);
   prepared.makeDirectories();
   noteInstanceSpec(settings, {
     name,
@@ -82,7 +94,7 @@ async function run(context: Context, app: string, options: RunOptions): Promise<
   const directory = storePaths(settings.root).generation(generation.name, generation.number);
   const launch: LaunchOptions = {
     planFile: options.plain ? cachedPlan(directory, plan) : undefined,
-    tty: start.tty,
+    tty,
     pidFile: start.pidFile === undefined ? undefined : resolve(context.cwd, start.pidFile),
     sdnotify: start.sdnotify,
     notifySocket: context.env['NOTIFY_SOCKET'],
@@ -101,6 +113,18 @@ async function run(context: Context, app: string, options: RunOptions): Promise<
   }
   const { name: installed, number, version } = generation;
   return { json: { name, app: installed, generation: number, version }, text: `${name}\n` };
+}
+
+/** Of services only the main one can have the terminal, and gets it only when asked: their output has labels. */
+function chooseTerminal(
+  { services }: ContainerSpec,
+  { start, terminal }: { readonly start: { readonly tty: boolean }; readonly terminal: boolean | undefined },
+): boolean {
+  if (services === undefined) return start.tty;
+  if (terminal === true && !Object.values(services).some((service) => service.main === true)) {
+    throw usageError('Expected --tty with a main service, which gets the terminal; there is none');
+  }
+  return terminal === true;
 }
 
 async function dryRun(context: Context, generation: Generation, options: RunOptions): Promise<CommandResult> {
