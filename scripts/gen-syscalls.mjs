@@ -108,6 +108,6 @@ ${format(arm)};
 
 /** Names that other machines, 32-bit programs or former kernels have: profiles name them, and here they mean nothing. */
 export const foreignCalls =
-${wrap([...others].sort())};
+${wrap([...others].sort((a, b) => (a < b ? -1 : 1)))};
 `;
 writeFileSync(fileURLToPath(new URL('../trees/run/seccomp/syscall-numbers.ts', import.meta.url)), file);

@@ -75,7 +75,13 @@ test('a plan is read as it was written', () => {
   assert.deepEqual(encodePlan(read), encodePlan(plan));
   const { ops, ...rest } = plan;
   const { ops: readOps, ...readRest } = read;
-  assert.deepEqual(readRest, rest);
+  const present = (value: object) =>
+    Object.fromEntries(
+      Object.entries(value).filter(
+        ([, member]) => member !== undefined && !(Array.isArray(member) && member.length === 0),
+      ),
+    );
+  assert.deepEqual(present(readRest), present(rest));
   const absent = { flags: [], source: '', target: '', data: '', mode: 0, number: 0n };
   const sorted = (list: readonly PlanOp[]) =>
     list.map((op) => ({ ...absent, ...op, flags: [...(op.flags ?? [])].sort() }));

@@ -16,6 +16,7 @@
 
 #include "../launcher/privileges.h"
 #include "../launcher/util.h"
+#include "restrict.h"
 #include "standalone.h"
 #include "users.h"
 
@@ -57,6 +58,13 @@ static void set_limits(const struct plan *plan, const struct command *command) {
         .resource = link->target, .required = link->number, .soft = link->a, .hard = link->b};
     set_limit(&limit);
   }
+}
+
+static void add_groups(const struct plan *plan, struct user *user) {
+  if (plan->security == NULL)
+    return;
+  for (uint32_t i = 0; i < plan->security->groups.count; i++)
+    user_add_group(plan_word(plan, plan->security->groups, i), user);
 }
 
 static void become(const struct plan *plan, const struct command *command, const struct user *user) {
@@ -263,8 +271,11 @@ static void prepare(const struct plan *plan, const struct command *command, stru
   set_limits(plan, command);
   user_find(command->user_text != NULL ? command->user_text : either(plan, command->user, plan->config->user),
             user);
+  add_groups(plan, user);
   if (command->terminal)
     (void)!fchown(STDIN_FILENO, user->uid, (gid_t)-1); // so that it can be opened again by name
+  if (!command->privileged)
+    restrict_early(plan);
   become(plan, command, user);
   tie(command->tied);
   change_directory(command->workdir_text != NULL ? command->workdir_text
@@ -282,8 +293,13 @@ void command_execute(const struct plan *plan, const struct command *command) {
   char *const *words = command_words(plan, command);
   char **env = environment(plan, command, user.home);
   silence(command);
+  if (!command->privileged)
+    restrict_late(plan);
   if (strchr(words[0], '/') == NULL && words[0][0] != '\0')
     search(words[0], words, env);
   execve(words[0], words, env);
-  fail(words[0], errno);
+  int error = errno;
+  if (error == ENOENT || error == ENOTDIR)
+    stand_in(words, env);
+  fail(words[0], error);
 }

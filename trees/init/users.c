@@ -159,3 +159,9 @@ void user_find(const char *text, struct user *user) {
   else if (name[0] != '\0')
     find_supplementary(name, user);
 }
+
+void user_add_group(const char *text, struct user *user) {
+  if (user->group_count == USER_MAX_GROUPS)
+    die("cannot add the group %s: there are %d already", text, USER_MAX_GROUPS);
+  find_group(text, &user->groups[user->group_count++]);
+}

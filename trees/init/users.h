@@ -18,3 +18,6 @@ struct user {
 // and its home /. With GROUP there are no supplementary groups. Ends the process with 125 when a name is
 // unknown.
 void user_find(const char *text, struct user *user);
+
+// Adds a supplementary group, by name or number. Ends the process with 125 when the name is unknown.
+void user_add_group(const char *text, struct user *user);

@@ -4,13 +4,21 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "kernel-settings.h"
 #include "mounts.h"
 #include "paths.h"
 #include "syscalls.h"
 #include "util.h"
 
+// What hides things, made when the first thing is hidden: mounts that are read-only already, to be copied.
+struct blank {
+  int directory;
+  int file;
+};
+
 struct step {
   const struct plan *plan;
+  struct blank *blank;
   const struct plan_op *op;
   const struct root *root;
   const char *target;
@@ -43,6 +51,8 @@ static void filesystem(const struct step *step, const char *type, const char *co
   // Only now: some file systems (proc, sysfs) count a read-only superblock and a read-only mount as
   // different.
   mounts_restrict(mount, step->op->flags & PLAN_OPF_RDONLY, step->target);
+  if (step->op->type == PLAN_OP_PROC)
+    kernel_settings_apply(step->plan, mount); // before anything is mounted in it
 }
 
 static void tmpfs(const struct step *step) {
@@ -52,6 +62,23 @@ static void tmpfs(const struct step *step) {
   snprintf(mode, sizeof mode, "mode=%o", step->op->mode);
   const char *options[] = {"source=tmpfs", mode, step->op->number > 0 ? size : NULL, NULL};
   filesystem(step, "tmpfs", options);
+}
+
+#define MAX_PROC_OPTIONS 4
+
+static void procfs(const struct step *step) {
+  char text[256];
+  const char *options[MAX_PROC_OPTIONS + 1] = {NULL};
+  size_t count = 0;
+  char *state;
+  if (snprintf(text, sizeof text, "%s", plan_string(step->plan, step->op->data)) >= (int)sizeof text)
+    die("cannot mount a proc on %s: its options are too long", step->target);
+  for (char *word = strtok_r(text, ",", &state); word != NULL; word = strtok_r(NULL, ",", &state)) {
+    if (count == MAX_PROC_OPTIONS)
+      die("cannot mount a proc on %s: it has too many options", step->target);
+    options[count++] = word;
+  }
+  filesystem(step, "proc", options);
 }
 
 static void devpts(const struct step *step) {
@@ -96,14 +123,28 @@ static void file(const struct step *step) {
   attach_at(step, mount, TARGET_FILE, "its content");
 }
 
-static int stage_place(const struct step *step, bool is_directory) {
-  if (is_directory && mkdirat(step->root->stage, "empty", 0555) != 0 && errno != EEXIST)
+// An empty directory, mounted read-only on itself where the container does not see it.
+static int blank_directory(const struct step *step) {
+  if (step->blank->directory >= 0)
+    return step->blank->directory;
+  if (mkdirat(step->root->stage, "empty", 0555) != 0)
     die_errno("cannot make an empty directory");
-  int place = is_directory ? openat(step->root->stage, "empty", O_PATH | O_DIRECTORY | O_CLOEXEC)
-                           : path_open(step->root->dir, "/dev/null", true);
+  CLEANUP_FD int place = openat(step->root->stage, "empty", O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (place < 0)
     die_errno("cannot open what hides %s", step->target);
-  return place;
+  step->blank->directory =
+      mounts_clone(place, "nothing", PLAN_OPF_RDONLY | PLAN_OPF_NOSUID | PLAN_OPF_NODEV | PLAN_OPF_NOEXEC);
+  mounts_attach(step->blank->directory, place, "nothing", "itself");
+  return step->blank->directory;
+}
+
+// /dev/null of the container is the host's, checked when it was opened (CVE-2025-31133).
+static int blank_file(const struct step *step) {
+  if (step->blank->file < 0)
+    step->blank->file = path_open(step->root->dir, "/dev/null", true);
+  if (step->blank->file < 0)
+    die_errno("cannot open what hides %s", step->target);
+  return step->blank->file;
 }
 
 static void mask(const struct step *step) {
@@ -113,9 +154,8 @@ static void mask(const struct step *step) {
   struct stat status;
   if (target < 0 || fstat(target, &status) != 0)
     die_errno("cannot hide %s", step->target);
-  // /dev/null here is the host's, checked when it was opened and mounted on our own /dev.
-  CLEANUP_FD int place = stage_place(step, S_ISDIR(status.st_mode));
-  CLEANUP_FD int mount = mounts_clone(place, step->target, PLAN_OPF_RDONLY);
+  int place = S_ISDIR(status.st_mode) ? blank_directory(step) : blank_file(step);
+  CLEANUP_FD int mount = mounts_clone(place, step->target, 0);
   mounts_attach(mount, target, "nothing", step->target);
 }
 
@@ -148,7 +188,7 @@ static void apply(const struct step *step) {
     tmpfs(step);
     break;
   case PLAN_OP_PROC:
-    filesystem(step, "proc", none);
+    procfs(step);
     break;
   case PLAN_OP_SYSFS:
     filesystem(step, "sysfs", none);
@@ -180,9 +220,11 @@ static void apply(const struct step *step) {
 void apply_operations(const struct plan *plan, const struct sources *sources, const struct root *root) {
   for (size_t i = 0; i < plan->op_count; i++) {
     const struct plan_op *op = &plan->ops[i];
+  struct blank blank = {.directory = -1, .file = -1};
     struct step step = {.plan = plan,
                         .op = op,
                         .root = root,
+                        .blank = &blank,
                         .target = plan_string(plan, op->target),
                         .source = sources->fds[i],
                         .real = (op->flags & PLAN_OPF_REAL_DIR) != 0};

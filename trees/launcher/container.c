@@ -1,6 +1,5 @@
 #include "container.h"
 
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,8 +18,7 @@
 #include "syscalls.h"
 #include "util.h"
 
-extern int setgroups(size_t, const gid_t *); // behind a feature macro in some libcs
-extern int sethostname(const char *, size_t);
+extern int sethostname(const char *, size_t); // behind a feature macro in some libcs
 
 static uint64_t clone_flags(const struct plan *plan) {
   static const uint64_t flags[] = {CLONE_NEWNS,  CLONE_NEWPID,    CLONE_NEWIPC,
@@ -34,32 +32,10 @@ static uint64_t clone_flags(const struct plan *plan) {
   return plan->cgroup_count == 0 ? result : result & ~(uint64_t)CLONE_NEWCGROUP;
 }
 
-// Dies with the launcher. The parent is in another pid namespace, so getppid() says nothing; a pidfd of it
-// tells whether it died before the request was in place.
-static void die_with_launcher(int launcher) {
-  struct pollfd poll_launcher = {.fd = launcher, .events = POLLIN};
-  if (prctl(PR_SET_PDEATHSIG, (unsigned long)SIGKILL, 0, 0, 0) != 0)
-    die_errno("cannot tie the container to its launcher");
-  if (poll(&poll_launcher, 1, 0) > 0)
-    _exit(STATUS_FAILED);
-}
-
-static void become_root(const struct plan *plan) {
-  if (plan->config->userns == PLAN_USERNS_HOST) {
-    if (setgroups(0, NULL) != 0)
-      die_errno("cannot drop supplementary groups");
-    return;
-  }
-  if (plan->config->userns == PLAN_USERNS_RANGES && setgroups(0, NULL) != 0)
-    die_errno("cannot drop supplementary groups");
-  if (setresgid(0, 0, 0) != 0 || setresuid(0, 0, 0) != 0)
-    die_errno("cannot become root of the container");
-}
-
 _Noreturn static void become_init(const struct launch *launch) {
   const struct plan *plan = launch->plan;
-  privileges_bound(plan->config->capabilities | INIT_CAPABILITIES);
-  privileges_keep(plan->config->capabilities | INIT_CAPABILITIES);
+  privileges_bound(privileges_of_init(plan));
+  privileges_keep(privileges_of_init(plan));
 
   char variable[32];
   char channel[32];
@@ -122,19 +98,19 @@ _Noreturn static void run_container(const struct launch *launch, int go, int lau
   die_set_cleanup(NULL); // these are the launcher's
   die_set_hook(NULL);
   streams_enter(launch->streams);
-  die_with_launcher(launcher);
+  child_tie(launcher);
   // An own session: the terminal's signals reach the launcher only, which forwards them.
   if (setsid() < 0)
     die_errno("cannot start a session");
   if ((plan->config->flags & PLAN_NO_NEW_PRIVILEGES) != 0 && prctl(PR_SET_NO_NEW_PRIVS, 1ul, 0, 0, 0) != 0)
     die_errno("cannot set no-new-privileges");
   wait_for_launcher(go);
-  become_root(plan);
+  child_become_root(plan);
   // Changing ids has cleared it.
-  die_with_launcher(launcher);
+  child_tie(launcher);
 
   struct root root;
-  if (plan->config->userns == PLAN_USERNS_SELF)
+  if (plan_unprivileged(plan))
     sources_open(plan, launch->sources);
   root_build(plan, launch->sources, &root);
   apply_operations(plan, launch->sources, &root);
@@ -187,7 +163,7 @@ static void stop(const struct container *container) {
 static bool prepare_ids(const struct launch *launch, const struct container *container, bool identity) {
   const char *path = NULL;
   ids_write(container->pid, launch->plan, identity);
-  if (identity || launch->plan->config->userns == PLAN_USERNS_SELF)
+  if (identity || plan_unprivileged(launch->plan))
     return true;
   CLEANUP_FD int userns = ids_open_namespace(container->pid);
   if (sources_idmap(launch->plan, launch->sources, userns, &path))

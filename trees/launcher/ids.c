@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "util.h"
 
@@ -32,10 +34,50 @@ static void write_map(pid_t pid, const char *name, const struct plan_id_map *map
   free(text);
 }
 
+// Setuid programs of the system's (package uidmap): they know which ids the caller may hand out.
+static void run_helper(const char *program, pid_t pid, const struct plan_id_map *map, size_t count) {
+  char *words = malloc((count * 3 + 1) * 12);
+  char **argv = calloc(count * 3 + 3, sizeof *argv);
+  if (words == NULL || argv == NULL)
+    die_errno("cannot set the container's user ids");
+  char *at = words;
+  size_t argc = 0;
+  argv[argc++] = (char *)(uintptr_t)program;
+  argv[argc++] = at;
+  at += snprintf(at, 12, "%d", (int)pid) + 1;
+  for (size_t i = 0; i < count; i++) {
+    const uint32_t numbers[] = {map[i].inside, map[i].outside, map[i].count};
+    for (size_t k = 0; k < 3; k++) {
+      argv[argc++] = at;
+      at += snprintf(at, 12, "%u", numbers[k]) + 1;
+    }
+  }
+  pid_t helper = fork();
+  if (helper == 0) {
+    char *env[] = {NULL};
+    execve(program, argv, env);
+    die_errno("cannot execute %s (package uidmap)", program);
+  }
+  int status = 0;
+  if (helper < 0 || RETRY(waitpid(helper, &status, 0)) < 0)
+    die_errno("cannot run %s", program);
+  if (status != 0)
+    die("cannot set the container's user ids: %s refused; /etc/subuid and /etc/subgid say which ids may be "
+        "used",
+        program);
+  free(words);
+  free(argv);
+}
+
 void ids_write(pid_t pid, const struct plan *plan, bool identity) {
   if (plan->config->userns == PLAN_USERNS_RANGES) {
     write_map(pid, "uid_map", plan->uid_map, plan->uid_map_count, identity);
     write_map(pid, "gid_map", plan->gid_map, plan->gid_map_count, identity);
+    return;
+  }
+  if (plan->config->userns == PLAN_USERNS_HELPED) {
+    run_helper("/usr/bin/newuidmap", pid, plan->uid_map, plan->uid_map_count);
+    run_helper("/usr/bin/newgidmap", pid, plan->gid_map, plan->gid_map_count);
     return;
   }
   struct plan_id_map user = {.outside = geteuid(), .count = 1};

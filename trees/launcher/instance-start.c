@@ -6,6 +6,7 @@
 
 #include "channel.h"
 #include "clock.h"
+#include "hooks.h"
 #include "instance.h"
 #include "resume.h"
 #include "syscalls.h"
@@ -65,7 +66,7 @@ static int open_channel(struct instance *instance) {
 }
 
 void instance_start(struct instance *instance) {
-  if (instance->plan.config->userns != PLAN_USERNS_SELF)
+  if (!plan_unprivileged(&instance->plan))
     sources_open(&instance->plan, &instance->sources);
   terminal_prepare(&instance->terminal);
   open_streams(instance);
@@ -96,6 +97,7 @@ static void start_failed(const char *message) {
     sys_pidfd_send_signal(instance->container.pidfd, SIGKILL);
     (void)RETRY(waitpid(instance->container.pid, NULL, 0));
   }
+  hooks_run(&instance->plan, PLAN_HOOK_POSTSTOP, 0);
   if (instance->resumed && !instance->ended_by_user)
     resume_execute(instance, message);
   instance->status = STATUS_FAILED;

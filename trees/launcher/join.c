@@ -194,7 +194,7 @@ struct container join_start(const struct joining *joining) {
   // From here on processes of the container see ours, and must not look into it (CVE-2016-9962).
   if (prctl(PR_SET_DUMPABLE, 0ul, 0, 0, 0) != 0)
     die_errno("cannot protect the new process: PR_SET_DUMPABLE");
-  struct container container = target->plan.config->userns == PLAN_USERNS_SELF
+  struct container container = plan_unprivileged(&target->plan)
                                    ? spawn_through_helper(joining, &gate)
                                    : spawn(joining, &gate);
   limits_raise(container.pid, &target->plan);

@@ -57,7 +57,7 @@ static void map_plan(struct instance *instance) {
   const char *problem = plan_map(fd, &instance->plan);
   if (problem != NULL)
     die("cannot use the launch plan %s: %s", name, problem);
-  if (geteuid() != 0 && instance->plan.config->userns != PLAN_USERNS_SELF)
+  if (geteuid() != 0 && !plan_unprivileged(&instance->plan))
     die("cannot start the container: its launch plan was made for root");
   instance->launch.plan_fd = fd;
 }

@@ -49,6 +49,15 @@ void mounts_restrict(int mount, uint32_t op_flags, const char *what) {
     die_errno("cannot set mount attributes of %s", what);
 }
 
+void mounts_take(int mount, uint32_t op_flags, const char *what) {
+  struct mount_attr attributes = {.attr_set = attributes_of(op_flags)};
+  if ((op_flags & PLAN_OPF_SHARED) == 0)
+    attributes.propagation = (op_flags & PLAN_OPF_SLAVE) != 0 ? MS_SLAVE : MS_PRIVATE;
+  unsigned flags = AT_EMPTY_PATH | ((op_flags & PLAN_OPF_RECURSIVE) != 0 ? AT_RECURSIVE : 0);
+  if (sys_mount_setattr(mount, "", flags, &attributes) != 0)
+    die_errno("cannot set mount attributes of %s", what);
+}
+
 int mounts_clone(int place, const char *what, uint32_t op_flags) {
   bool recursive = (op_flags & PLAN_OPF_RECURSIVE) != 0;
   int fd = sys_open_tree(

@@ -14,5 +14,9 @@ void mounts_attach(int mount, int target, const char *what, const char *where);
 // too if PLAN_OPF_RECURSIVE is given. Ends the process on failure.
 void mounts_restrict(int mount, uint32_t op_flags, const char *what);
 
+// The same for a mount that comes from the host; it is also taken out of what the host shares with it, unless
+// PLAN_OPF_SLAVE or PLAN_OPF_SHARED is given.
+void mounts_take(int mount, uint32_t op_flags, const char *what);
+
 // A detached copy of the mount at an open place; ends the process on failure.
 int mounts_clone(int place, const char *what, uint32_t op_flags);

@@ -84,6 +84,8 @@ static const char *check_config(const struct plan *plan) {
       !plan_valid_string(plan, config->user) || !plan_valid_string(plan, config->lock_file) ||
       !plan_valid_string(plan, config->own_lock))
     return "string out of bounds in the configuration";
+  if (config->hostname != 0 && (config->namespaces & PLAN_NS_UTS) == 0)
+    return "host name without a namespace for it";
   if (config->workdir != 0 && !plan_absolute(plan, config->workdir))
     return "working directory is not absolute";
   if ((config->lock_file != 0 && !plan_absolute(plan, config->lock_file)) ||
@@ -108,7 +110,8 @@ static const char *check_base(const struct plan *plan) {
     problem = check_id_map(plan->gid_map, plan->gid_map_count);
   if (problem != NULL)
     return problem;
-  if (plan->config->userns == PLAN_USERNS_RANGES && (plan->uid_map_count == 0 || plan->gid_map_count == 0))
+  bool mapped = plan->config->userns == PLAN_USERNS_RANGES || plan->config->userns == PLAN_USERNS_HELPED;
+  if (mapped && (plan->uid_map_count == 0 || plan->gid_map_count == 0))
     return "no id ranges";
   if (plan->argv_count == 0 || !valid_strings(plan, plan->argv, plan->argv_count))
     return "no command, or string out of bounds in it";

@@ -25,6 +25,10 @@ const char *plan_string(const struct plan *plan, uint32_t offset) {
   return plan->strings + offset;
 }
 
+bool plan_unprivileged(const struct plan *plan) {
+  return plan->config->userns == PLAN_USERNS_SELF || plan->config->userns == PLAN_USERNS_HELPED;
+}
+
 const char *plan_word(const struct plan *plan, struct plan_words list, uint32_t index) {
   return plan_string(plan, plan->words[list.first + index]);
 }

@@ -77,7 +77,7 @@ enum plan_namespace {
   PLAN_NS_NET = 1 << 5,
   PLAN_NS_ALL = (1 << 6) - 1,
   // The launcher's work relies on these; the rest is a choice.
-  PLAN_NS_REQUIRED = PLAN_NS_MOUNT | PLAN_NS_PID | PLAN_NS_UTS
+  PLAN_NS_REQUIRED = PLAN_NS_MOUNT | PLAN_NS_PID
 };
 
 enum plan_userns {
@@ -85,6 +85,7 @@ enum plan_userns {
   PLAN_USERNS_RANGES, // the maps of the plan
   PLAN_USERNS_SELF,   // id 0 inside is the caller
   PLAN_USERNS_END
+  PLAN_USERNS_HELPED, // the maps of the plan, for an unprivileged caller: newuidmap and newgidmap set them
 };
 
 enum plan_root {
@@ -121,7 +122,7 @@ enum plan_op_type {
   PLAN_OP_BIND,      // source: host path; target
   PLAN_OP_DEVICE,    // source: host device node; target; number: expected st_rdev
   PLAN_OP_TMPFS,     // target, mode, number: size in bytes or 0
-  PLAN_OP_PROC,
+  PLAN_OP_PROC,      // data: mount options, separated by commas
   PLAN_OP_SYSFS,
   PLAN_OP_MQUEUE,
   PLAN_OP_DEVPTS,   // number: gid of terminals or UINT64_MAX
@@ -142,7 +143,10 @@ enum plan_op_flag {
   PLAN_OPF_IDMAP = 1 << 5,    // show ids as they are on disk
   PLAN_OPF_OPTIONAL = 1 << 6, // skip when the source is missing or the kernel refuses
   PLAN_OPF_REAL_DIR = 1 << 7, // refuse a target with a symlink in its path
-  PLAN_OPF_ALL = (1 << 8) - 1
+  // Of what comes from the host; without them, nothing is seen of later mounts on either side.
+  PLAN_OPF_SLAVE = 1 << 8,  // later mounts of the host are seen inside
+  PLAN_OPF_SHARED = 1 << 9, // and the other way
+  PLAN_OPF_ALL = (1 << 10) - 1
 };
 
 struct plan_op {
@@ -222,3 +226,7 @@ const char *plan_string(const struct plan *plan, uint32_t offset);
 const char *plan_word(const struct plan *plan, struct plan_words list, uint32_t index);
 
 uint32_t plan_crc32(const void *bytes, size_t size);
+// Made for a caller without rights on the host: what comes from there is opened in the container's
+// namespaces, by its own root.
+bool plan_unprivileged(const struct plan *plan);
+

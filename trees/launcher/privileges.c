@@ -13,6 +13,12 @@
 #define PR_CAP_AMBIENT_CLEAR_ALL 4
 #endif
 
+uint64_t privileges_of_init(const struct plan *plan) {
+  bool alone = (plan->config->flags & PLAN_NO_NEW_PRIVILEGES) != 0;
+  bool restricts = plan->seccomp_count > 0 || plan->landlock_count > 0;
+  return plan->config->capabilities | INIT_CAPABILITIES | (restricts && !alone ? 1ull << CAP_SYS_ADMIN : 0);
+}
+
 uint64_t privileges_bounding(void) {
   uint64_t set = 0;
   for (unsigned capability = 0; capability < 64; capability++) {

@@ -36,7 +36,7 @@ static int open_source(const struct plan *plan, const struct plan_op *op) {
   if (fd < 0)
     die_errno(op->type == PLAN_OP_BIND ? "cannot mount %s" : "cannot open %s", path);
   check_kind(op, fd, path);
-  mounts_restrict(fd, op->flags, path);
+  mounts_take(fd, op->flags, path);
   return fd;
 }
 

@@ -1,14 +1,16 @@
 import { basename, dirname, isAbsolute, normalize } from 'node:path';
 import { capabilityMask, defaultCapabilities } from './capabilities.js';
+import { planSecurity } from './compile-security.js';
 import { planServices, planSupervisedCommand } from './compile-services.js';
-import type { ContainerSpec, MountSpec, UsernsSpec } from './container.js';
+import type { ContainerSpec, IdMaps, MountSpec, UsernsSpec } from './container.js';
 import { deviceOps, kernelOps, protectOps, sysOps } from './default-mounts.js';
 import { planLog } from './log.js';
 import { encodePlan } from './plan-file.js';
-import type { Plan, PlanOp } from './plan-format.js';
+import type { IdMap, Plan, PlanOp } from './plan-format.js';
 import { planSupervision } from './plan-supervision.js';
 import { planResources } from './resources.js';
 import { planRlimit } from './rlimits.js';
+import type { DeviceSpec, NamesSpec, SharedNamespace } from './security.js';
 
 const DEFAULT_STOP_TIMEOUT = 10;
 const MAX_LAYERS = 64;
@@ -24,19 +26,21 @@ export function compilePlan(container: ContainerSpec): Uint8Array {
 
 /** The plan as data, before serialising. */
 export function planOf(container: ContainerSpec): Plan {
-  const { userns, upper, net } = container;
+  const { userns, upper } = container;
   const [program] = container.argv;
   if (program === undefined || program === '') throw new TypeError('Expected a command, got an empty list');
-  const map = typeof userns === 'object' ? [checkRange(userns)] : [];
+  const maps = idMaps(userns);
   return {
     flags: [
-      ...((container.noNewPrivileges ?? true) ? (['noNewPrivileges'] as const) : []),
+      ...((container.noNewPrivileges ?? container.security?.noNewPrivileges ?? true)
+        ? (['noNewPrivileges'] as const)
+        : []),
       ...(container.noInit === true ? (['noInit'] as const) : []),
     ],
-    namespaces: ['mount', 'pid', 'ipc', 'uts', 'cgroup', ...(net === 'none' ? (['net'] as const) : [])],
-    userns: typeof userns === 'object' ? 'ranges' : userns,
+    namespaces: namespaces(container),
+    userns: typeof userns === 'string' ? userns : maps.helped === true ? 'helped' : 'ranges',
     root: upper.kind,
-    hostname: text(container.hostname ?? '', 'host name'),
+    hostname: shares(container, 'uts') ? '' : text(container.hostname ?? '', 'host name'),
     workdir: container.workdir === undefined ? '' : inside(container.workdir),
     user: text(container.user ?? '', 'user'),
     lockFile: container.lockFile === undefined ? '' : host(container.lockFile),
@@ -47,10 +51,11 @@ export function planOf(container: ContainerSpec): Plan {
     ops: operations(container),
     argv: container.argv.map((word) => text(word, 'argument')),
     env: Object.entries(container.env).map(([name, value]) => variable(name, value)),
-    uidMap: map,
-    gidMap: map,
+    uidMap: maps.uid,
+    gidMap: maps.gid,
     rlimits: (container.rlimits ?? []).map(planRlimit),
     ...(container.resources === undefined ? {} : planResources(container.resources)),
+    ...planSecurity(container),
     ...compileServices(container),
     log: container.log === undefined ? undefined : planLog(container.log),
     supervision: container.supervision === undefined ? undefined : planSupervision(container.supervision),
@@ -62,17 +67,27 @@ function compileServices(container: ContainerSpec): Partial<Plan> {
   return container.health === undefined ? {} : planSupervisedCommand(container.argv, container.health, container);
 }
 
+function namespaces(container: ContainerSpec): Plan['namespaces'] {
+  const own = (['ipc', 'uts', 'cgroup'] as const).filter((name) => !shares(container, name));
+  return ['mount', 'pid', ...own, ...(container.net === 'none' ? (['net'] as const) : [])];
+}
+
+function shares({ security }: ContainerSpec, name: SharedNamespace): boolean {
+  return (security?.share ?? []).includes(name);
+}
+
 function operations(container: ContainerSpec): PlanOp[] {
-  const idmap = typeof container.userns === 'object';
-  const protect = container.protectKernel ?? true;
+  // Only who has rights on the host can show files with other ids.
+  const idmap = typeof container.userns === 'object' && !('helped' in container.userns);
   return [
     ...treeOps(container, idmap),
-    ...kernelOps,
-    ...deviceOps(container.userns !== 'self'),
+    ...kernelOps(container.security),
+    ...deviceOps(container),
     ...sysOps(container),
     ...(container.mounts ?? []).map((mount) => mountOp(mount, idmap)),
+    ...(container.security?.devices ?? []).map((device) => deviceOp(device, idmap)),
     ...identityOps(container),
-    ...(protect ? protectOps : []),
+    ...((container.protectKernel ?? true) ? protectOps(container.security) : []),
   ];
 }
 
@@ -94,8 +109,8 @@ function treeOps({ lower, upper }: ContainerSpec, idmap: boolean): PlanOp[] {
 function mountOp(mount: MountSpec, idmap: boolean): PlanOp {
   const target = mountPoint(mount.target);
   const common = [
-    'nosuid' as const,
-    'nodev' as const,
+    ...(mount.kind === 'bind' && mount.suid === true ? [] : (['nosuid'] as const)),
+    ...(mount.kind === 'bind' && mount.dev === true ? [] : (['nodev'] as const)),
     ...(mount.readOnly === true ? (['rdonly'] as const) : []),
     ...((mount.exec ?? mount.kind === 'bind') ? [] : (['noexec'] as const)),
   ];
@@ -110,7 +125,18 @@ function mountOp(mount: MountSpec, idmap: boolean): PlanOp {
       ...common,
       ...((mount.recursive ?? true) ? (['recursive'] as const) : []),
       ...(idmap && (mount.idmap ?? true) ? (['idmap'] as const) : []),
+      ...(mount.propagation === undefined || mount.propagation === 'private' ? [] : ([mount.propagation] as const)),
     ],
+  };
+}
+
+/** Permissions are those of the node. Where ids are mapped it belongs to the container's root, as outside. */
+function deviceOp({ source, target }: DeviceSpec, idmap: boolean): PlanOp {
+  return {
+    type: 'bind',
+    source: host(source),
+    target: inside(target),
+    flags: ['nosuid', 'noexec', 'rdonly', ...(idmap ? (['idmap'] as const) : [])],
   };
 }
 
@@ -118,21 +144,48 @@ function mountOp(mount: MountSpec, idmap: boolean): PlanOp {
 function identityOps(container: ContainerSpec): PlanOp[] {
   const flags = ['nosuid', 'nodev', 'noexec'] as const;
   const ops: PlanOp[] = [];
-  const name = container.hostname;
-  if (name !== undefined && name !== '') {
+  const name = container.hostname ?? '';
+  const names = container.security?.names ?? {};
+  if (name !== '') ops.push({ type: 'file', target: '/etc/hostname', data: `${name}\n`, mode: 0o644, flags });
+  if (names.noHosts !== true && (name !== '' || names.hosts !== undefined)) {
     const own = container.net === 'none' ? '127.0.0.1' : '127.0.1.1';
-    const hosts = `127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n${own}\t${name}\n`;
-    ops.push({ type: 'file', target: '/etc/hostname', data: `${name}\n`, mode: 0o644, flags });
-    ops.push({ type: 'file', target: '/etc/hosts', data: hosts, mode: 0o644, flags });
+    const lines = [
+      ['127.0.0.1', 'localhost'],
+      ['::1', 'localhost ip6-localhost ip6-loopback'],
+      ...(name === '' ? [] : [[own, name]]),
+      ...(names.hosts ?? []).map((entry) => [entry.address, entry.name]),
+    ];
+    const data = lines.map((words) => `${words.join('\t')}\n`).join('');
+    ops.push({ type: 'file', target: '/etc/hosts', data: text(data, 'list of hosts'), mode: 0o644, flags });
   }
-  if (container.resolvConf ?? container.net === 'host') {
+  const resolver = resolverFile(names);
+  if (resolver !== undefined) {
+    ops.push({ type: 'file', target: '/etc/resolv.conf', data: resolver, mode: 0o644, flags });
+  } else if (container.resolvConf ?? container.net === 'host') {
     const source = '/etc/resolv.conf';
     ops.push({ type: 'bind', source, target: source, flags: [...flags, 'rdonly', 'optional'] });
   }
   return ops;
 }
 
-function checkRange(range: Exclude<UsernsSpec, string>): { inside: number; outside: number; count: number } {
+function resolverFile({ servers, search, options }: NamesSpec): string | undefined {
+  if (servers === undefined && search === undefined && options === undefined) return undefined;
+  const lines = [
+    ...(search === undefined || search.length === 0 ? [] : [`search ${search.join(' ')}`]),
+    ...(servers ?? []).map((server) => `nameserver ${server}`),
+    ...(options === undefined || options.length === 0 ? [] : [`options ${options.join(' ')}`]),
+  ];
+  return text(lines.map((line) => `${line}\n`).join(''), 'name servers');
+}
+
+function idMaps(userns: UsernsSpec): IdMaps {
+  if (typeof userns === 'string') return { uid: [], gid: [] };
+  if ('uid' in userns) return userns;
+  const map = [checkRange(userns)];
+  return { uid: map, gid: map };
+}
+
+function checkRange(range: { readonly start: number; readonly count: number }): IdMap {
   const { start, count } = range;
   const whole = Number.isInteger(start) && Number.isInteger(count);
   if (!whole || start < 1 || count < 1 || start + count > 0xffff_ffff) {

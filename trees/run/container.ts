@@ -1,5 +1,6 @@
 import type { Capability } from './capabilities.js';
 import type { LogSpec } from './log.js';
+import type { IdMap } from './plan-format.js';
 import type { ResourcesSpec } from './resources.js';
 import type { SecuritySpec } from './security.js';
 import type { HealthSpec } from './service-spec.js';
@@ -69,7 +70,20 @@ export type UpperSpec =
  * `host`: no user namespace (real root; for building images). Otherwise ids 0…count-1 inside are `start`… outside; files
  * keep their ids on disk through idmapped mounts. An unprivileged caller gets `self`: only id 0, which is the caller.
  */
-export type UsernsSpec = 'host' | 'self' | { readonly start: number; readonly count: number };
+export type UsernsSpec = 'host' | 'self' | { readonly start: number; readonly count: number } | IdMaps;
+
+/** `helped`: for an unprivileged caller, through newuidmap and newgidmap; files then have the ids they have on disk. */
+export interface IdMaps {
+  readonly uid: readonly IdMap[];
+  readonly gid: readonly IdMap[];
+  readonly helped?: boolean | undefined;
+}
+
+/**
+ * Whether later mounts below the source are seen: `private` on neither side, `slave` inside, `shared` on both. For
+ * `slave` and `shared` the source must lie on a shared mount of the host.
+ */
+export type Propagation = 'private' | 'slave' | 'shared';
 
 export type MountSpec =
   | {
@@ -84,6 +98,12 @@ export type MountSpec =
       readonly idmap?: boolean | undefined;
       /** Allow executing files on it; default true. */
       readonly exec?: boolean | undefined;
+      /** Honour setuid bits and file capabilities on it; default false. */
+      readonly suid?: boolean | undefined;
+      /** Let device nodes on it be used; default false. */
+      readonly dev?: boolean | undefined;
+      /** Default private. */
+      readonly propagation?: Propagation | undefined;
     }
   | {
       readonly kind: 'tmpfs';

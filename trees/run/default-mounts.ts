@@ -1,5 +1,6 @@
 import type { ContainerSpec } from './container.js';
 import type { PlanOp } from './plan-format.js';
+import type { SecuritySpec } from './security.js';
 
 /** The file systems every container has, in the order in which they are mounted. Values are Docker's. */
 
@@ -10,18 +11,21 @@ const NO_GROUP = 0xffff_ffff_ffff_ffffn;
 const TTY_GROUP = 5n;
 
 /** These mount points must be real directories: a symlink there is an attack on the host (CVE-2019-19921). */
-export const kernelOps: readonly PlanOp[] = [
-  { type: 'proc', target: '/proc', flags: ['nosuid', 'nodev', 'noexec', 'realDir'] },
-];
+export function kernelOps(security: SecuritySpec | undefined): PlanOp[] {
+  const data = (security?.procOptions ?? []).join(',');
+  return [{ type: 'proc', target: '/proc', data, flags: ['nosuid', 'nodev', 'noexec', 'realDir'] }];
+}
 
-/** @param ttyGroup whether group 5 exists in the container's user namespace. */
-export function deviceOps(ttyGroup: boolean): PlanOp[] {
+/** Group 5, of terminals, does not exist where the container has one id only. */
+export function deviceOps({ userns, security }: ContainerSpec): PlanOp[] {
+  const ttyGroup = userns !== 'self';
   const device = (name: string, major: number, minor: number): PlanOp => ({
     type: 'device',
     source: `/dev/${name}`,
     target: `/dev/${name}`,
     number: BigInt(major * 256 + minor),
-    flags: ['nosuid', 'noexec', 'realDir'],
+    // Read-only is the node, not what it leads to: root of a container without own ids must not chmod the host's.
+    flags: ['nosuid', 'noexec', 'rdonly', 'realDir'],
   });
   const link = (name: string, data: string): PlanOp => ({ type: 'symlink', target: `/dev/${name}`, data });
   return [
@@ -33,14 +37,7 @@ export function deviceOps(ttyGroup: boolean): PlanOp[] {
       number: ttyGroup ? TTY_GROUP : NO_GROUP,
       flags: ['nosuid', 'noexec', 'realDir'],
     },
-    {
-      type: 'tmpfs',
-      target: '/dev/shm',
-      mode: 0o1777,
-      number: SHM_SIZE,
-      flags: ['nosuid', 'nodev', 'noexec', 'realDir'],
-    },
-    { type: 'mqueue', target: '/dev/mqueue', flags: ['nosuid', 'nodev', 'noexec', 'realDir'] },
+    ...queueOps(security),
     device('null', MAJOR_MEM, 3),
     device('zero', MAJOR_MEM, 5),
     device('full', MAJOR_MEM, 7),
@@ -56,6 +53,24 @@ export function deviceOps(ttyGroup: boolean): PlanOp[] {
   ];
 }
 
+/** Shared memory and message queues: those of the IPC namespace. */
+function queueOps(security: SecuritySpec | undefined): PlanOp[] {
+  const flags = ['nosuid', 'nodev', 'noexec', 'realDir'] as const;
+  if ((security?.share ?? []).includes('ipc')) {
+    return ['/dev/shm', '/dev/mqueue'].map((path) => ({
+      type: 'bind',
+      source: path,
+      target: path,
+      flags: [...flags, 'optional'],
+    }));
+  }
+  const size = security?.shmSize === undefined ? SHM_SIZE : BigInt(security.shmSize);
+  return [
+    { type: 'tmpfs', target: '/dev/shm', mode: 0o1777, number: size, flags },
+    { type: 'mqueue', target: '/dev/mqueue', flags },
+  ];
+}
+
 /**
  * /sys, read-only. It shows the network namespace it is mounted in, which the kernel allows only to that namespace's
  * owner: a container with an own user namespace in the host's network gets the host's /sys instead, without the
@@ -64,7 +79,8 @@ export function deviceOps(ttyGroup: boolean): PlanOp[] {
 export function sysOps({ net, userns }: ContainerSpec): PlanOp[] {
   const flags = ['nosuid', 'nodev', 'noexec', 'rdonly', 'realDir'] as const;
   if (net === 'none' || userns === 'host') return [{ type: 'sysfs', target: '/sys', flags }];
-  if (userns !== 'self') return [{ type: 'bind', source: '/sys', target: '/sys', flags }];
+  const privileged = typeof userns === 'object' && !('helped' in userns);
+  if (privileged) return [{ type: 'bind', source: '/sys', target: '/sys', flags }];
   return [
     { type: 'bind', source: '/sys', target: '/sys', flags: [...flags, 'recursive'] },
     { type: 'mask', target: '/sys/fs/cgroup' },
@@ -88,7 +104,13 @@ const masked = [
 const readonly = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
 
 /** What a container must not read or change, although it can see it. Last, so that nothing covers it. */
-export const protectOps: readonly PlanOp[] = [
-  ...masked.map((target): PlanOp => ({ type: 'mask', target })),
-  ...readonly.map((target): PlanOp => ({ type: 'readonly', target, flags: ['nosuid', 'nodev', 'noexec'] })),
-];
+export function protectOps(security: SecuritySpec | undefined): PlanOp[] {
+  const shown = security?.unmask ?? [];
+  const isProtected = (path: string): boolean => shown !== 'all' && !shown.includes(path);
+  return [
+    ...[...masked.filter(isProtected), ...(security?.mask ?? [])].map((target): PlanOp => ({ type: 'mask', target })),
+    ...readonly
+      .filter(isProtected)
+      .map((target): PlanOp => ({ type: 'readonly', target, flags: ['nosuid', 'nodev', 'noexec'] })),
+  ];
+}

@@ -1,6 +1,6 @@
 import { isAbsolute, resolve } from 'node:path';
 import { usageError } from '../errors.js';
-import type { MountSpec } from './container.js';
+import type { MountSpec, Propagation } from './container.js';
 
 /** podman's ways to name a mount on the command line. */
 
@@ -12,9 +12,74 @@ export interface VolumeRequest {
   readonly name: string;
   readonly target: string;
   readonly readOnly: boolean;
+  readonly exec?: boolean | undefined;
+  readonly suid?: boolean | undefined;
+  readonly dev?: boolean | undefined;
+  readonly propagation?: Propagation | undefined;
+  /** A new volume begins with what the tree has there; default true. */
+  readonly copy?: boolean | undefined;
 }
 
 const VOLUME_NAME = /^[a-z0-9][a-z0-9._-]{0,63}$/;
+
+/** Words for mounts that `-v` and `--mount` have in common. Absent: as the mount's kind has it. */
+interface CommonOptions {
+  readonly readOnly: boolean;
+  readonly recursive: boolean;
+  readonly idmap: boolean;
+  readonly exec?: boolean | undefined;
+  readonly suid?: boolean | undefined;
+  readonly dev?: boolean | undefined;
+  readonly propagation?: Propagation | undefined;
+  readonly copy?: boolean | undefined;
+}
+
+const propagations: Readonly<Record<string, Propagation | undefined>> = {
+  private: 'private',
+  rprivate: 'private',
+  slave: 'slave',
+  rslave: 'slave',
+  shared: 'shared',
+  rshared: 'shared',
+};
+
+/** `z` and `Z` (SELinux labels) are accepted and mean nothing here, so that podman command lines work. */
+const commonWords: readonly string[] = [
+  ...['ro', 'rw', 'bind', 'rbind', 'exec', 'noexec', 'suid', 'nosuid', 'dev', 'nodev', 'idmap', 'noidmap'],
+  ...['copy', 'nocopy', 'z', 'Z'],
+  ...Object.keys(propagations),
+];
+
+function commonOptions(words: readonly string[], option: string, text: string): CommonOptions {
+  if (words.includes('U')) {
+    throw usageError(
+      `Expected options of ${option} without U in "${text}"`,
+      'files are shown with the ids they have on disk; give them to the user there, or choose the user with --user',
+    );
+  }
+  const unknown = words.find((word) => !commonWords.includes(word));
+  if (unknown !== undefined) {
+    throw usageError(
+      `Expected options of ${option} to be among ${commonWords.join(', ')}, got "${unknown}" in "${text}"`,
+    );
+  }
+  const choice = (name: string): boolean | undefined =>
+    words.includes(`no${name}`) ? false : words.includes(name) ? true : undefined;
+  return {
+    readOnly: words.includes('ro'),
+    recursive: !words.includes('bind'),
+    idmap: !words.includes('noidmap'),
+    exec: choice('exec'),
+    suid: choice('suid'),
+    dev: choice('dev'),
+    propagation: words.map((word) => propagations[word]).find((found) => found !== undefined),
+    copy: choice('copy'),
+  };
+}
+
+function bind(source: string, target: string, { copy: _, ...options }: CommonOptions): MountSpec {
+  return { kind: 'bind', source, target, ...options };
+}
 
 /**
  * `-v SOURCE:TARGET[:OPTIONS]`. A source with a slash is a host path (relative to `cwd`), any other word names a volume.
@@ -26,27 +91,10 @@ export function parseVolume(text: string, cwd: string): RequestedMount {
     throw usageError(`Expected --volume to be SOURCE:TARGET[:OPTIONS], got "${text}"`);
   }
   const words = options === '' ? [] : options.split(',');
-  const unknown = words.find((word) => !volumeOptions.has(word));
-  if (unknown !== undefined) {
-    throw usageError(
-      `Expected options of --volume to be among ${[...volumeOptions].join(', ')}, got "${unknown}" in "${text}"`,
-    );
-  }
-  const readOnly = words.includes('ro');
-  if (!source.includes('/')) return volume(source, target, readOnly);
-  return {
-    kind: 'bind',
-    source: resolve(cwd, source),
-    target: absolute(target, text),
-    readOnly,
-    recursive: !words.includes('bind'),
-    idmap: !words.includes('noidmap'),
-    exec: !words.includes('noexec'),
-  };
+  const common = commonOptions(words, '--volume', text);
+  if (!source.includes('/')) return volume(source, target, common);
+  return bind(resolve(cwd, source), absolute(target, text), common);
 }
-
-/** `z` and `Z` (SELinux labels) are accepted and mean nothing here, so that podman command lines work. */
-const volumeOptions = new Set(['ro', 'rw', 'bind', 'rbind', 'exec', 'noexec', 'idmap', 'noidmap', 'z', 'Z']);
 
 /**
  * `--tmpfs TARGET[:size=SIZE,mode=MODE,ro,exec]`
@@ -75,46 +123,64 @@ export function parseTmpfs(text: string): MountSpec {
   };
 }
 
-const tmpfsFlags = new Set(['ro', 'rw', 'exec', 'noexec', 'nosuid', 'nodev']);
+/** podman copies what the tree has there by default; a tmpfs here begins empty. */
+const tmpfsFlags = new Set(['ro', 'rw', 'exec', 'noexec', 'nosuid', 'nodev', 'notmpcopyup']);
 
 /**
- * `--mount type=bind|tmpfs|volume,source=…,target=…[,ro][,tmpfs-size=…][,tmpfs-mode=…]`
+ * `--mount type=bind|tmpfs|volume,source=…,target=…[,ro][,bind-propagation=…][,tmpfs-size=…][,tmpfs-mode=…]`, and what
+ * `-v` takes as options.
  * @throws TreesError `USAGE`
  */
 export function parseMount(text: string, cwd: string): RequestedMount {
   const fields = new Map<string, string>();
+  const words: string[] = [];
   for (const word of text.split(',')) {
     const [key = '', ...value] = word.split('=');
     const name = mountKeys[key];
-    if (name === undefined) throw usageError(`Expected fields of --mount to be known ones, got "${key}" in "${text}"`);
-    fields.set(name, value.join('='));
+    if (name !== undefined) fields.set(name, value.join('='));
+    else if (value.length === 0 && (commonWords.includes(key) || key === 'U')) words.push(key);
+    else if (key !== 'relabel' && key !== 'notmpcopyup') {
+      throw usageError(`Expected fields of --mount to be known ones, got "${key}" in "${text}"`);
+    }
   }
   const target = absolute(fields.get('target') ?? '', text);
   const source = fields.get('source') ?? '';
-  const readOnly = ['', 'true', '1'].includes(fields.get('readonly') ?? 'false');
+  if (isTrue(fields.get('readonly'))) words.push('ro');
+  if (isTrue(fields.get('nonrecursive'))) words.push('bind');
+  if (isTrue(fields.get('nocopy'))) words.push('nocopy');
+  const propagation = fields.get('propagation');
+  const common = commonOptions(propagation === undefined ? words : [...words, propagation], '--mount', text);
   switch (fields.get('type') ?? 'volume') {
     case 'bind':
       if (source === '') throw usageError(`Expected --mount type=bind to have a source, got "${text}"`);
-      return { kind: 'bind', source: resolve(cwd, source), target, readOnly };
+      return bind(resolve(cwd, source), target, common);
     case 'volume':
-      return volume(source, target, readOnly);
-    case 'tmpfs': {
-      const size = fields.get('size');
-      const mode = fields.get('mode');
-      if (mode !== undefined && !/^[0-7]{3,4}$/.test(mode)) {
-        throw usageError(`Expected tmpfs-mode to be octal, got "${mode}"`);
-      }
-      return {
-        kind: 'tmpfs',
-        target,
-        readOnly,
-        size: size === undefined ? undefined : parseSize(size, 'tmpfs-size'),
-        mode: mode === undefined ? undefined : Number.parseInt(mode, 8),
-      };
-    }
+      return volume(source, target, common);
+    case 'tmpfs':
+      return tmpfs(target, fields, common);
     default:
       throw usageError(`Expected the type of --mount to be bind, tmpfs or volume, got "${fields.get('type')}"`);
   }
+}
+
+function tmpfs(target: string, fields: ReadonlyMap<string, string>, { readOnly, exec }: CommonOptions): MountSpec {
+  const size = fields.get('size');
+  const mode = fields.get('mode');
+  if (mode !== undefined && !/^[0-7]{3,4}$/.test(mode)) {
+    throw usageError(`Expected tmpfs-mode to be octal, got "${mode}"`);
+  }
+  return {
+    kind: 'tmpfs',
+    target,
+    readOnly,
+    exec,
+    size: size === undefined ? undefined : parseSize(size, 'tmpfs-size'),
+    mode: mode === undefined ? undefined : Number.parseInt(mode, 8),
+  };
+}
+
+function isTrue(value: string | undefined): boolean {
+  return value !== undefined && ['', 'true', '1'].includes(value);
 }
 
 const mountKeys: Readonly<Record<string, string | undefined>> = {
@@ -126,6 +192,9 @@ const mountKeys: Readonly<Record<string, string | undefined>> = {
   destination: 'target',
   ro: 'readonly',
   readonly: 'readonly',
+  'bind-propagation': 'propagation',
+  'bind-nonrecursive': 'nonrecursive',
+  'volume-nocopy': 'nocopy',
   'tmpfs-size': 'size',
   'tmpfs-mode': 'mode',
 };
@@ -145,14 +214,14 @@ export function parseSize(text: string, what: string): number {
   return size;
 }
 
-function volume(name: string, target: string, readOnly: boolean): VolumeRequest {
+function volume(name: string, target: string, { idmap: _, recursive: __, ...options }: CommonOptions): VolumeRequest {
   if (!VOLUME_NAME.test(name)) {
     throw usageError(
       `Expected a volume name of lowercase letters, digits, ".", "_" and "-", got "${name}"`,
       'a host path needs a slash: ./name',
     );
   }
-  return { kind: 'volume', name, target: absolute(target, target), readOnly };
+  return { kind: 'volume', name, target: absolute(target, target), ...options };
 }
 
 function absolute(target: string, text: string): string {

@@ -22,7 +22,7 @@ import { type PlanSupervision, supervisionRecord } from './plan-supervision.js';
 export const PLAN_VERSION = 2;
 
 export const namespaceBit = { mount: 1, pid: 2, ipc: 4, uts: 8, cgroup: 16, net: 32 } as const;
-export const usernsMode = { host: 0, ranges: 1, self: 2 } as const;
+export const usernsMode = { host: 0, ranges: 1, self: 2, helped: 3 } as const;
 export const rootMode = { persistent: 0, ephemeral: 1, readonly: 2 } as const;
 export const planFlag = { noNewPrivileges: 1, noInit: 2 } as const;
 
@@ -52,6 +52,8 @@ export const opFlag = {
   idmap: 32,
   optional: 64,
   realDir: 128,
+  slave: 256,
+  shared: 512,
 } as const;
 
 /** One step of building the container's file system. Meaning of the fields per type: `plan.h`. */

@@ -11,6 +11,7 @@ import { findOwner, type InstancePaths, instancePaths, prepareUpper, prepareVolu
 import { runDirectory } from './instances.js';
 import { declaredVolumes, type RunPlace, type RunRequest, resolveContainer } from './resolve.js';
 import { type RunSpec, runSpecSchema } from './spec.js';
+import { askedIds, unprivilegedIds } from './userns.js';
 
 /** Where this machine keeps things. Part of `Settings`. */
 export interface RunSettings {
@@ -62,7 +63,7 @@ export async function prepareContainer(input: PrepareInput): Promise<Prepared> {
     upper: own.upper,
     work: own.work,
     ownLock: own.lock,
-    userns: await chooseUserns(paths, input),
+    userns: await chooseUserns(paths, input, request.user ?? spec.user),
     volume: (name) => own.volume(name),
     cgroupHost,
   };
@@ -84,13 +85,19 @@ export function readRunSpec(generation: Generation): RunSpec {
   );
 }
 
-async function chooseUserns(paths: StorePaths, input: PrepareInput): Promise<RunPlace['userns']> {
+async function chooseUserns(
+  paths: StorePaths,
+  input: PrepareInput,
+  user: string | undefined,
+): Promise<RunPlace['userns']> {
   const root = process.geteuid?.() === 0;
+  const asked = input.request.security?.ids;
+  if (asked !== undefined) return askedIds(asked, root);
   if (input.userns === 'host') {
     if (root) return 'host';
     throw usageError('Expected --userns to be auto, got host: only root can do without a user namespace');
   }
-  if (!root) return 'self';
+  if (!root) return unprivilegedIds(user);
   if (input.dryRun) return { start: 1, count: 1 };
   return await allocateIds(paths, input.data, { timeout: input.settings.lockTimeout, signal: input.signal });
 }

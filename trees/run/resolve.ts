@@ -4,6 +4,7 @@ import type { CgroupHost } from './cgroup-plan.js';
 import type { ContainerSpec, MountSpec, RlimitSpec, UsernsSpec } from './container.js';
 import { type LogRequest, resolveLog } from './log.js';
 import type { RequestedMount, VolumeRequest } from './mount-options.js';
+import type { IdMap } from './plan-format.js';
 import { type ResourcesRequest, resolveResources } from './resources.js';
 import { resolveSecurity, type SecurityRequest } from './security.js';
 import { leadingCommand, longestStop, resolveServices, type ServicesRequest } from './services.js';
@@ -104,7 +105,7 @@ export function resolveContainer(declared: RunSpec, request: RunRequest, place: 
     argv: services === undefined ? chooseCommand(spec, request, place.app) : leadingCommand(services),
     env: { ...request.hostEnv, PATH: DEFAULT_PATH, container: 'trees', ...spec.env, ...request.env },
     workdir: request.workdir ?? spec.workdir,
-    user: request.user ?? spec.user,
+    user: request.user ?? keptUser(place.userns, request) ?? spec.user,
     mounts: resolveMounts(spec, request, place, readOnly),
     capabilities: adjustCapabilities(adjustCapabilities(defaultCapabilities, spec.capabilities ?? {}), {
       add: request.capAdd,
@@ -123,6 +124,13 @@ export function resolveContainer(declared: RunSpec, request: RunRequest, place: 
         ? undefined
         : resolveLog(spec, request.log, { directory: place.logDirectory, instance: place.name }),
   };
+}
+
+/** With `keep-id` the command is the caller, as in podman. */
+function keptUser(userns: UsernsSpec, { security }: RunRequest): string | undefined {
+  if (security?.ids?.kind !== 'keep-id' || typeof userns === 'string' || !('uid' in userns)) return undefined;
+  const own = (maps: readonly IdMap[]): number | undefined => maps.find(({ count }) => count === 1)?.inside;
+  return `${own(userns.uid)}:${own(userns.gid)}`;
 }
 
 function chooseCommand(spec: RunSpec, request: RunRequest, app: string): readonly string[] {
@@ -154,7 +162,8 @@ function resolveMounts(spec: RunSpec, request: RunRequest, place: RunPlace, read
 }
 
 function volumeMount(volume: VolumeRequest, place: RunPlace): MountSpec {
-  return { kind: 'bind', source: place.volume(volume.name), target: volume.target, readOnly: volume.readOnly };
+  const { name, copy: _, ...options } = volume;
+  return { ...options, kind: 'bind', source: place.volume(name) };
 }
 
 /** The volumes an app declares, with the names that default to their paths: `/var/lib/etcd` is `var-lib-etcd`. */

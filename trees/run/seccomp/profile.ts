@@ -1,7 +1,6 @@
 import * as z from 'zod/mini';
 import { reasonOf, usageError } from '../../errors.js';
 import { capabilityNames } from '../capabilities.js';
-import defaultProfile from './default-profile.json' with { type: 'json' };
 import { isKnownCall } from './syscalls.js';
 
 /**
@@ -75,7 +74,7 @@ const rule = z.object({
   includes: z.nullish(condition),
   excludes: z.nullish(condition),
 });
-const profileSchema = z.object({
+export const profileSchema = z.object({
   defaultAction: action,
   defaultErrnoRet: z.nullish(errno),
   architectures: z.nullish(z.array(architecture)),
@@ -107,11 +106,6 @@ export function parseProfile(text: string, source: string): SeccompProfile {
     `Expected the seccomp profile ${source} to be valid: ${problems(result.error)}`,
     'profiles have the format of Docker and podman; SCMP_ACT_NOTIFY is not supported',
   );
-}
-
-/** What containers get that ask for nothing else. */
-export function builtInProfile(): SeccompProfile {
-  return z.parse(profileSchema, defaultProfile);
 }
 
 function problems(error: z.core.$ZodError): string {
