@@ -176,6 +176,42 @@ export const registry: readonly RegistryEntry[] = [
     load: async () => (await import('./commands/export-bin.js')).command,
   },
   {
+    name: 'exec',
+    summary: 'run a command in a running instance',
+    group: 'running',
+    load: async () => (await import('./commands/exec.js')).command,
+  },
+  {
+    name: 'pause',
+    summary: 'stop every process of instances where it is',
+    group: 'running',
+    load: async () => (await import('./commands/pause.js')).pause,
+  },
+  {
+    name: 'unpause',
+    summary: 'let paused instances go on',
+    group: 'running',
+    load: async () => (await import('./commands/pause.js')).unpause,
+  },
+  {
+    name: 'stats',
+    summary: 'show what instances use of the machine',
+    group: 'running',
+    load: async () => (await import('./commands/stats.js')).command,
+  },
+  {
+    name: 'top',
+    summary: 'show the processes of an instance',
+    group: 'running',
+    load: async () => (await import('./commands/top.js')).command,
+  },
+  {
+    name: 'set',
+    summary: 'change what an instance may use',
+    group: 'running',
+    load: async () => (await import('./commands/set.js')).command,
+  },
+  {
     name: 'build',
     summary: 'build a base or an app from its definition',
     group: 'producing',

@@ -23,7 +23,7 @@
 #define ATTEMPTS 10
 
 static const char *const files[] = {"state",   ".state",    "plan",     ".plan",
-                                    "control", "spec.json", "starting", "lock"};
+                                    "control", "spec.json", "next.plan", "starting", "lock"};
 
 int64_t state_now(void) {
   struct timespec time;
