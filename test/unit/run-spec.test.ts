@@ -176,6 +176,7 @@ const place: RunPlace = {
   ownLock: '/own',
   userns: 'self',
   volume: (name) => `/volumes/${name}`,
+  findInit: () => undefined,
   cgroupHost: () => ({
     layout: { kind: 'none', hierarchies: [] },
     input: { uid: 0, systemd: false, userSystemd: false, writable: () => false },

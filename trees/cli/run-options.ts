@@ -8,6 +8,7 @@ import { processOptions, readProcess } from './run-options/process.js';
 import { readResources, resourceOptions } from './run-options/resources.js';
 import { checkSecurity, readSecurity, readUserns, securityOptions } from './run-options/security.js';
 import { readServices, serviceOptions } from './run-options/services.js';
+import { readSystem, systemOptions } from './run-options/system.js';
 
 /** Options of `run`, one group a file: podman's names and meanings wherever podman has the same thing. */
 export const runOptions = {
@@ -17,6 +18,7 @@ export const runOptions = {
   ...securityOptions,
   ...resourceOptions,
   ...serviceOptions,
+  ...systemOptions,
   ...logOptions,
 } as const satisfies Record<string, OptionSpec>;
 
@@ -47,6 +49,7 @@ export function readRunOptions(
     ...readResources(args),
     ...readLifecycle(args),
     ...readServices(services),
+    ...readSystem(args),
     ...readLogs(args),
   };
   checkSecurity(request);

@@ -16,6 +16,7 @@
 #include "command.h"
 #include "exec-mode.h"
 #include "manage.h"
+#include "script.h"
 #include "standalone.h"
 #include "supervise.h"
 
@@ -116,10 +117,11 @@ int main(int argc, char **argv) {
     exec_mode_execute(&plan, argv + 1);
   bool terminal = getenv("TREES_TERMINAL") != NULL;
   struct command words = {.words = argv + 1, .terminal = terminal};
+  int channel = channel_descriptor();
+  scripts_run(&plan, signals, channel);
   if ((plan.config->flags & PLAN_NO_INIT) != 0)
     command_execute(&plan, &words);
 
-  int channel = channel_descriptor();
   // A command that was given runs instead of services, but not instead of the plan's own command under
   // supervision.
   bool own =

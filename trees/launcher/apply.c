@@ -1,8 +1,10 @@
 #include "apply.h"
 
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include "kernel-settings.h"
 #include "mounts.h"
@@ -26,8 +28,21 @@ struct step {
   bool real;
 };
 
+// A link in the tree can lead a mount into /proc, where whoever writes to a file of the kernel's would then
+// write to another one (CVE-2025-52881).
+static void refuse_kernel_files(const struct step *step, int target) {
+  struct statfs status;
+  if (step->real)
+    return; // chosen by trees
+  if (fstatfs(target, &status) != 0)
+    die_errno("cannot examine the mount point %s", step->target);
+  if (status.f_type == PROC_SUPER_MAGIC || status.f_type == SYSFS_MAGIC)
+    die("refused: the mount point %s leads into /proc or /sys", step->target);
+}
+
 static void attach_at(const struct step *step, int mount, enum target_kind kind, const char *what) {
   CLEANUP_FD int target = path_target(step->root->dir, step->target, kind, step->real);
+  refuse_kernel_files(step, target);
   mounts_attach(mount, target, what, step->target);
 }
 
@@ -214,20 +229,39 @@ static void apply(const struct step *step) {
   case PLAN_OP_READONLY:
     readonly(step);
     break;
+  case PLAN_OP_CGROUP: // apply_cgroups()
+    break;
   }
 }
 
 void apply_operations(const struct plan *plan, const struct sources *sources, const struct root *root) {
+  struct blank blank = {.directory = -1, .file = -1};
   for (size_t i = 0; i < plan->op_count; i++) {
     const struct plan_op *op = &plan->ops[i];
-  struct blank blank = {.directory = -1, .file = -1};
     struct step step = {.plan = plan,
+                        .blank = &blank,
                         .op = op,
                         .root = root,
-                        .blank = &blank,
                         .target = plan_string(plan, op->target),
                         .source = sources->fds[i],
                         .real = (op->flags & PLAN_OPF_REAL_DIR) != 0};
     apply(&step);
+  }
+  close_fd(&blank.directory);
+  close_fd(&blank.file);
+}
+
+void apply_cgroups(const struct plan *plan, const struct root *root) {
+  static const char *const none[] = {NULL};
+  for (size_t i = 0; i < plan->op_count; i++) {
+    const struct plan_op *op = &plan->ops[i];
+    struct step step = {.plan = plan,
+                        .op = op,
+                        .root = root,
+                        .target = plan_string(plan, op->target),
+                        .source = -1,
+                        .real = (op->flags & PLAN_OPF_REAL_DIR) != 0};
+    if (op->type == PLAN_OP_CGROUP)
+      filesystem(&step, "cgroup2", none);
   }
 }

@@ -6,3 +6,6 @@
 
 // Everything but layers and upper directory, in order. Ends the process on failure.
 void apply_operations(const struct plan *plan, const struct sources *sources, const struct root *root);
+
+// Mounts cgroup file systems, once the process is in the cgroup namespace that they are to show.
+void apply_cgroups(const struct plan *plan, const struct root *root);

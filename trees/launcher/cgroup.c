@@ -147,6 +147,33 @@ static char *join_words(const struct plan *plan, struct plan_words words) {
   return text;
 }
 
+// The user who is root in the container.
+static uid_t root_of(const struct plan *plan) {
+  for (size_t i = 0; plan->config->userns == PLAN_USERNS_RANGES && i < plan->uid_map_count; i++)
+    if (plan->uid_map[i].inside == 0)
+      return plan->uid_map[i].outside;
+  return geteuid();
+}
+
+static bool shows_cgroups(const struct plan *plan) {
+  for (size_t i = 0; i < plan->op_count; i++)
+    if (plan->ops[i].type == PLAN_OP_CGROUP)
+      return true;
+  return false;
+}
+
+// A container that sees its cgroup manages what is below it, as the kernel's documentation describes
+// delegation.
+static const char *delegate(const struct plan *plan, const struct cgroup *cgroup) {
+  static const char *const files[] = {"", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads"};
+  if (cgroup->version != 2 || !shows_cgroups(plan))
+    return NULL;
+  for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+    if (fchownat(cgroup->dir, files[i], root_of(plan), (gid_t)-1, AT_EMPTY_PATH) != 0)
+      return problem("cannot hand over %s to the container", cgroup->path);
+  return NULL;
+}
+
 static const char *limit(const struct plan *plan, size_t index, const struct cgroup *cgroup) {
   for (size_t i = 0; i < plan->cgroup_write_count; i++) {
     const struct plan_cgroup_write *write = &plan->cgroup_writes[i];
@@ -182,6 +209,8 @@ static const char *make(const struct plan *plan, struct cgroups *cgroups, uint32
     free(controllers);
     if (failed == NULL)
       failed = limit(plan, i, &cgroups->list[cgroups->count - 1]);
+    if (failed == NULL)
+      failed = delegate(plan, &cgroups->list[cgroups->count - 1]);
     if (failed != NULL)
       return failed;
   }
@@ -275,6 +304,13 @@ static const char *freeze_one(const struct cgroup *cgroup, bool frozen) {
 
 static bool can_freeze(const struct cgroup *cgroup) {
   return cgroup->version == 2 || strstr(cgroup->controllers, "freezer") != NULL;
+}
+
+bool cgroups_can_freeze(const struct cgroups *cgroups) {
+  for (size_t i = 0; i < cgroups->count; i++)
+    if (can_freeze(&cgroups->list[i]))
+      return true;
+  return false;
 }
 
 const char *cgroups_freeze(const struct cgroups *cgroups, bool frozen) {

@@ -10,6 +10,8 @@
 #include "apply.h"
 #include "cgroup.h"
 #include "channel.h"
+#include "child.h"
+#include "hooks.h"
 #include "ids.h"
 #include "limits.h"
 #include "network.h"
@@ -123,6 +125,7 @@ _Noreturn static void run_container(const struct launch *launch, int go, int lau
     network_loopback_up();
   terminal_open(launch->terminal);
   enter_cgroups(plan, go);
+  apply_cgroups(plan, &root);
   become_init(launch);
 }
 
@@ -202,6 +205,11 @@ struct container container_start(const struct launch *launch) {
     prepare_ids(launch, &container, true);
   }
   limits_raise(container.pid, launch->plan);
+  failed = hooks_run(launch->plan, PLAN_HOOK_PRESTART, container.pid);
+  if (failed != NULL) {
+    stop(&container);
+    die("cannot start the container: %s", failed);
+  }
   let_go(go);
   attach(launch, &container, go);
   close(go);

@@ -83,6 +83,7 @@ void instance_start(struct instance *instance) {
                               .context = instance};
   relay_start(&instance->relay, &setup);
   state_started(&instance->state, instance->container.pid);
+  instance->state.status = STATE_STARTING;
   for (size_t i = 0; i < instance->cgroups.count; i++)
     state_add_cgroup(&instance->state, instance->cgroups.list[i].controllers, instance->cgroups.list[i].path);
   state_write(&instance->state);

@@ -125,8 +125,8 @@ static const char *check_base(const struct plan *plan) {
 
 // In this order: each may rely on what the ones above it have found to be right.
 static const char *(*const checks[])(const struct plan *) = {
-    check_config,           check_ops,      check_base,        plan_check_security, plan_check_services,
-    plan_check_supervision, plan_check_log, plan_check_cgroup,
+    check_config,           check_ops,      check_base,       plan_check_security, plan_check_services,
+    plan_check_supervision, plan_check_log, plan_check_hooks, plan_check_cgroup,
 };
 
 const char *plan_check(const struct plan *plan) {

@@ -8,6 +8,7 @@
 const char *plan_check(const struct plan *plan);
 
 const char *plan_check_cgroup(const struct plan *plan);
+const char *plan_check_hooks(const struct plan *plan);
 const char *plan_check_log(const struct plan *plan);
 const char *plan_check_security(const struct plan *plan);
 const char *plan_check_services(const struct plan *plan);

@@ -61,6 +61,7 @@ static const struct section_kind kinds[PLAN_SECTION_END] = {
     [PLAN_SECTION_SECURITY] = ONE(security),
     [PLAN_SECTION_CGROUP] = LIST(cgroups, cgroup_count),
     [PLAN_SECTION_CGROUP_WRITE] = LIST(cgroup_writes, cgroup_write_count),
+    [PLAN_SECTION_HOOKS] = LIST(hooks, hook_count),
     [PLAN_SECTION_LOG] = ONE(log),
     [PLAN_SECTION_SUPERVISION] = ONE(supervision),
     [PLAN_SECTION_SYSCTL] = LIST(sysctl, sysctl_count),

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "plan-cgroup.h"
+#include "plan-hooks.h"
 #include "plan-log.h"
 #include "plan-security.h"
 #include "plan-services.h"
@@ -84,8 +85,8 @@ enum plan_userns {
   PLAN_USERNS_HOST,   // none: root inside is root outside
   PLAN_USERNS_RANGES, // the maps of the plan
   PLAN_USERNS_SELF,   // id 0 inside is the caller
-  PLAN_USERNS_END
   PLAN_USERNS_HELPED, // the maps of the plan, for an unprivileged caller: newuidmap and newgidmap set them
+  PLAN_USERNS_END
 };
 
 enum plan_root {
@@ -98,7 +99,8 @@ enum plan_root {
 enum plan_flag {
   PLAN_NO_NEW_PRIVILEGES = 1 << 0,
   PLAN_NO_INIT = 1 << 1, // the command is PID 1
-  PLAN_FLAGS = (1 << 2) - 1
+  PLAN_SYSTEM = 1 << 2,  // and is an init: it powers off and reboots by reboot(2)
+  PLAN_FLAGS = (1 << 3) - 1
 };
 
 struct plan_config {
@@ -131,6 +133,7 @@ enum plan_op_type {
   PLAN_OP_FILE,     // target: mount point, data: content, mode
   PLAN_OP_MASK,     // target: hidden by an empty directory or /dev/null; skipped if absent
   PLAN_OP_READONLY, // target: made read-only; skipped if absent
+  PLAN_OP_CGROUP,   // target: the container's own cgroups of version 2
   PLAN_OP_END
 };
 
@@ -198,6 +201,8 @@ struct plan {
   const struct plan_landlock_rule *landlock;
   size_t landlock_count;
   const struct plan_security *security;
+  const struct plan_hook *hooks;
+  size_t hook_count;
   const struct plan_log *log;
   const struct plan_sysctl *sysctl;
   size_t sysctl_count;
@@ -225,8 +230,8 @@ const char *plan_string(const struct plan *plan, uint32_t offset);
 // The string at place `index` of a list that plan_parse() has checked.
 const char *plan_word(const struct plan *plan, struct plan_words list, uint32_t index);
 
-uint32_t plan_crc32(const void *bytes, size_t size);
 // Made for a caller without rights on the host: what comes from there is opened in the container's
 // namespaces, by its own root.
 bool plan_unprivileged(const struct plan *plan);
 
+uint32_t plan_crc32(const void *bytes, size_t size);

@@ -7,10 +7,12 @@
 #include <sys/wait.h>
 
 #include "clock.h"
+#include "hooks.h"
 #include "instance.h"
 #include "resume.h"
 #include "signals.h"
 #include "syscalls.h"
+#include "system.h"
 #include "util.h"
 
 enum {
@@ -37,7 +39,8 @@ void instance_stop(struct instance *instance, int sig, int64_t patience) {
     state_write(&instance->state);
     report_stopping(&instance->report);
   }
-  sys_pidfd_send_signal(instance->container.pidfd, sig);
+  if (sig == SIGKILL || !system_stop(instance))
+    sys_pidfd_send_signal(instance->container.pidfd, sig);
 }
 
 // Stops with the command, as the shell's job that both are.
@@ -54,6 +57,10 @@ static void handle_signal(struct instance *instance, int sig) {
     instance->ended_by_user = true;
   if (instance->container.pid == 0)
     return;
+  if (signals_is_end(sig) && system_is(instance)) {
+    instance_stop(instance, system_stop_signal(instance), instance->supervision->stop_timeout);
+    return;
+  }
   if (sig == SIGWINCH && instance->terminal.wanted) {
     relay_resize(&instance->relay); // the kernel tells the right process group
     return;
@@ -172,10 +179,12 @@ static void act(struct instance *instance, const struct pollfd polled[POLL_COUNT
   }
 }
 
-static int exit_status(const struct container *container) {
+static int exit_status(struct instance *instance) {
   int status;
-  if (RETRY(waitpid(container->pid, &status, 0)) < 0)
+  if (RETRY(waitpid(instance->container.pid, &status, 0)) < 0)
     die_errno("cannot read the container's exit status");
+  if (system_is(instance))
+    return system_status(instance, status);
   return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
@@ -194,6 +203,9 @@ static void clear(struct instance *instance) {
   instance->container.pid = 0;
   instance->kill_at = 0;
   instance->state.oom = cgroups_finish(&instance->cgroups);
+  const char *failed = hooks_run(&instance->plan, PLAN_HOOK_POSTSTOP, 0);
+  if (failed != NULL)
+    warning("%s", failed);
   instance->state.init = 0;
   instance->state.exit = instance->status;
   instance->state.finished = state_now();
@@ -202,10 +214,8 @@ static void clear(struct instance *instance) {
   report_ended(&instance->report, instance->status);
 }
 
-// Of the first start: it is the caller who tries again, not the monitor.
 static bool start_failed(const struct instance *instance) {
-  return !instance->executed && !instance->resumed && instance->status >= STATUS_FAILED &&
-         instance->status <= STATUS_NOT_FOUND;
+  return !instance->executed && instance->status >= STATUS_FAILED && instance->status <= STATUS_NOT_FOUND;
 }
 
 static void show(void *context, unsigned channel, const char *bytes, size_t size) {
@@ -231,18 +241,18 @@ static void ended(struct instance *instance, int64_t ran) {
 }
 
 static void container_ended(struct instance *instance) {
-  instance->status = exit_status(&instance->container);
+  instance->status = exit_status(instance);
   clear(instance);
-  if (!start_failed(instance)) {
+  if (start_failed(instance) && instance->state.error[0] == '\0')
+    state_error(&instance->state, "the command could not be executed");
+  if (!start_failed(instance) || instance->resumed) {
     ended(instance, clock_ms() - instance->run_start);
     return;
   }
-  // Where its messages went here, whoever waits for the start has not seen them.
+  // Of the first start it is the caller who tries again. Where the messages went here, he has not seen them.
   if (instance->detached.started >= 0)
     backlog_replay(&instance->backlog, show, NULL);
   instance->ended_by_user = true;
-  if (instance->state.error[0] == '\0')
-    state_error(&instance->state, "the command could not be executed");
 }
 
 int instance_supervise(struct instance *instance) {

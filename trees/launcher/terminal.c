@@ -7,7 +7,9 @@
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 
+#include "mounts.h"
 #include "paths.h"
+#include "syscalls.h"
 #include "util.h"
 
 #ifndef TIOCGPTPEER
@@ -49,6 +51,19 @@ static void send_master(const struct terminal *terminal, int master) {
     die_errno("cannot pass on the terminal");
 }
 
+// The terminal is also what the system's messages go to.
+static void attach_console(int slave) {
+  CLEANUP_FD int dev = open("/dev", O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+  CLEANUP_FD int place = openat(dev, "console", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (dev < 0 || place < 0)
+    return; // the tree has one of its own, or /dev is somebody else's
+  CLEANUP_FD int target = openat(dev, "console", O_PATH | O_CLOEXEC | O_NOFOLLOW);
+  CLEANUP_FD int mount = sys_open_tree(slave, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+  if (target < 0 || mount < 0)
+    die_errno("cannot set up /dev/console");
+  mounts_attach(mount, target, "the terminal", "/dev/console");
+}
+
 void terminal_open(const struct terminal *terminal) {
   if (!terminal->wanted)
     return;
@@ -67,6 +82,7 @@ void terminal_open(const struct terminal *terminal) {
       (terminal->on_host && tcsetattr(slave, TCSANOW, &terminal->modes) != 0))
     die_errno("cannot set up the terminal");
   send_master(terminal, master);
+  attach_console(slave);
   for (int fd = 0; fd <= 2; fd++)
     if (dup2(slave, fd) != fd)
       die_errno("cannot take the terminal as standard streams");

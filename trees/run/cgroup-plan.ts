@@ -85,6 +85,20 @@ export function planCgroups(
   return { cgroups, warnings };
 }
 
+/**
+ * A cgroup of version 2 without limits, for an init that manages what is below it.
+ * @throws TreesError `UNSUPPORTED`, status 125
+ */
+export function unifiedCgroup(name: string, { layout, input }: CgroupHost): CgroupSpec {
+  const hierarchy = layout.hierarchies.find(({ version }) => version === 2);
+  const place = hierarchy === undefined ? 'this machine has none' : placeOf(hierarchy, input);
+  if (typeof place !== 'string') return { version: 2, ...place, scope: place.scope, controllers: [], name, writes: [] };
+  throw new TreesError('UNSUPPORTED', `cannot give ${name} a cgroup of version 2: ${place}`, {
+    status: 125,
+    hint: 'systemd needs one: mount it, e.g. on /sys/fs/cgroup/unified, or use --rich-mode sbin-init with another init',
+  });
+}
+
 interface Found {
   readonly hierarchy: Hierarchy;
   readonly place: CgroupPlace;

@@ -3,7 +3,7 @@ import { capabilityMask, defaultCapabilities } from './capabilities.js';
 import { planSecurity } from './compile-security.js';
 import { planServices, planSupervisedCommand } from './compile-services.js';
 import type { ContainerSpec, IdMaps, MountSpec, UsernsSpec } from './container.js';
-import { deviceOps, kernelOps, protectOps, sysOps } from './default-mounts.js';
+import { cgroupOps, deviceOps, kernelOps, protectOps, sysOps } from './default-mounts.js';
 import { planLog } from './log.js';
 import { encodePlan } from './plan-file.js';
 import type { IdMap, Plan, PlanOp } from './plan-format.js';
@@ -36,6 +36,7 @@ export function planOf(container: ContainerSpec): Plan {
         ? (['noNewPrivileges'] as const)
         : []),
       ...(container.noInit === true ? (['noInit'] as const) : []),
+      ...(container.system?.init === undefined ? [] : (['system'] as const)),
     ],
     namespaces: namespaces(container),
     userns: typeof userns === 'string' ? userns : maps.helped === true ? 'helped' : 'ranges',
@@ -57,6 +58,7 @@ export function planOf(container: ContainerSpec): Plan {
     ...(container.resources === undefined ? {} : planResources(container.resources)),
     ...planSecurity(container),
     ...compileServices(container),
+    hooks: container.system?.hooks,
     log: container.log === undefined ? undefined : planLog(container.log),
     supervision: container.supervision === undefined ? undefined : planSupervision(container.supervision),
   };
@@ -88,6 +90,7 @@ function operations(container: ContainerSpec): PlanOp[] {
     ...(container.security?.devices ?? []).map((device) => deviceOp(device, idmap)),
     ...identityOps(container),
     ...((container.protectKernel ?? true) ? protectOps(container.security) : []),
+    ...(container.system?.init === 'systemd' ? cgroupOps : []),
   ];
 }
 

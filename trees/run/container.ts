@@ -6,6 +6,7 @@ import type { SecuritySpec } from './security.js';
 import type { HealthSpec } from './service-spec.js';
 import type { ServicesSpec } from './services.js';
 import type { SupervisionSpec } from './supervision.js';
+import type { SystemSpec } from './system.js';
 
 /**
  * One container, completely resolved: what the launch-plan compiler takes. Host paths are absolute and are opened by
@@ -54,6 +55,7 @@ export interface ContainerSpec {
   /** Checks of the command; services have their own. */
   readonly health?: HealthSpec | undefined;
   readonly log?: LogSpec | undefined;
+  readonly system?: SystemSpec | undefined;
 }
 
 /**

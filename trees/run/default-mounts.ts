@@ -114,3 +114,8 @@ export function protectOps(security: SecuritySpec | undefined): PlanOp[] {
       .map((target): PlanOp => ({ type: 'readonly', target, flags: ['nosuid', 'nodev', 'noexec'] })),
   ];
 }
+
+/** What an init counts and limits its services with. */
+export const cgroupOps: readonly PlanOp[] = [
+  { type: 'cgroup', target: '/sys/fs/cgroup', flags: ['nosuid', 'nodev', 'noexec', 'realDir'] },
+];

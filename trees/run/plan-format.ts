@@ -1,4 +1,5 @@
 import { cgroupRecord, cgroupWriteRecord, type PlanCgroup, type PlanCgroupWrite } from './plan-cgroup.js';
+import { hookRecord, type PlanHook } from './plan-hooks.js';
 import { logRecord, type PlanLog } from './plan-log.js';
 import { bool, choice, type Field, flags, record, string, u32, u64 } from './plan-record.js';
 import {
@@ -24,7 +25,7 @@ export const PLAN_VERSION = 2;
 export const namespaceBit = { mount: 1, pid: 2, ipc: 4, uts: 8, cgroup: 16, net: 32 } as const;
 export const usernsMode = { host: 0, ranges: 1, self: 2, helped: 3 } as const;
 export const rootMode = { persistent: 0, ephemeral: 1, readonly: 2 } as const;
-export const planFlag = { noNewPrivileges: 1, noInit: 2 } as const;
+export const planFlag = { noNewPrivileges: 1, noInit: 2, system: 4 } as const;
 
 export const opType = {
   lower: 1,
@@ -41,6 +42,7 @@ export const opType = {
   file: 12,
   mask: 13,
   readonly: 14,
+  cgroup: 15,
 } as const;
 
 export const opFlag = {
@@ -114,6 +116,7 @@ export interface Plan extends PlanConfig {
   readonly cgroupWrites?: readonly PlanCgroupWrite[] | undefined;
   readonly services?: readonly PlanService[] | undefined;
   readonly serviceLinks?: readonly PlanServiceLink[] | undefined;
+  readonly hooks?: readonly PlanHook[] | undefined;
   readonly log?: PlanLog | undefined;
   readonly supervision?: PlanSupervision | undefined;
 }
@@ -165,6 +168,7 @@ export const sections: readonly SectionKind[] = [
   list('cgroups', 12, cgroupRecord),
   list('cgroupWrites', 13, cgroupWriteRecord),
   single('supervision', 14, supervisionRecord),
+  list('hooks', 18, hookRecord),
   single('log', 19, logRecord),
   list('sysctl', 20, sysctlRecord),
   list('services', 16, serviceRecord),

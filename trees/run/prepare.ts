@@ -6,6 +6,7 @@ import { type Generation, IN_USE_FILE } from '../store/generations.js';
 import { type StorePaths, storePaths } from '../store/paths.js';
 import { cgroupHost } from './cgroup-plan.js';
 import type { ContainerSpec } from './container.js';
+import { findInit } from './find-init.js';
 import { allocateIds } from './ids.js';
 import { findOwner, type InstancePaths, instancePaths, prepareUpper, prepareVolume, recordApp } from './instance.js';
 import { runDirectory } from './instances.js';
@@ -51,6 +52,7 @@ export async function prepareContainer(input: PrepareInput): Promise<Prepared> {
   const paths = storePaths(settings.root);
   const spec = readRunSpec(generation);
   const own = instancePaths(paths, input.data);
+  const rootfs = paths.rootfs(generation.name, generation.number);
   const place: RunPlace = {
     app: generation.name,
     generation: generation.number,
@@ -58,7 +60,7 @@ export async function prepareContainer(input: PrepareInput): Promise<Prepared> {
     name: input.name,
     runDir: runDirectory(settings, input.name),
     logDirectory: join(settings.logDir, input.name),
-    rootfs: paths.rootfs(generation.name, generation.number),
+    rootfs,
     lockFile: join(paths.generation(generation.name, generation.number), IN_USE_FILE),
     upper: own.upper,
     work: own.work,
@@ -66,6 +68,7 @@ export async function prepareContainer(input: PrepareInput): Promise<Prepared> {
     userns: await chooseUserns(paths, input, request.user ?? spec.user),
     volume: (name) => own.volume(name),
     cgroupHost,
+    findInit: (mode) => findInit(rootfs, mode),
   };
   const container = resolveContainer(spec, request, place);
   return {

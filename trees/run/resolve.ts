@@ -2,6 +2,7 @@ import { TreesError } from '../errors.js';
 import { adjustCapabilities, type Capability, defaultCapabilities } from './capabilities.js';
 import type { CgroupHost } from './cgroup-plan.js';
 import type { ContainerSpec, MountSpec, RlimitSpec, UsernsSpec } from './container.js';
+import type { FoundInit } from './find-init.js';
 import { type LogRequest, resolveLog } from './log.js';
 import type { RequestedMount, VolumeRequest } from './mount-options.js';
 import type { IdMap } from './plan-format.js';
@@ -10,6 +11,7 @@ import { resolveSecurity, type SecurityRequest } from './security.js';
 import { leadingCommand, longestStop, resolveServices, type ServicesRequest } from './services.js';
 import type { RunSpec } from './spec.js';
 import { resolveSupervision, type SupervisionRequest, withHealth } from './supervision.js';
+import { chooseInit, type SystemRequest, withSystem } from './system.js';
 
 /** What one invocation asks for; everything absent comes from the app's own `run:`. */
 export interface RunRequest {
@@ -34,6 +36,7 @@ export interface RunRequest {
   readonly resources?: ResourcesRequest | undefined;
   readonly supervision?: SupervisionRequest | undefined;
   readonly services?: ServicesRequest | undefined;
+  readonly system?: SystemRequest | undefined;
   readonly log?: LogRequest | undefined;
 }
 
@@ -72,6 +75,8 @@ export interface RunPlace {
   /** Where the instance's output is kept. */
   readonly logDirectory?: string | undefined;
   volume(name: string): string;
+  /** Which init the tree brings along; looked for only if it is to run. */
+  findInit(mode: 'sbin-init' | 'systemd'): FoundInit | undefined;
   /** Which limits the machine can keep; looked at only if there are any. */
   cgroupHost(): CgroupHost;
 }
@@ -85,11 +90,12 @@ const WRITABLE_WHEN_READ_ONLY = ['/run', '/tmp', '/var/tmp'];
  * @throws TreesError `UNSUPPORTED` for services, `COMMAND_NOT_FOUND` when there is nothing to run
  */
 export function resolveContainer(declared: RunSpec, request: RunRequest, place: RunPlace): ContainerSpec {
+  const init = chooseInit(declared, request, place);
   const healthy = withHealth(declared, request.supervision?.health);
-  const services = resolveServices(healthy, request);
+  const services = init === undefined ? resolveServices(healthy, request) : undefined;
   const spec = services === undefined ? healthy : { ...healthy, stopTimeout: longestStop(services) };
   const readOnly = request.readOnly || spec.readOnly === true;
-  return {
+  const container: ContainerSpec = {
     lower: [place.rootfs],
     upper: readOnly
       ? { kind: 'readonly' }
@@ -102,7 +108,7 @@ export function resolveContainer(declared: RunSpec, request: RunRequest, place: 
     // Without a private network yet, an app that serves something needs the host's; anything else is safer with none.
     net: request.net ?? ((spec.ports ?? []).length > 0 ? 'host' : 'none'),
     hostname: request.hostname ?? spec.hostname ?? place.instance,
-    argv: services === undefined ? chooseCommand(spec, request, place.app) : leadingCommand(services),
+    argv: init?.argv ?? (services === undefined ? chooseCommand(spec, request, place.app) : leadingCommand(services)),
     env: { ...request.hostEnv, PATH: DEFAULT_PATH, container: 'trees', ...spec.env, ...request.env },
     workdir: request.workdir ?? spec.workdir,
     user: request.user ?? keptUser(place.userns, request) ?? spec.user,
@@ -124,6 +130,7 @@ export function resolveContainer(declared: RunSpec, request: RunRequest, place: 
         ? undefined
         : resolveLog(spec, request.log, { directory: place.logDirectory, instance: place.name }),
   };
+  return withSystem(container, init?.kind, request.system, place);
 }
 
 /** With `keep-id` the command is the caller, as in podman. */
@@ -136,13 +143,6 @@ function keptUser(userns: UsernsSpec, { security }: RunRequest): string | undefi
 function chooseCommand(spec: RunSpec, request: RunRequest, app: string): readonly string[] {
   if (request.command.length > 0) return request.command;
   if (spec.exec !== undefined) return spec.exec;
-  if (spec.mode === 'init') {
-    throw new TreesError(
-      'UNSUPPORTED',
-      `cannot run ${app}: it is a system with its own init, which this version cannot start`,
-      { hint: `name a command: trees run ${app} -- COMMAND`, status: 125 },
-    );
-  }
   throw new TreesError('COMMAND_NOT_FOUND', `cannot run ${app}: it declares no command and none was given`, {
     hint: `name one: trees run ${app} -- COMMAND`,
     status: 125,

@@ -42,7 +42,13 @@ static void touch_log(const struct plan *plan) {
   touch_words(plan, plan->log->compress);
 }
 
+static void touch_hooks(const struct plan *plan) {
+  for (size_t i = 0; i < plan->hook_count; i++)
+    touch_words(plan, plan->hooks[i].command);
+}
+
 static void touch(const struct plan *plan) {
+  touch_hooks(plan);
   touch_log(plan);
   const struct plan_config *config = plan->config;
   touch_string(plan, config->hostname);
