@@ -36,7 +36,7 @@ export const registry: readonly RegistryEntry[] = [
   },
   {
     name: 'diff',
-    summary: 'show what changed between two generations of an app',
+    summary: 'show what changed between two generations of an app, or in an instance',
     group: 'delivery',
     load: async () => (await import('./commands/diff.js')).command,
   },
@@ -55,7 +55,7 @@ export const registry: readonly RegistryEntry[] = [
   {
     name: 'remove',
     aliases: ['rm'],
-    summary: 'remove an app and prune the store',
+    summary: 'remove an app and prune the store, or remove an instance',
     group: 'delivery',
     load: async () => (await import('./commands/remove.js')).command,
   },
@@ -168,6 +168,30 @@ export const registry: readonly RegistryEntry[] = [
     summary: 'look after the services of an instance',
     group: 'running',
     load: async () => (await import('./commands/service.js')).command,
+  },
+  {
+    name: 'inspect',
+    summary: 'show everything about an instance',
+    group: 'running',
+    load: async () => (await import('./commands/inspect.js')).command,
+  },
+  {
+    name: 'rename',
+    summary: 'give an instance another name',
+    group: 'running',
+    load: async () => (await import('./commands/rename.js')).command,
+  },
+  {
+    name: 'reset',
+    summary: 'forget what instances wrote to their trees',
+    group: 'running',
+    load: async () => (await import('./commands/reset.js')).command,
+  },
+  {
+    name: 'cp',
+    summary: 'copy files between an instance and this machine',
+    group: 'running',
+    load: async () => (await import('./commands/cp.js')).command,
   },
   {
     name: 'export-bin',

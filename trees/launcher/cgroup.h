@@ -43,6 +43,9 @@ const char *cgroups_attach(const struct plan *plan, struct cgroups *cgroups, pid
 const char *cgroups_join(struct cgroups *cgroups, uint32_t version, const char *base, const char *controllers,
                          const char *name, pid_t init, size_t *index);
 
+// Whether one of them can.
+bool cgroups_can_freeze(const struct cgroups *cgroups);
+
 // Stops all processes where they are, or lets them go on. `cgroups_join` comes first where there is no cgroup
 // that can.
 const char *cgroups_freeze(const struct cgroups *cgroups, bool frozen);

@@ -5,6 +5,7 @@
 
 #include "channel.h"
 #include "clock.h"
+#include "instance-limits.h"
 #include "instance.h"
 #include "resume.h"
 #include "syscalls.h"
@@ -157,22 +158,6 @@ static void resize(struct instance *instance, struct client *client, const struc
   control_end(client, NULL);
 }
 
-static void status_set(struct instance *instance, struct client *client, const struct request *request) {
-  const char *value = request_value(request, "status");
-  bool paused = value != NULL && strcmp(value, "paused") == 0;
-  if (!paused && (value == NULL || strcmp(value, "running") != 0)) {
-    control_end(client, "expected status= to be paused or running");
-    return;
-  }
-  if (instance->state.status != (paused ? STATE_RUNNING : STATE_PAUSED)) {
-    control_end(client, paused ? "it is not running" : "it is not paused");
-    return;
-  }
-  instance->state.status = paused ? STATE_PAUSED : STATE_RUNNING;
-  state_write(&instance->state);
-  control_end(client, NULL);
-}
-
 // Passed on to the init as it is.
 static void service(struct instance *instance, struct client *client, const struct request *request) {
   char packet[CHANNEL_PACKET];
@@ -190,9 +175,12 @@ struct verb {
   void (*handle)(struct instance *, struct client *, const struct request *);
 };
 
-static const struct verb verbs[] = {{"attach", attach},         {"kill", kill_it},    {"resize", resize},
-                                    {"restart", restart},       {"service", service}, {"status", status},
-                                    {"status-set", status_set}, {"stop", stop},       {"wait", wait_end}};
+static const struct verb verbs[] = {{"attach", attach},   {"cgroup", instance_join_cgroup},
+                                    {"kill", kill_it},    {"pause", instance_pause},
+                                    {"resize", resize},   {"restart", restart},
+                                    {"service", service}, {"status", status},
+                                    {"stop", stop},       {"unpause", instance_unpause},
+                                    {"wait", wait_end}};
 
 void instance_request(void *context, struct client *client, const struct request *request) {
   for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {

@@ -49,9 +49,9 @@ const APP_FILE = 'app';
  * Records whose data an instance holds, in `data/<instance>/app`. One that is named like its app needs no record, so that
  * the common case costs nothing.
  */
-export function recordApp(instance: InstancePaths, app: string): void {
+export function recordApp(instance: InstancePaths, app: string, { always = false } = {}): void {
   const file = join(instance.directory, APP_FILE);
-  if ((readApp(file) ?? basename(instance.directory)) === app) return;
+  if (!always && (readApp(file) ?? basename(instance.directory)) === app) return;
   mkdirSync(instance.directory, { recursive: true, mode: 0o700 });
   writeFileSync(`${file}.new`, `${app}\n`, { mode: 0o600 });
   renameSync(`${file}.new`, file);
@@ -123,7 +123,7 @@ export function findOwner(rootfs: string, text: string | undefined): VolumeOwner
 }
 
 /** The tree is hostile: nothing of it is followed out of it. */
-function readDatabase(rootfs: string, name: string): string[][] {
+export function readDatabase(rootfs: string, name: string): string[][] {
   const directory = join(rootfs, 'etc');
   const file = join(directory, name);
   try {

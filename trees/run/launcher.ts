@@ -116,7 +116,7 @@ function launcherEnvironment(options: LaunchOptions): Record<string, string> {
 }
 
 /** The descriptors 3, 4… that the command is to get. @throws TreesError `USAGE` unless all are open */
-function preserved(count: number): number[] {
+export function preserved(count: number): number[] {
   const fds = Array.from({ length: count }, (_, index) => FIRST_PRESERVED + index);
   for (const fd of fds) {
     try {

@@ -123,6 +123,36 @@ export function limitWrites(name: LimitName, limits: Limits, version: 1 | 2, bfq
   }
 }
 
+/** The writes that take a limit away from a cgroup that has it. */
+export function unlimitedWrites(name: LimitName, version: 1 | 2, bfq = false): CgroupWrite[] {
+  const v2 = version === 2;
+  switch (name) {
+    case 'memory':
+      return [v2 ? { file: 'memory.max', value: 'max' } : { file: 'memory.limit_in_bytes', value: '-1' }];
+    case 'memorySwap':
+      return [
+        v2
+          ? { file: 'memory.swap.max', value: 'max', optional: true }
+          : { file: 'memory.memsw.limit_in_bytes', value: '-1', optional: true },
+      ];
+    case 'memoryReservation':
+      return [v2 ? { file: 'memory.low', value: '0' } : { file: 'memory.soft_limit_in_bytes', value: '-1' }];
+    case 'cpus':
+      return [v2 ? { file: 'cpu.max', value: 'max' } : { file: 'cpu.cfs_quota_us', value: '-1' }];
+    case 'cpuShares':
+      return [v2 ? { file: 'cpu.weight', value: '100' } : { file: 'cpu.shares', value: '1024' }];
+    case 'cpusetCpus':
+    case 'cpusetMems':
+      // Version 1 has no word for all of them; version 2 takes an empty line.
+      return v2 ? [{ file: name === 'cpusetCpus' ? 'cpuset.cpus' : 'cpuset.mems', value: '\n' }] : [];
+    case 'pids':
+      return [{ file: 'pids.max', value: 'max' }];
+    case 'ioWeight':
+      if (!v2) return [{ file: 'blkio.bfq.weight', value: '100' }];
+      return [bfq ? { file: 'io.bfq.weight', value: '100' } : { file: 'io.weight', value: 'default 100' }];
+  }
+}
+
 /** As podman: twice the memory, half of it swap. Not every kernel counts swap. */
 function defaultSwap(limits: Limits, version: 1 | 2): CgroupWrite[] {
   if (limits.memory === undefined) return [];

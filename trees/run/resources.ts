@@ -53,7 +53,7 @@ function dropUndefined(changes: LimitsRequest): LimitsRequest {
 }
 
 /** The sections of the launch plan. */
-export function planResources(resources: ResourcesSpec): {
+export function planResources(resources: Pick<ResourcesSpec, 'cgroups'>): {
   cgroups: readonly PlanCgroup[];
   cgroupWrites: readonly PlanCgroupWrite[];
 } {

@@ -35,7 +35,7 @@ export function readProcess(
 ): Pick<RunRequest, 'command' | 'env' | 'hostEnv' | 'user' | 'workdir' | 'hostname' | 'net'> {
   return {
     command: args.entrypoint === undefined ? args.rest : [...entrypoint(args.entrypoint), ...args.rest],
-    env: environment(context, args),
+    env: readVariables(context, args),
     hostEnv: args['env-host'] === true ? Object.fromEntries(definedEntries(context.env)) : undefined,
     user: args.user,
     workdir: args.workdir,
@@ -48,7 +48,14 @@ function entrypoint(text: string): string[] {
   return text.startsWith('[') ? readWords(text, '--entrypoint') : [text];
 }
 
-function environment({ env, cwd }: Pick<Context, 'env' | 'cwd'>, args: ProcessArgs): Record<string, string> {
+/**
+ * What `--env` and `--env-file` set, and the kind of terminal.
+ * @throws TreesError `USAGE`
+ */
+export function readVariables(
+  { env, cwd }: Pick<Context, 'env' | 'cwd'>,
+  args: Pick<ProcessArgs, 'env' | 'env-file'>,
+): Record<string, string> {
   const result: Record<string, string> = {};
   const terminal = env['TERM'];
   if (terminal !== undefined && process.stdin.isTTY) result['TERM'] = terminal;
