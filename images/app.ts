@@ -64,7 +64,8 @@ export async function buildApp(
     const warn = (message: string): void => context.reporter.warn(`${definition.name}: ${message}`);
     extractLayer({ upper: tree.upper, lower, out: content, rules, epoch, warn });
     const movable = !('fixed' in definition.version);
-    const image = { definition, content, version, movable, timestamp: epoch, base: builtOn, inputs: digest };
+    const { file } = loaded;
+    const image = { definition, file, content, version, movable, timestamp: epoch, base: builtOn, inputs: digest };
     const result = await commitImage(context, image);
     task.done(`built app ${definition.name} ${result.version}`);
     return result;

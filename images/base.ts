@@ -47,6 +47,7 @@ export async function buildBase(context: BuildContext, loaded: Loaded): Promise<
     cleanRootfs(rootfs, { rules, epoch, warn: (message) => context.reporter.debug(message) });
     const version = imageVersion(definition, { roots: [rootfs], epoch });
     const result = await commitImage(context, {
+      file: loaded.file,
       definition,
       content: rootfs,
       version,

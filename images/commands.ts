@@ -4,6 +4,7 @@ import { TreesError, usageError } from '../trees/errors.js';
 import { buildImages, logFile, openBuildRepo } from './build.js';
 import { builtVersions } from './commit.js';
 import type { BuildResult } from './context.js';
+import { builtFrom } from './inputs.js';
 import { definitionDirectories, listDefinitionFiles, loadDefinition, readDefinition } from './load.js';
 import { type BuilderName, builderNames } from './schema.js';
 import { compareVersions } from './version.js';
@@ -145,5 +146,6 @@ async function list(context: Context, directories: readonly string[]): Promise<C
     const on = row.base === undefined ? 'base' : `on ${row.base}`;
     return `${row.name.padEnd(14)} ${on.padEnd(14)} ${(row.version ?? 'not built').padEnd(20)} ${row.summary}\n`;
   });
-  return { json: { definitions: rows }, text: text.join('') };
+  const built = [...builtFrom(paths.state)].map(([name, file]) => ({ name, file }));
+  return { json: { definitions: rows, built }, text: text.join('') };
 }

@@ -17,6 +17,8 @@ export interface BuiltOn {
 
 export interface ImageToCommit {
   readonly definition: Definition;
+  /** Absolute path of the definition. */
+  readonly file: string;
   /** Directory with exactly what the image consists of; moved into the repository. */
   readonly content: string;
   /** Of `toSemver` or the definition. */
@@ -66,7 +68,9 @@ export async function commitImage(context: BuildContext, image: ImageToCommit): 
     // Nothing prunes meanwhile: the build lock is held.
     await repo.setRef(refOf(definition, arch, version), commit);
   }
-  writeState(context.paths.state, stateId(definition, arch), { inputs: image.inputs, version, commit });
+  // Another builder than that of the definition was somebody's choice for this once.
+  const file = context.builder === undefined ? { file: image.file } : {};
+  writeState(context.paths.state, stateId(definition, arch), { inputs: image.inputs, version, commit, ...file });
   return await describe(repo, definition, { arch, version, commit, status: 'built' });
 }
 

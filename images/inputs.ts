@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { isErrno, TreesError } from '../trees/errors.js';
 import { digestFileSync } from './compare.js';
@@ -14,6 +14,8 @@ export interface BuildState {
   readonly inputs: string;
   readonly version: string;
   readonly commit: string;
+  /** Absolute path of its definition; absent if that alone does not say how to build it again. */
+  readonly file?: string;
 }
 
 /**
@@ -58,6 +60,20 @@ export function readState(directory: string, id: string): BuildState | undefined
     if (isErrno(error, 'ENOENT') || error instanceof SyntaxError) return undefined;
     throw error;
   }
+}
+
+/** Definition files that something was built from here, as far as they are still there: by name. */
+export function builtFrom(directory: string): Map<string, string> {
+  const found = new Map<string, string>();
+  for (const kind of ['base', 'layer']) {
+    const states = join(directory, kind);
+    for (const entry of existsSync(states) ? readdirSync(states).sort() : []) {
+      const file = entry.endsWith('.json') ? readState(states, entry.slice(0, -'.json'.length))?.file : undefined;
+      // `NAME.ARCH.json`
+      if (file !== undefined && existsSync(file)) found.set(entry.replace(/\.[^.]+\.json$/, ''), file);
+    }
+  }
+  return found;
 }
 
 export function writeState(directory: string, id: string, state: BuildState): void {

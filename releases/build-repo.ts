@@ -14,7 +14,7 @@ export async function openBuildRepo(build: string): Promise<Repo> {
   const found = await stat(join(path, 'config')).catch(() => undefined);
   if (found !== undefined) return await Repo.open(path);
   throw new TreesError('APP_NOT_FOUND', `cannot release: nothing has been built (${path} is not there)`, {
-    hint: 'trees build NAME builds a base or an app; --root has to be the same for both',
+    hint: 'trees release NAME builds it from its definition first; what was built lies below the --root of the build',
   });
 }
 

@@ -70,7 +70,9 @@ export async function readBuilt(repo: Repo, names: readonly string[]): Promise<r
     const near = nearest(name, known);
     throw new TreesError('APP_NOT_FOUND', `cannot release "${name}": it has not been built`, {
       hint:
-        near.length > 0 ? `did you mean ${near.join(' or ')}?` : `build it first: trees build ${name}, or add --build`,
+        near.length > 0
+          ? `did you mean ${near.join(' or ')}?`
+          : 'it has no definition here: --definitions DIR says where to look',
       details: { name, near },
     });
   }

@@ -32,12 +32,22 @@ export const catalog = defineCommand({
   async handler(context, args) {
     const { settings, cwd, reporter, signal } = context;
     const { feed, keys } = await feedToRead(context, args);
-    const { index, stale } = await readSignedIndex(feed, { keys, now: new Date(), signal });
+    const { index, stale, signedBy, succession } = await readSignedIndex(feed, {
+      keys,
+      now: new Date(),
+      reporter,
+      signal,
+    });
     if (stale)
       reporter.warn(`the index of ${feed.url} expired at ${index.expires}; publish it anew with trees release`);
     const directory = resolve(cwd, args.output ?? '.');
     const path = join(directory, PAGE);
-    const page = catalogPage({ title: args.title ?? feed.url, url: feed.url, index, keys });
+    const page = catalogPage({
+      title: args.title ?? feed.url,
+      url: feed.url,
+      index,
+      keys: succession.length > 0 ? [signedBy] : keys,
+    });
     if (!settings.dryRun) {
       await mkdir(directory, { recursive: true });
       await writeFileAtomic(path, page);

@@ -2,13 +2,14 @@ import type { Context } from '../trees/cli/command.js';
 import { TreesError, usageError } from '../trees/errors.js';
 import { type Feed, feedFile } from '../trees/feed/feed.js';
 import { listFeeds } from '../trees/feed/feeds.js';
-import { readFeedFile, readIndexPair } from '../trees/feed/index-pair.js';
+import { type FetchedIndex, readTrustedIndex } from '../trees/feed/fetch-index.js';
+import { readFeedFile } from '../trees/feed/index-pair.js';
 import { readKeyOption } from '../trees/feed/key-option.js';
 import { fingerprint, type PublicKey, parsePublicKey } from '../trees/feed/minisign.js';
 import { openFeed } from '../trees/feed/open.js';
 import { indexLimits } from '../trees/feed/schema.js';
 import { parseFeedUrl } from '../trees/feed/url.js';
-import { type VerifiedIndex, verifyIndex } from '../trees/feed/verify-index.js';
+import type { Reporter } from '../trees/reporter.js';
 
 /** Argument and option of the commands that read a published feed. */
 export const readingPositional = {
@@ -77,16 +78,23 @@ export async function feedToRead(
 }
 
 /**
- * The index of a feed, of whatever age: `stale` says whether it has expired.
+ * The index of a feed, of whatever age: `stale` says whether it has expired. Its key may be one that a trusted key has
+ * named its successor; the user is told.
  * @throws TreesError FEED_UNREACHABLE, FEED_UNTRUSTED, INDEX_INVALID
  */
 export async function readSignedIndex(
   feed: Feed,
-  options: { keys: readonly PublicKey[]; now: Date; signal?: AbortSignal | undefined },
-): Promise<VerifiedIndex> {
-  const { keys, now, signal } = options;
-  const verification = { keys, seen: undefined, now, allowStale: true, origin: feed.url };
-  const found = await readIndexPair(feed, (input) => verifyIndex(input, verification), { signal });
+  options: { keys: readonly PublicKey[]; now: Date; reporter?: Reporter; signal?: AbortSignal | undefined },
+): Promise<FetchedIndex> {
+  const { keys, now, reporter, signal } = options;
+  const found = await readTrustedIndex(feed, { keys, seen: undefined, now, allowStale: true, reporter, signal });
+  if (found === 'unchanged') throw new Error('unchanged, although nothing was known');
+  const last = found?.succession.at(-1);
+  if (last !== undefined) {
+    reporter?.warn(
+      `${feed.url} has a new key: ${last.to.id} (${fingerprint(last.to)}), which ${last.from.id} has named its successor`,
+    );
+  }
   if (found !== undefined) return found;
   throw new TreesError('FEED_UNREACHABLE', `cannot read the feed ${feed.url}: it has no ${feedFile.index}`, {
     hint: 'is the address right? A publisher creates the index with `trees release`',

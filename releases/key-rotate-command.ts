@@ -30,7 +30,8 @@ export const rotate = defineCommand({
       complete: 'file',
       describe: `where to write it; default ${feedFile.successors}`,
     },
-    'password-file': passwordFile,
+    'password-file': { ...passwordFile, describe: 'first line is the password of OLD (or TREES_KEY_PASSWORD)' },
+    'new-password-file': { ...passwordFile, describe: 'first line is the password of NEW, where it is another one' },
   },
   examples: [
     ['key rotate old.key new.key github:me/feed', 'write successors.json'],
@@ -43,7 +44,9 @@ export const rotate = defineCommand({
     const { settings, cwd, signal } = context;
     const passphrase = await readPassword(context, args['password-file']);
     const old = await readSecretKey(resolve(cwd, args.old), { passphrase });
-    const next = await readSecretKey(resolve(cwd, args.new), { passphrase });
+    const nextFile = args['new-password-file'];
+    const nextPassphrase = nextFile === undefined ? passphrase : await readPassword(context, nextFile);
+    const next = await readSecretKey(resolve(cwd, args.new), { passphrase: nextPassphrase });
     const { feed } = await feedToRead(context, { feed: args.feed, key: [encodePublicKey(old.public)] });
     const now = new Date();
     const { index } = await readSignedIndex(feed, { keys: [old.public], now, signal });

@@ -289,7 +289,7 @@ export async function release(options: ReleaseOptions): Promise<ReleaseResult> {
   const built: readonly Built[] = await readBuilt(repo, options.names);
   if (built.length === 0) {
     throw new TreesError('APP_NOT_FOUND', `cannot release: nothing has been built in ${options.build}`, {
-      hint: 'trees build NAME builds a base or an app',
+      hint: 'trees release NAME builds it from its definition first',
     });
   }
   const { keep, channel } = options;

@@ -22,6 +22,8 @@ export interface GithubDestinationOptions extends ScratchOptions {
   readonly pace?: Partial<Pace> | undefined;
   /** Bytes that one asset may have; default just under GitHub's limit. */
   readonly assetLimit?: number | undefined;
+  /** Assets that one release may have; default GitHub's limit. */
+  readonly assetsPerRelease?: number | undefined;
 }
 
 /** Those bundles whose assets are all there, in their full size and with their digests. */
@@ -48,20 +50,20 @@ export function githubDestination(
   target: { readonly owner: string; readonly repo: string; readonly href: string },
   options: GithubDestinationOptions,
 ): Destination {
-  const { build, assetLimit = ASSET_LIMIT } = options;
+  const { build, assetLimit = ASSET_LIMIT, assetsPerRelease = ASSETS_PER_RELEASE } = options;
   const api = githubApi(target, options);
   const afterwards = githubApi(target, { ...options, signal: undefined });
   return {
     url: target.href,
     feed: publishedFeed(api),
-    fileLimit: ASSETS_PER_RELEASE - FIXED_FILES.size,
+    fileLimit: assetsPerRelease - FIXED_FILES.size,
     present: async (bundles) => await presentBundles(api, bundles),
     async publishing(action) {
       await checkAccess(api, options.network);
       const publisher = await publisherId(build);
       // Whoever publishes holds the lock of the build directory.
       return await withDirectory(build, async (scratch) => {
-        return await action(githubPublishing({ api, afterwards, publisher, scratch, assetLimit }));
+        return await action(githubPublishing({ api, afterwards, publisher, scratch, assetLimit, assetsPerRelease }));
       });
     },
   };

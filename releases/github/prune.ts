@@ -67,7 +67,7 @@ export async function pruneReleases(
   ]);
   const releases = await listReleases(api);
   const pruned: string[] = [];
-  for (const draft of abandonedDrafts(releases, publisher, Date.now())) {
+  for (const draft of await abandonedDrafts(api, releases, publisher)) {
     await deleteRelease(api, draft.id);
     pruned.push(`${draft.tag} (draft)`);
   }

@@ -5,7 +5,7 @@ import { fetchBundle } from '../../trees/feed/download.js';
 import type { BundleEntry } from '../../trees/feed/schema.js';
 import type { Delivered, Publishing } from '../destination.js';
 import type { GithubApi } from './api.js';
-import { abandonedDrafts, currentRelease, isOurs, openDraft, sequenceOf, tagOf } from './draft.js';
+import { currentRelease, isOurs, openDraft, ownDrafts, sequenceOf, tagOf } from './draft.js';
 import { assetsFeed } from './feed.js';
 import { cutToSize } from './pieces.js';
 import { FIXED_FILES, pruneReleases } from './prune.js';
@@ -29,6 +29,7 @@ export interface GithubPublishingOptions {
   readonly scratch: string;
   /** Bytes that one asset may have. */
   readonly assetLimit: number;
+  readonly assetsPerRelease: number;
 }
 
 /** GitHub's limit for one release. */
@@ -63,7 +64,7 @@ async function restoreLatest(api: GithubApi): Promise<void> {
 }
 
 export function githubPublishing(options: GithubPublishingOptions): Publishing {
-  const { api, publisher, scratch, assetLimit } = options;
+  const { api, publisher, scratch, assetLimit, assetsPerRelease } = options;
   let draft: Draft | undefined;
 
   const opened = async (): Promise<Draft> => {
@@ -84,8 +85,9 @@ export function githubPublishing(options: GithubPublishingOptions): Publishing {
   const deliver = async (made: BundleEntry, path: string): Promise<Delivered> => {
     const { release, assets } = await opened();
     const { entry, uploads } = await cutToSize(made, path, assetLimit);
-    if (assets.size + uploads.length + FIXED_FILES.size > ASSETS_PER_RELEASE) {
-      throw new TreesError('RELEASE_FAILED', `cannot release more than ${ASSETS_PER_RELEASE} assets at once`, {
+    const others = [...assets.keys()].filter((name) => !uploads.some((upload) => upload.name === name));
+    if (others.length + uploads.length + FIXED_FILES.size > assetsPerRelease) {
+      throw new TreesError('RELEASE_FAILED', `cannot release more than ${assetsPerRelease} assets at once`, {
         hint: 'release some of the apps first: trees release NAME…',
       });
     }
@@ -118,7 +120,7 @@ export function githubPublishing(options: GithubPublishingOptions): Publishing {
     },
     async abandon() {
       // One of an interrupted run as well: another publisher has been faster.
-      for (const { id } of abandonedDrafts(await listReleases(api), publisher, 0)) await deleteRelease(api, id);
+      for (const { id } of ownDrafts(await listReleases(api), publisher)) await deleteRelease(api, id);
       draft = undefined;
     },
     prune: async (index, previous) => await pruneReleases(api, [index, previous], publisher),

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { noise } from '../support/delta-fixture.js';
 import { createGithubFixture, FEED } from '../support/github-publisher.js';
 import { at } from '../support/json.js';
 import { createRig, type RunResult } from '../support/rig.js';
@@ -46,16 +47,17 @@ describe('a feed on GitHub', { skip: asRoot ? false : 'building needs root' }, (
 
     await sample.writeApp({ version: '1.1.0', greeting: 'hello again' });
     await sample.writeBase('1.2.0');
-    const second = await publish('mini', 'hello', '--build', '--definitions', sample.definitions);
+    // Both were built here, and their definitions have changed since.
+    assert.equal(at(await publish('--no-build'), 'status'), 'unchanged');
+    const foreseen = await publish('--dry-run');
+    assert.deepEqual(at(foreseen, 'pending'), ['mini', 'hello']);
+    const second = await publish();
     assert.deepEqual([at(second, 'status'), at(second, 'sequence')], ['published', 2]);
     const updated = await read('update');
     const deltas = Number(at(updated, 'apps', 0, 'fetched'));
     assert.ok(deltas > 0 && deltas < whole / 20, `${deltas} of ${whole} bytes`);
     assert.deepEqual([tree('etc/greeting'), tree('etc/kept')], ['hello again', 'kept from 1.2.0']);
-    assert.equal(
-      at(await publish('mini', 'hello', '--build', '--definitions', sample.definitions), 'status'),
-      'unchanged',
-    );
+    assert.equal(at(await publish('mini', 'hello', '--build'), 'status'), 'unchanged');
 
     const verified = await read('release', 'verify', FEED.href, '--key', sample.publicKey);
     assert.deepEqual([at(verified, 'problems'), at(verified, 'versions')], [[], 4]);
@@ -75,9 +77,26 @@ describe('a feed on GitHub', { skip: asRoot ? false : 'building needs root' }, (
     };
     await ok(['feed', 'add', sample.url, '--key', sample.publicKey]);
     await sample.writeApp({ version: '2.0.0', greeting: 'hi' });
-    await ok(['build', 'hello', '--definitions', sample.definitions], publisher);
     await ok(['release', 'hello', '--channel', 'edge', ...feed], publisher);
+    assert.match((await ok(['search', 'hello', '--refresh'])).stdout, /^hello +1\.0\.0 /m);
     await ok(['install', 'hello']);
+    assert.equal(await version(), '1.0.0');
+    assert.match((await ok(['info', 'hello'])).stdout, /2\.0\.0 \(edge\)/);
+    assert.match((await ok(['feed', 'set', 'feed', '--channel', 'edge'])).stdout, /channel edge/);
+    assert.match((await ok(['search', 'hello'])).stdout, /^hello +2\.0\.0 /m);
+    await ok(['update']);
+    assert.equal(await version(), '2.0.0');
+    await ok(['install', 'hello', '--channel', 'stable']);
+    assert.equal(await version(), '1.0.0');
+    await ok(['update']);
+    assert.equal(await version(), '1.0.0', 'what was said of the app holds, whatever its feed is set to');
+    await ok(['rm', 'hello']);
+    await ok(['install', 'hello']);
+    assert.equal(await version(), '2.0.0');
+    await ok(['feed', 'set', 'feed', '--channel', 'stable']);
+    await ok(['update']);
+    assert.equal(await version(), '2.0.0', 'nothing goes back by itself');
+    await ok(['install', 'hello@1']);
     assert.equal(await version(), '1.0.0');
     await ok(['install', 'hello', '--channel', 'edge']);
     assert.equal(await version(), '2.0.0');
@@ -95,5 +114,46 @@ describe('a feed on GitHub', { skip: asRoot ? false : 'building needs root' }, (
     assert.equal(await version(), '2.0.0');
     const missing = await rig.trees(['release', 'promote', 'helo', ...feed, '--json'], publisher);
     assert.deepEqual([missing.status, at(JSON.parse(missing.stdout), 'error', 'code')], [1, 'APP_NOT_FOUND']);
+  });
+
+  it('is built by its first release, with bundles of every kind that was asked for', async () => {
+    await using rig = await createRig();
+    const sample = await createSample(rig);
+    const publisher = { env: { TREES_ROOT: rig.path('fresh') } };
+    mkdirSync(join(sample.definitions, 'hello/usr/share'), { recursive: true });
+    writeFileSync(join(sample.definitions, 'hello/usr/share/data'), noise(200_000, 3));
+    const release = (...args: string[]) =>
+      rig.trees(['release', '--to', `dir:${rig.path('second')}`, '--key', sample.secretKey, ...args], publisher);
+    const status = async (...args: string[]): Promise<unknown> => {
+      const { stdout, stderr } = await release(...args, '--json');
+      return at(JSON.parse(stdout), 'status') ?? at(JSON.parse(stdout), 'error', 'code') ?? stderr;
+    };
+    assert.equal(await status(), 'APP_NOT_FOUND');
+    assert.equal(await status('hello', '--no-build', '--definitions', sample.definitions), 'APP_NOT_FOUND');
+    assert.equal(await status('hullo', '--definitions', sample.definitions), 'APP_NOT_FOUND');
+    const foreseen = await release('hello', '--definitions', sample.definitions, '--dry-run');
+    assert.match(foreseen.stdout, /^would build hello:/m, foreseen.stderr);
+    // The base that the app needs is built with it.
+    assert.equal(await status('hello', '--definitions', sample.definitions, '--encoding', 'both'), 'published');
+    for (const version of ['1.1.0', '1.2.0', '1.3.0']) {
+      await sample.writeApp({ version, greeting: version });
+      assert.equal(await status('--encoding', 'both', '--previous', '1'), 'published');
+    }
+    const index: unknown = JSON.parse(readFileSync(join(rig.path('second'), 'index.json'), 'utf8'));
+    const versions = at(index, 'apps', 'hello', 'versions');
+    const bundles = at(index, 'bundles');
+    assert.ok(Array.isArray(versions) && Array.isArray(bundles));
+    assert.deepEqual(
+      versions.map((entry: unknown) => at(entry, 'version')),
+      ['1.3.0', '1.2.0', '1.1.0', '1.0.0'],
+    );
+    const [newest, before, oldest] = versions.map((entry: unknown) => at(entry, 'commit'));
+    const leads = (from: unknown): boolean =>
+      bundles.some((bundle: unknown) => at(bundle, 'to') === newest && at(bundle, 'from') === from);
+    assert.deepEqual([leads(before), leads(oldest)], [true, false], 'from one version before, as was asked for');
+    const encodings = new Set(bundles.map((bundle: unknown) => at(bundle, 'encoding')));
+    assert.deepEqual([...encodings].map(String).toSorted(), ['fast', 'small']);
+    const same = ['--encoding', 'both', '--previous', '1'];
+    assert.equal(await status('--definitions', sample.definitions, ...same), 'unchanged');
   });
 });

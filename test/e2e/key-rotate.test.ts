@@ -123,7 +123,23 @@ describe('trees key rotate', () => {
     }
     const verified = await rig.json(['release', 'verify', `dir:${rig.path('feed')}`, '--key', rig.path('two.pub')]);
     assert.deepEqual(at(verified, 'problems'), []);
-    assert.equal(await code(rotate('one', 'three')), 'FEED_UNTRUSTED');
+    // Who knows only the first key is led on there, too, and told.
+    const line = ['release', 'verify', `dir:${rig.path('feed')}`, '--key', rig.path('one.pub'), '--json'];
+    const followed = await rig.trees(line);
+    assert.equal(at(JSON.parse(followed.stdout), 'key'), at(verified, 'key'), followed.stderr);
+    assert.match(followed.stderr, /has a new key: .+ has named its successor/);
+    const shown = await rig.json(['key', 'show', rig.path('two.pub')]);
+    await rig.json([
+      'release',
+      'catalog',
+      `dir:${rig.path('feed')}`,
+      '--key',
+      rig.path('one.pub'),
+      '-o',
+      rig.path('page'),
+    ]);
+    assert.ok((await readFile(rig.path('page/index.html'), 'utf8')).includes(String(at(shown, 'fingerprint'))));
+    assert.equal(await code(rotate('one', 'three')), 'KEY_INVALID');
   });
 
   it('leads over several keys, also who starts publishing on an empty machine', async () => {

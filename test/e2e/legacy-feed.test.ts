@@ -139,6 +139,10 @@ describe('a feed of the original project’s releases', () => {
     assert.equal(github.count('api'), 0);
     const rootfs = join(rig.store, 'apps/etcd/current/rootfs');
     assert.deepEqual(readFileSync(join(rootfs, 'usr/bin/etcd')), noise(50_000, 12));
+    // Both are of one day and so of one version: the older one has to stay whole all the same.
+    assert.equal((await run('gc')).status, 0);
+    const sound = await run('fsck');
+    assert.equal(sound.status, 0, sound.stdout + sound.stderr);
     assert.equal((await run('rollback', 'etcd')).status, 0);
     assert.deepEqual(readFileSync(join(rootfs, 'usr/bin/etcd')), noise(50_000, 10));
     assert.equal((await run('install', '-f', 'old/etcd')).status, 0);

@@ -24,6 +24,8 @@ async function verifyAsReader({ github }: GithubFixture, key: { public: Paramete
   return report;
 }
 
+const LARGE = process.env['TREES_TEST_LARGE'] !== undefined;
+
 const versions = (index: FeedIndex, app: string): string[] =>
   index.apps[app]?.versions.map(({ version }) => version) ?? [];
 const names = ({ made }: ReleaseResult): string[] => made.map(({ file }) => file).sort();
@@ -99,6 +101,34 @@ describe('publishing to GitHub', () => {
     assert.deepEqual([again.status, names(again)], ['published', [lost?.file]]);
     const report = await verifyAsReader(fixture, publisher.key);
     assert.equal(report.versions, 2);
+    assert.deepEqual(github.violations, []);
+  });
+
+  it('makes several releases of what one cannot hold', { timeout: 1_200_000 }, async () => {
+    await using fixture = await createGithubFixture();
+    await using publisher = await createPublisher();
+    const { github, repository } = fixture;
+    // The real limit takes minutes.
+    const [assetsPerRelease, apps] = LARGE ? [1000, 1010] : [12, 9];
+    github.limits.assetsPerRelease = assetsPerRelease;
+    const on = { name: 'deb', range: '^12', version: '12.0.0', commit: publisher.base };
+    for (let number = 0; number < apps; number += 1) {
+      const files = { [`usr/bin/app${number}`]: program(String(number)).subarray(0, 2000 + number) };
+      await publisher.built.commit({ kind: 'layer', name: `app${number}`, version: '1.0.0', base: on, files });
+    }
+    const destination = fixture.destination(publisher.built.build, { assetsPerRelease });
+    const { status, index } = await publisher.release({ destination, back: 0 });
+    assert.equal(status, 'published');
+    const sizes = [...repository.releases.values()].map(({ assets }) => assets.size);
+    assert.ok(sizes.length > 1, `${sizes.length} releases`);
+    assert.ok(
+      sizes.every((size) => size <= assetsPerRelease),
+      sizes.join(),
+    );
+    assert.ok(index.bundles.length + 3 > assetsPerRelease, `${index.bundles.length} bundles`);
+    assert.equal(Object.keys(index.apps).length, apps + 1);
+    const report = await verifyAsReader(fixture, publisher.key);
+    assert.equal(report.versions, apps + 2);
     assert.deepEqual(github.violations, []);
   });
 
@@ -254,6 +284,42 @@ describe('a publisher that meets errors', () => {
 });
 
 describe('several publishers', () => {
+  it('go on with the draft of one whose machine is gone, and leave those that are at work alone', async () => {
+    await using fixture = await createGithubFixture();
+    await using first = await createPublisher();
+    await using second = await createPublisher();
+    await using third = await createPublisher();
+    for (const publisher of [first, second, third]) await publisher.buildApp('3.6.0', program('3.6.0'));
+    const { github, repository } = fixture;
+    github.fail('repos/update-release', { kind: 'status', status: 403 });
+    const release = async (publisher: Publisher): Promise<ReleaseResult> =>
+      await publisher.release({ destination: fixture.destination(publisher.built.build), key: first.key });
+    await assert.rejects(release(first), failsWith('RELEASE_FAILED'));
+    const [draft] = [...repository.releases.values()];
+    assert.ok(draft !== undefined);
+    // One asset was half uploaded when the machine went away, of another the bytes are wrong.
+    const bundles = [...draft.assets.values()].filter(({ name }) => name.endsWith('.zst'));
+    const [half, wrong, ...whole] = bundles;
+    assert.ok(half !== undefined && wrong !== undefined && whole.length > 0);
+    half.state = 'starter';
+    wrong.sha256 = '0'.repeat(64);
+    const long = new Date(Date.now() - 2 * 60 * 60 * 1000);
+    Object.assign(draft, { created: long });
+    for (const asset of draft.assets.values()) asset.updated = long;
+    github.resetCounts();
+    assert.equal((await release(second)).status, 'published');
+    const uploaded = github.requests
+      .filter(({ endpoint }) => endpoint === 'repos/upload-release-asset')
+      .map(({ file = '' }) => file)
+      .filter((file) => file.endsWith('.zst'));
+    assert.deepEqual(uploaded.toSorted(), [half.name, wrong.name].toSorted());
+    assert.deepEqual([fixture.published(), fixture.drafts()], [['index-1'], 0]);
+    // Who comes back finds its work done, and so does a third one.
+    for (const publisher of [first, third]) assert.equal((await release(publisher)).status, 'unchanged');
+    await verifyAsReader(fixture, first.key);
+    assert.deepEqual(github.violations, []);
+  });
+
   it('leave no draft of one whose work another one has published', async () => {
     await using fixture = await createGithubFixture();
     await using first = await createPublisher();

@@ -27,6 +27,7 @@ export interface GithubFixture extends AsyncDisposable {
 
 export interface DestinationOptions {
   readonly assetLimit?: number;
+  readonly assetsPerRelease?: number;
   readonly reporter?: Reporter;
   readonly pace?: Partial<Pace>;
   readonly signal?: AbortSignal;

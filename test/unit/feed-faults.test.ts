@@ -311,4 +311,16 @@ describe('faults', () => {
       t.diagnostic(line.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  '));
     assert.ok(table.length > 0);
   });
+
+  it('are written down as they are met', async () => {
+    const text = await readFile(new URL('../../ARCHITECTURE.md', import.meta.url), 'utf8');
+    const cell = (expected: Expected): string => {
+      if (typeof expected === 'string') return expected;
+      const kinds = (['index', 'signature', 'bundle'] as const).filter((kind) => isTried(expected, kind));
+      return kinds.map((kind) => `${kind}: ${expected[kind]}`).join('; ');
+    };
+    const lines = rows().map(({ name, once, always }) => `| ${name} | ${cell(once)} | ${cell(always)} |`);
+    const missing = lines.filter((line) => !text.includes(`${line}\n`));
+    assert.deepEqual(missing, [], 'ARCHITECTURE.md, "Reaching a feed"');
+  });
 });

@@ -5,6 +5,7 @@ import { describe, it } from 'node:test';
 import { inspect } from 'node:util';
 import { fetchBundle } from '../../trees/feed/download.js';
 import { addFeed } from '../../trees/feed/feeds.js';
+import { readFeedFile } from '../../trees/feed/index-pair.js';
 import type { NetworkOptions } from '../../trees/feed/network.js';
 import { createCertificate } from '../support/certificate.js';
 import { failsWith } from '../support/feed-fixture.js';
@@ -101,5 +102,14 @@ describe('an authority of one’s own', () => {
     await assert.rejects(readAll(feed, { ...feed.network, ca }), failsWith('CONFIG_INVALID', /ca\.pem/));
     await writeFile(ca, tls.cert);
     await readAll(feed, { ...feed.network, ca });
+    // What the environment names counts as well, whichever of the two the server is known by.
+    const other = await createCertificate();
+    const otherCa = join(feed.fixture.dir, 'other.pem');
+    await writeFile(otherCa, other.cert);
+    const read = async (network: NetworkOptions): Promise<unknown> =>
+      await readFeedFile(feed.open({ ...feed.network, retries: 0, ...network }), 'index.json', { limit: 1 << 20 });
+    await assert.rejects(read({ ca: otherCa }), failsWith('FEED_UNREACHABLE'));
+    await read({ ca: otherCa, extraCa: ca });
+    await read({ ca, extraCa: join(feed.fixture.dir, 'absent.pem') });
   });
 });

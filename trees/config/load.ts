@@ -179,6 +179,7 @@ function networkSettings(
     timeout: take<number>('network.timeout', undefined),
     retries: take<number>('network.retries', undefined),
     ca: ca === undefined ? undefined : resolve(cwd, ca),
+    extraCa: env['NODE_EXTRA_CA_CERTS'],
     github: { ...github, token: token === undefined ? undefined : () => token },
     proxy: proxySettings(env),
   };

@@ -25,7 +25,7 @@ import {
   readFeedState,
   recordFile,
 } from './records.js';
-import { type FeedIndex, indexLimits } from './schema.js';
+import { type Channel, type FeedIndex, indexLimits } from './schema.js';
 import { checkFeedName, deriveFeedName, parseFeedUrl } from './url.js';
 import { verifyIndex } from './verify-index.js';
 
@@ -47,6 +47,8 @@ export interface AddFeedOptions extends FeedsOptions {
   name?: string | undefined;
   /** Default 0. */
   priority?: number | undefined;
+  /** Default stable. */
+  channel?: Channel | undefined;
   /** Trusted keys. Without any, the feed's own `trees.pub` is shown to `confirm`. */
   keys: readonly PublicKey[];
   /** URLs of places with the same files, tried in this order where the feed fails. */
@@ -187,7 +189,15 @@ export async function addFeed(root: string, url: string, options: AddFeedOptions
   const fetched = await fetchIndex(source, request);
   if (fetched === 'unchanged') throw new Error('unchanged, although nothing was known');
   const added = (options.now ?? new Date()).toISOString();
-  const said: KnownFeed = { name, url: parsed.href, keys, priority: options.priority ?? 0, added, mirrors };
+  const said: KnownFeed = {
+    name,
+    url: parsed.href,
+    keys,
+    priority: options.priority ?? 0,
+    ...edge(options.channel),
+    added,
+    mirrors,
+  };
   const { index, signedBy, succession } = fetched;
   const trusting = succeed(said, succession, options.reporter);
   const { signal, reporter } = options;
@@ -200,8 +210,14 @@ export async function addFeed(root: string, url: string, options: AddFeedOptions
   return { feed, index: fetched.index, stale: fetched.stale };
 }
 
+/** Stable is what is meant where nothing is said. */
+function edge(channel: Channel | undefined): Pick<KnownFeed, 'channel'> {
+  return channel === 'edge' ? { channel } : {};
+}
+
 export interface FeedChanges {
   readonly priority?: number | undefined;
+  readonly channel?: Channel | undefined;
   /** All mirrors there are to be. */
   readonly mirrors?: readonly string[] | undefined;
 }
@@ -221,8 +237,10 @@ export async function changeFeed(
   return await lockFeeds(root, options, async () => {
     const feed = await readFeedRecord(root, name);
     if (feed === undefined) throw notFound(nameOrUrl, await listFeeds(root));
+    const { channel, ...rest } = feed;
     const changed: KnownFeed = {
-      ...feed,
+      ...rest,
+      ...edge(changes.channel ?? channel),
       priority: changes.priority ?? feed.priority,
       mirrors: mirrors ?? feed.mirrors ?? [],
     };

@@ -22,13 +22,18 @@ export interface HttpClient {
   readonly fetch: typeof fetch;
 }
 
-/** Node's authorities and those of a file. */
-async function readAuthorities(path: string): Promise<string[]> {
+/**
+ * Node's authorities, those of a file, and those that the environment names: Node forgets the last where it is given a
+ * list.
+ */
+async function readAuthorities(path: string, extra: string | undefined): Promise<string[]> {
   try {
     const own = await readFile(path, 'utf8');
+    // As Node does, which only warns.
+    const others = extra === undefined ? '' : await readFile(extra, 'utf8').catch(() => '');
     // Here, because looking at the list makes it: 150 certificates that hardly anybody needs as text.
     const { rootCertificates } = await import('node:tls');
-    return [...rootCertificates, own];
+    return [...rootCertificates, own, ...(others === '' ? [] : [others])];
   } catch (error) {
     throw new TreesError('CONFIG_INVALID', `cannot read the CA file ${path}: ${reasonOf(error)}`, {
       hint: 'network.ca names a PEM file with certificates',
@@ -59,10 +64,10 @@ function proxyUrl(value: string | undefined): string {
  * Node 20's own fetch knows neither proxies nor further authorities; undici's does, but takes 70 ms to load, so that
  * only those who need it pay for it.
  */
-async function createFetch({ proxy, ca }: NetworkOptions): Promise<typeof fetch> {
+async function createFetch({ proxy, ca, extraCa }: NetworkOptions): Promise<typeof fetch> {
   if (proxy === undefined && ca === undefined) return fetch;
   const { default: undici } = await import('undici');
-  const tls = ca === undefined ? {} : { ca: await readAuthorities(ca) };
+  const tls = ca === undefined ? {} : { ca: await readAuthorities(ca, extraCa) };
   const dispatcher =
     proxy === undefined
       ? new undici.Agent({ connect: tls })

@@ -28,6 +28,8 @@ import { parseFeedUrl } from './url.js';
  */
 
 const APP_NAME = /^[a-z0-9][a-z0-9._-]{0,63}$/;
+/** Tags that are looked at: each takes a request. The original project had some fifty. */
+const MOST_APPS = 1000;
 /** Apps that are looked at at once. */
 const SIDE_BY_SIDE = 8;
 
@@ -94,7 +96,17 @@ async function fetchListing(
   }
   const feed = legacyReleases(repository, network);
   const names = asked ?? (await listTags(repository, feed, { network, signal }));
-  const pending = names.filter((name) => APP_NAME.test(name)).values();
+  const apps = names.filter((name) => APP_NAME.test(name));
+  if (apps.length > MOST_APPS) {
+    throw new TreesError(
+      'UNSUPPORTED',
+      `cannot read ${feed.url}: it has ${apps.length} tags, each of which may be an app`,
+      {
+        hint: 'is it a repository of the original project? trees bundle install legacy:OWNER/REPO/NAME takes a single release',
+      },
+    );
+  }
+  const pending = apps.values();
   const worker = async (): Promise<void> => {
     for (const name of pending) {
       try {

@@ -4,6 +4,8 @@ export interface NetworkOptions {
   readonly proxy?: ProxySettings | undefined;
   /** PEM file with certificates of authorities to trust besides Node's own. */
   readonly ca?: string | undefined;
+  /** A second such file, which Node looks at by itself where `ca` is not given: `NODE_EXTRA_CA_CERTS`. */
+  readonly extraCa?: string | undefined;
   /** Seconds until a server has to answer, and for which it may be silent after that; default 30. */
   readonly timeout?: number | undefined;
   /** How often something that may pass is tried again; default 4. */

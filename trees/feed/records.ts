@@ -6,6 +6,7 @@ import { storePaths } from '../store/paths.js';
 import type { KnownSignature } from './fetch-index.js';
 import { isLegacyReference } from './legacy-url.js';
 import { encodePublicKey, type PublicKey, parsePublicKey } from './minisign.js';
+import { type Channel, channels } from './schema.js';
 import type { SeenIndex } from './verify-index.js';
 
 /**
@@ -18,6 +19,8 @@ export const recordFile = { feed: 'feed.json', state: 'state.json' } as const;
 export interface KnownFeed {
   readonly name: string;
   readonly url: string;
+  /** Whose versions are taken where an app does not say; absent: stable. */
+  readonly channel?: Channel;
   /** Nobody signs it, and the user has said yes to that: it has no keys. */
   readonly unsigned?: boolean;
   /** Keys the user trusts for this feed. */
@@ -49,6 +52,7 @@ const feedSchema = z
     keys: z.array(z.string()),
     priority: z.number(),
     added: z.string(),
+    channel: z.optional(z.enum(channels)),
     mirrors: z.optional(z.array(z.string())),
     former: z.optional(z.array(z.string())),
   })
@@ -95,17 +99,20 @@ export async function readFeedRecord(root: string, name: string): Promise<KnownF
   const record = await readRecord(path, feedSchema);
   if (record === undefined) return undefined;
   const parse = (keys: readonly string[]): PublicKey[] => keys.map((key) => parsePublicKey(key, path));
-  const { mirrors = [], former = [] } = record;
+  const { mirrors = [], former = [], channel: said, ...rest } = record;
+  const channel = said === undefined ? {} : { channel: said };
   const unsigned = isLegacyReference(record.url) ? { unsigned: true } : {};
-  return { ...record, name, mirrors, ...unsigned, keys: parse(record.keys), former: parse(former) };
+  return { ...rest, name, ...channel, mirrors, ...unsigned, keys: parse(record.keys), former: parse(former) };
 }
 
-export function formatFeedRecord({ url, keys, priority, added, mirrors = [], former = [] }: KnownFeed): string {
+export function formatFeedRecord(feed: KnownFeed): string {
+  const { url, keys, priority, added, channel, mirrors = [], former = [] } = feed;
   const record = {
     url,
     keys: keys.map(encodePublicKey),
     priority,
     added,
+    ...(channel === 'edge' ? { channel } : {}),
     ...(mirrors.length > 0 ? { mirrors } : {}),
     ...(former.length > 0 ? { former: former.map(encodePublicKey) } : {}),
   };

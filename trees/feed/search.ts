@@ -1,5 +1,6 @@
 import compare from 'semver/functions/rcompare.js';
 import type { IndexedFeed } from './feeds.js';
+import type { Channel } from './schema.js';
 
 /** An app that a feed offers for an architecture. */
 export interface Offer {
@@ -10,6 +11,8 @@ export interface Offer {
   readonly unsigned: boolean;
   /** Newest release; a prerelease only if there is nothing else. */
   readonly version: string;
+  /** `edge` if the feed has nothing of it for everybody. */
+  readonly channel: Channel;
   /** All versions, newest first. */
   readonly versions: readonly string[];
   /** Base of the newest version. */
@@ -46,12 +49,26 @@ export function listOffers(feeds: readonly IndexedFeed[], arch: string): Offer[]
       const versions = app.versions
         .filter((version) => version.arch === arch)
         .toSorted((a, b) => compare(a.version, b.version));
-      const newest = versions.find(({ version }) => !version.includes('-')) ?? versions[0];
+      const open = versions.filter(({ channel = 'stable' }) => channel === 'stable' || feed.channel === 'edge');
+      const [list, channel] = open.length > 0 ? ([open, 'stable'] as const) : ([versions, 'edge'] as const);
+      const newest = list.find(({ version }) => !version.includes('-')) ?? list[0];
       if (newest === undefined) return [];
       const base = { name: newest.base.name, range: newest.base.range };
       const all = versions.map(({ version }) => version);
       const { version, size } = newest;
-      return [{ name, summary: app.summary, feed: feed.name, unsigned: feed.unsigned === true, version, versions: all, base, size }];
+      return [
+        {
+          name,
+          summary: app.summary,
+          feed: feed.name,
+          unsigned: feed.unsigned === true,
+          version,
+          channel,
+          versions: all,
+          base,
+          size,
+        },
+      ];
     }),
   );
 }

@@ -15,7 +15,7 @@ export interface SelectRequest {
   readonly base?: string | undefined;
   /** Look only in this feed (name or URL): `settings.feed`. A feed named in `app` wins. */
   readonly feed?: string | undefined;
-  /** `edge`: versions of all channels; default stable ones only. */
+  /** `edge`: versions of all channels, `stable`: only those; default: what the feed is set to. */
   readonly channel?: Channel | undefined;
 }
 
@@ -25,7 +25,7 @@ export interface Selection {
   readonly summary: string;
   readonly app: AppVersion;
   readonly base: { readonly name: string; readonly version: BaseVersion };
-  /** What it was chosen from; its updates are too. Absent: stable. */
+  /** What was chosen for it; its updates are from there, too. Absent: what the feed is set to. */
   readonly channel?: Channel | undefined;
 }
 
@@ -78,6 +78,14 @@ function inChannel<V extends { readonly channel?: Channel | undefined }>(
   channel: Channel | undefined,
 ): readonly V[] {
   return channel === 'edge' ? versions : versions.filter((version) => version.channel !== 'edge');
+}
+
+/** The channel that an app follows: the one that was chosen for it, or else its feed's. */
+export function channelIn(
+  { feed }: { readonly feed: { readonly channel?: Channel | undefined } },
+  chosen: Channel | undefined,
+): Channel {
+  return chosen ?? feed.channel ?? 'stable';
 }
 
 /** `record[name]`, but never something inherited: "constructor" is a valid name. */
@@ -134,7 +142,7 @@ interface Narrowed {
 function narrowVersions(feed: IndexedFeed, reference: AppReference, request: Narrowed): AppVersion[] {
   const { name, range } = reference;
   const listed = own(feed.index.apps, name)?.versions ?? [];
-  const all = inChannel(listed, request.channel);
+  const all = inChannel(listed, channelIn(feed, request.channel));
   if (all.length === 0 && listed.length > 0) {
     throw new TreesError('VERSION_NOT_FOUND', `cannot install ${name}: all its versions are on the channel "edge"`, {
       hint: `trees install ${name} --channel edge takes them`,
@@ -174,7 +182,7 @@ function pickBase(
   app: AppVersion,
   { range, channel }: { range: string | undefined; channel: Channel | undefined },
 ): BaseVersion | undefined {
-  const versions = inChannel(own(feed.index.bases, app.base.name)?.versions ?? [], channel);
+  const versions = inChannel(own(feed.index.bases, app.base.name)?.versions ?? [], channelIn(feed, channel));
   return matching(
     versions.filter((version) => version.arch === app.arch && satisfies(version.version, app.base.range)),
     range,

@@ -18,7 +18,7 @@ export interface BuildSource {
   readonly name: string;
   readonly summary: string;
   readonly channel?: Selection['channel'];
-  readonly feed: { readonly feed: { readonly name: string } };
+  readonly feed: { readonly feed: { readonly name: string; readonly channel?: Selection['channel'] } };
   readonly app: {
     readonly version: string;
     readonly arch: string;
@@ -48,7 +48,9 @@ export async function buildGeneration(
   if (options.anonymous !== true) checkIdentity(layer, selection);
   const run = readRunSpec(layer);
   const { tree, number } = await composeGeneration(store, target, options);
-  const channel = selection.channel === 'edge' ? { channel: selection.channel } : {};
+  // Stable is what is meant where nothing is said, unless the feed is set to something else.
+  const said = selection.channel === 'edge' || selection.feed.feed.channel !== undefined;
+  const channel = said && selection.channel !== undefined ? { channel: selection.channel } : {};
   const existing = findGeneration(store.paths, name, number);
   if (existing !== undefined) {
     const { channel: _, ...rest } = existing;

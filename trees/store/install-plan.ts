@@ -4,7 +4,7 @@ import { type Alternative, alternativesTo } from '../feed/alternatives.js';
 import type { IndexedFeed } from '../feed/feeds.js';
 import { type PathPlan, planPaths } from '../feed/path.js';
 import type { BaseVersion, Channel, FeedIndex } from '../feed/schema.js';
-import { parseAppReference, type Selection, selectApp } from '../feed/select.js';
+import { channelIn, parseAppReference, type Selection, selectApp } from '../feed/select.js';
 import type { Checksum } from '../ostree/types.js';
 import { commitNames } from './commit-names.js';
 import { type InstalledApp, isAppName, listInstalled, readInstalled } from './generations.js';
@@ -75,7 +75,7 @@ export function chooseTarget(feeds: readonly IndexedFeed[], paths: StorePaths, r
   const done =
     request.force !== true &&
     current?.layer === selection.app.commit &&
-    (current.channel ?? 'stable') === (channel ?? 'stable') &&
+    channelIn(selection.feed, current.channel) === channelIn(selection.feed, channel) &&
     (selection.feed.legacy !== undefined ||
       current.base.commit === selection.base.version.commit ||
       (request.base === undefined && satisfies(current.base.version, selection.app.base.range)));
@@ -109,7 +109,7 @@ function onInstalledBase(selection: Selection, paths: StorePaths): Selection {
     (version) =>
       inUse.has(version.commit) &&
       version.arch === selection.app.arch &&
-      (selection.channel === 'edge' || version.channel !== 'edge') &&
+      (channelIn(selection.feed, selection.channel) === 'edge' || version.channel !== 'edge') &&
       satisfies(version.version, selection.app.base.range),
   );
   const best = usable.reduce<BaseVersion | undefined>(

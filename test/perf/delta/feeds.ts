@@ -26,7 +26,7 @@ export async function prepareFeed(cache: Cache, name: string, apps: readonly str
     try {
       const key = join(keys, 'feed.key');
       run(trees(built, 'key', 'generate', `--output=${key}`));
-      run(trees(built, 'release', ...apps, `--to=dir:${feed}`, `--key=${key}`));
+      run(trees(built, 'release', ...apps, '--no-build', `--to=dir:${feed}`, `--key=${key}`));
     } finally {
       rmSync(keys, { recursive: true });
     }

@@ -3,7 +3,7 @@ import { addFeed, changeFeed, findFeed, listFeeds, loadFeed, refreshFeed, remove
 import { readKeyOption } from '../../feed/key-option.js';
 import { encodePublicKey, fingerprint } from '../../feed/minisign.js';
 import { type KnownFeed, readFeedState } from '../../feed/records.js';
-import { type FeedIndex } from '../../feed/schema.js';
+import { type Channel, channels, type FeedIndex } from '../../feed/schema.js';
 import { listInstalled } from '../../store/generations.js';
 import { storePaths } from '../../store/paths.js';
 import { type Context, defineCommand, defineGroup } from '../command.js';
@@ -13,8 +13,8 @@ import { mirror } from './feed-mirror.js';
 
 function describeFeed(feed: KnownFeed) {
   const keys = feed.keys.map((key) => ({ id: key.id, fingerprint: fingerprint(key), key: encodePublicKey(key) }));
-  const { name, url, priority, added, mirrors = [], unsigned = false } = feed;
-  return { name, url, priority, added, mirrors, unsigned, keys };
+  const { name, url, priority, channel = 'stable', added, mirrors = [], unsigned = false } = feed;
+  return { name, url, priority, channel, added, mirrors, unsigned, keys };
 }
 
 function describeIndex(index: FeedIndex, now: Date) {
@@ -30,6 +30,18 @@ function describeIndex(index: FeedIndex, now: Date) {
 }
 
 const allowStale = { type: 'boolean', describe: 'accept an index that has expired' } as const;
+
+const channel = {
+  type: 'string',
+  choices: channels,
+  describe:
+    'edge: versions from here that are not for everybody yet, too, unless an app says otherwise; default stable',
+} as const;
+
+/** What `channel` was given as. */
+function givenChannel(value: string | undefined): Channel | undefined {
+  return channels.find((one) => one === value);
+}
 
 const add = defineCommand({
   name: 'add',
@@ -63,6 +75,7 @@ const add = defineCommand({
       value: 'URL',
       describe: 'a place with the same files, tried where the feed fails (may be repeated; tried in this order)',
     },
+    channel,
     'trust-unsigned': {
       type: 'boolean',
       describe: 'add a legacy feed without asking: nobody vouches for what comes from it but you',
@@ -86,6 +99,7 @@ const add = defineCommand({
       keys,
       name: args.name,
       priority: args.priority,
+      channel: givenChannel(args.channel),
       mirrors: args.mirror,
       trustUnsigned: args['trust-unsigned'],
       dryRun: settings.dryRun,
@@ -132,7 +146,7 @@ const ls = defineCommand({
     const feeds = await Promise.all(known.map(async (feed) => await describeStored(context, feed, now)));
     for (const { problem } of feeds) if (problem !== null) context.reporter.warn(problem.message);
     const rows = feeds.map((feed) => [
-      feed.name,
+      feed.channel === 'edge' ? `${feed.name} (edge)` : feed.name,
       feed.url,
       String(feed.priority),
       feed.unsigned ? 'unsigned' : feed.keys.map(({ id }) => id).join(','),
@@ -189,7 +203,7 @@ const rm = defineCommand({
 
 const set = defineCommand({
   name: 'set',
-  summary: 'change the priority or the mirrors of a feed',
+  summary: 'change the priority, the channel or the mirrors of a feed',
   description:
     'Changes how a feed is used. Whom to trust is not changed here: remove the feed and add it again for that.',
   positionals: [{ name: 'feed', describe: 'name or URL of the feed', required: true, complete: 'feed' }],
@@ -201,9 +215,11 @@ const set = defineCommand({
       describe: 'instead of the mirrors so far (may be repeated; tried in this order)',
     },
     'clear-mirrors': { type: 'boolean', describe: 'have no mirrors any more' },
+    channel,
   },
   examples: [
     ['feed set apps --priority 10', 'prefer this feed'],
+    ['feed set apps --channel edge', 'get its new versions early'],
     ['feed set apps --mirror dir:/srv/apps', 'read a copy where the feed fails'],
   ],
   async handler(context, args) {
@@ -212,13 +228,18 @@ const set = defineCommand({
       throw usageError('Expected --mirror or --clear-mirrors, got both');
     }
     const mirrors = args['clear-mirrors'] === true ? [] : args.mirror;
-    if (mirrors === undefined && args.priority === undefined) {
-      throw usageError('Expected something to change, got neither --priority nor --mirror nor --clear-mirrors');
+    if (mirrors === undefined && args.priority === undefined && args.channel === undefined) {
+      throw usageError(
+        'Expected something to change, got none of --priority, --channel, --mirror and --clear-mirrors',
+        'for example: trees feed set apps --priority 10',
+      );
     }
     const options = { ...feedsOptions(context), cwd, dryRun: settings.dryRun };
-    const feed = await changeFeed(settings.root, args.feed, { priority: args.priority, mirrors }, options);
+    const changes = { priority: args.priority, channel: givenChannel(args.channel), mirrors };
+    const feed = await changeFeed(settings.root, args.feed, changes, options);
     const count = feed.mirrors?.length ?? 0;
-    const what = `priority ${feed.priority}, ${count} ${count === 1 ? 'mirror' : 'mirrors'}`;
+    const of = feed.channel === 'edge' ? ', channel edge' : '';
+    const what = `priority ${feed.priority}${of}, ${count} ${count === 1 ? 'mirror' : 'mirrors'}`;
     return {
       json: { dryRun: settings.dryRun, feed: describeFeed(feed) },
       text: `${settings.dryRun ? 'would change' : 'changed'} feed ${feed.name}: ${what}\n`,

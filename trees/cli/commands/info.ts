@@ -42,6 +42,7 @@ interface Offer {
   readonly versions: ReadonlyArray<{
     readonly version: string;
     readonly arch: string;
+    readonly channel: string;
     readonly base: string;
     readonly size: number;
     readonly released: string;
@@ -57,9 +58,10 @@ async function findOffers(context: Context, app: string, only: string | undefine
     const entry = indexed.index.apps[app];
     if (entry === undefined) continue;
     const versions = entry.versions
-      .map(({ version, arch, base, size, released }) => ({
+      .map(({ version, arch, channel = 'stable', base, size, released }) => ({
         version,
         arch,
+        channel,
         base: `${base.name}@${base.range}`,
         size,
         released,
@@ -125,8 +127,10 @@ function toText({ name, installed, pin, generations, offers }: Known): string {
   }
   for (const offer of offers) {
     lines.push(`  offered by feed ${offer.feed}${offer.unsigned ? ', which nobody signs' : ''}`);
-    for (const { version, arch, base, size, released } of offer.versions) {
-      lines.push(`    ${version}  ${arch}  on ${base}  ${formatBytes(size)}  ${released}`);
+    for (const { version, arch, channel, base, size, released } of offer.versions) {
+      lines.push(
+        `    ${version}${channel === 'edge' ? ' (edge)' : ''}  ${arch}  on ${base}  ${formatBytes(size)}  ${released}`,
+      );
     }
   }
   return `${lines.join('\n')}\n`;

@@ -51,7 +51,7 @@ export const command = defineCommand({
     if (found.length === 0) reporter.info(`no app matches "${args.words.join(' ')}" on ${settings.arch}`);
     const rows = found.map((offer) => [
       offer.name,
-      offer.version,
+      offer.channel === 'edge' ? `${offer.version} (edge)` : offer.version,
       offer.installed ?? '',
       `${offer.base.name}@${offer.base.range}`,
       formatBytes(offer.size),
