@@ -93,8 +93,10 @@ function heldClaim(fd: number): Claim {
 }
 
 export function alreadyRunning(name: string, what: string): TreesError {
-  return new TreesError('INSTANCE_RUNNING', `cannot ${what} ${name}: an instance of that name is running already`, {
-    hint: `stop it first (trees stop ${name}), replace it (--replace), or start another one (--name)`,
+  const starting = what === 'run';
+  const why = starting ? 'an instance of that name is running already' : 'it is running';
+  return new TreesError('INSTANCE_RUNNING', `cannot ${what} ${name}: ${why}`, {
+    hint: `stop it first (trees stop ${name})${starting ? ', replace it (--replace), or start another one (--name)' : ''}`,
     details: { name },
   });
 }

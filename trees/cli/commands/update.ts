@@ -1,5 +1,5 @@
-import { usageError } from '../../errors.js';
-import { isAppName } from '../../store/generations.js';
+import { TreesError, usageError } from '../../errors.js';
+import { type Generation, isAppName } from '../../store/generations.js';
 import { storePaths } from '../../store/paths.js';
 import { knownUpToDate } from '../../store/up-to-date.js';
 import type { UpdateOptions, UpdateOutcome, UpdatePlan } from '../../store/update.js';
@@ -17,9 +17,12 @@ export const command = defineCommand({
     'from allow, and to the newest base that this version allows. Each gets a new generation; trees rollback goes back. ' +
     'When a base moves, every app on it is composed with the new one, named or not; nothing of the app itself is ' +
     'fetched again.\n\n' +
-    'An app that cannot be updated does not stop the others, but the exit status is 1 then.',
+    'An app that cannot be updated does not stop the others, but the exit status is 1 then.\n\n' +
+    'What runs goes on with the generation it was started on. With --restart the instances of updated apps are restarted, ' +
+    'one after the other; when one does not become healthy (see trees restart), all go back, and so does the app.',
   positionals: [{ name: 'app', describe: 'name it is installed under', variadic: true, complete: 'installed' }],
   options: {
+    restart: { type: 'boolean', describe: 'restart the instances of what was updated, and go back if that fails' },
     'allow-stale': { type: 'boolean', describe: 'accept indexes that have expired' },
   },
   examples: [
@@ -36,7 +39,8 @@ export const command = defineCommand({
       network: context.settings.network,
     };
     const { dryRun } = context.settings;
-    const apps = (dryRun ? undefined : knownApps(context, args.app)) ?? (await lookInto(options, dryRun));
+    const found = (dryRun ? undefined : knownApps(context, args.app)) ?? (await lookInto(options, dryRun));
+    const apps = args.restart === true && !dryRun ? await restartApps(context, found) : found;
     for (const app of apps) if (app.action === 'failed') warn(context, app.name, app.error);
     const failed = apps.some(({ action }) => action === 'failed');
     return {
@@ -58,6 +62,39 @@ async function lookInto(options: UpdateOptions, dryRun: boolean): Promise<Readon
   return dryRun ? await planUpdate(options) : await updateApps(options);
 }
 
+type App = UpdateOutcome | UpdatePlan | RestartedApp;
+
+/** An updated app whose instances were restarted. */
+type RestartedApp = Extract<UpdateOutcome, { readonly previous: Generation }> & {
+  readonly restarted: readonly string[];
+};
+
+async function restartApps(context: Context, apps: ReadonlyArray<UpdateOutcome | UpdatePlan>): Promise<App[]> {
+  const result: App[] = [];
+  for (const app of apps) result.push('previous' in app ? await restartApp(context, app) : app);
+  return result;
+}
+
+async function restartApp(
+  context: Context,
+  app: Extract<UpdateOutcome, { readonly previous: Generation }>,
+): Promise<App> {
+  const { moveInstances } = await import('../../run/move-instances.js');
+  const { name, generation, previous } = app;
+  const { settings, signal } = context;
+  const { moved, failed } = await moveInstances(generation, previous, { settings, signal });
+  if (failed === undefined) return { ...app, restarted: moved };
+  const { rollbackApp } = await import('../../store/rollback.js');
+  await rollbackApp({ ...storeOptions(context, `roll ${name} back`), name, to: previous.number, dryRun: false });
+  const { message } = failed.error;
+  const error = new TreesError('UNHEALTHY', `${message}; ${name} is at ${previous.version} again`, {
+    hint: `hold it there until there is a better one: trees pin ${name}`,
+    cause: failed.error,
+    details: { instance: failed.name, generation: previous.number },
+  });
+  return { name, action: 'failed', error };
+}
+
 function checkName(name: string): void {
   if (isAppName(name)) return;
   throw usageError(
@@ -70,8 +107,6 @@ function warn(context: Context, name: string, error: unknown): void {
   const { message, hint } = reportError(error);
   context.reporter.warn(`${name} was not updated: ${message}${hint === undefined ? '' : `\nhint: ${hint}`}`);
 }
-
-type App = UpdateOutcome | UpdatePlan;
 
 function toJson(app: App) {
   const { name, action } = app;
@@ -112,6 +147,7 @@ function toJson(app: App) {
     fetched,
     bundles,
     fallback,
+    ...('restarted' in app ? { restarted: app.restarted } : {}),
   };
 }
 
@@ -154,6 +190,7 @@ function line(app: App): string {
   const way = fallback.length === 0 ? '' : `, after ${fallback.length} other bundles failed`;
   return (
     `${app.action} ${name}: ${from} → ${version} on ${base.name} ${base.version} (generation ${number}), ` +
-    `fetched ${formatBytes(fetched)}${way}${held}\n`
+    `fetched ${formatBytes(fetched)}${way}${held}\n` +
+    ('restarted' in app ? app.restarted.map((instance) => `restarted ${instance}\n`).join('') : '')
   );
 }

@@ -1,0 +1,78 @@
+import { resolve } from 'node:path';
+import { TreesError, usageError } from '../../errors.js';
+import { type Copied, copyTree } from '../../run/copy-tree.js';
+import { openHostRoot, openInstanceRoot } from '../../run/instance-root.js';
+import { requireInstance } from '../../run/instances.js';
+import { type Context, defineCommand } from '../command.js';
+import { formatBytes } from '../render/format.js';
+
+export const command = defineCommand({
+  name: 'cp',
+  summary: 'copy files between an instance and this machine',
+  description:
+    'Copies a file, or a directory with all in it, from or to INSTANCE:PATH; the instance may run or not. Into a directory ' +
+    'it goes by its own name; DIR/. stands for what is in it. Files become root’s in the container and the caller’s on this ' +
+    'machine, unless --archive keeps their owners. Paths in the instance, symlinks too, are followed as it would follow ' +
+    'them and never lead out of it. A path of this machine with a colon begins with ./ or /.',
+  positionals: [
+    { name: 'source', describe: 'INSTANCE:PATH or PATH', required: true, complete: 'file' },
+    { name: 'target', describe: 'INSTANCE:PATH or PATH', required: true, complete: 'file' },
+  ],
+  options: {
+    archive: { type: 'boolean', alias: 'a', describe: 'keep user and group numbers, as they are in the container' },
+    'follow-link': { type: 'boolean', alias: 'L', describe: 'copy what the source leads to, if it is a symlink' },
+  },
+  examples: [
+    ['cp web:/etc/nginx.conf .', 'out of it'],
+    ['cp site/. web:/srv/www', 'what is in a directory, into it'],
+  ],
+  async handler(context, args) {
+    const { settings, signal, reporter } = context;
+    const [source, target] = [readSide(context, args.source), readSide(context, args.target)];
+    if ((source.instance === undefined) === (target.instance === undefined)) {
+      throw usageError(`Expected one of the paths to be INSTANCE:PATH, got "${args.source}" and "${args.target}"`);
+    }
+    for (const { instance } of [source, target]) {
+      if (instance !== undefined) requireInstance(settings, instance, 'copy from or to');
+    }
+    const result = { source: args.source, target: args.target, dryRun: settings.dryRun };
+    if (settings.dryRun) return { json: result, text: `would copy ${args.source} to ${args.target}\n` };
+    using from = await open(context, source);
+    using to = await open(context, target);
+    const copied: Copied = copyTree({
+      from: from.side,
+      source: source.path,
+      to: to.side,
+      target: target.path,
+      archive: args.archive === true,
+      followLink: args['follow-link'] === true,
+      warn: (message) => reporter.warn(message),
+      signal,
+    });
+    reporter.info(`copied ${copied.files} files, ${formatBytes(copied.bytes)}`);
+    return { json: { ...result, ...copied }, text: '' };
+  },
+});
+
+interface Side {
+  readonly instance: string | undefined;
+  readonly path: string;
+}
+
+/** What has a slash before its first colon is a path. */
+function readSide({ cwd }: Context, text: string): Side {
+  if (text === '-') throw new TreesError('UNSUPPORTED', 'cannot copy from or to a stream: Expected a path, got "-"');
+  const [, instance, path] = /^([^/:]+):(.*)$/s.exec(text) ?? [];
+  if (instance === undefined || path === undefined) {
+    // What resolve() takes away says whether a directory or what is in it is meant.
+    const end = /\/\.?$/.exec(text)?.[0] ?? '';
+    const whole = resolve(cwd, text);
+    return { instance: undefined, path: whole === '/' ? '/.' : `${whole}${end}` };
+  }
+  return { instance, path: path === '' ? '/' : path };
+}
+
+async function open({ settings, signal }: Context, { instance }: Side) {
+  if (instance === undefined) return openHostRoot();
+  return await openInstanceRoot(requireInstance(settings, instance, 'copy from or to'), { settings, signal });
+}

@@ -1,0 +1,91 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { isErrno, reasonOf, TreesError } from '../../errors.js';
+import { reportInstance } from '../../run/instance-report.js';
+import { findInstanceSpec } from '../../run/instance-spec.js';
+import { instanceUpper } from '../../run/instance-tree.js';
+import { type Instance, PLAN_COPY, requireInstance } from '../../run/instances.js';
+import { decodePlan } from '../../run/plan-file.js';
+import type { Plan } from '../../run/plan-format.js';
+import { findGeneration } from '../../store/generations.js';
+import { storePaths } from '../../store/paths.js';
+import { type Context, defineCommand } from '../command.js';
+import { renderPlan } from '../render/launch-plan.js';
+
+export const command = defineCommand({
+  name: 'inspect',
+  summary: 'show everything about an instance',
+  description:
+    'Prints, as JSON, how the instance is, what it was run with, where its data and logs are, and its control groups. With ' +
+    '--plan it shows the launch plan instead: every mount, variable, limit and identity that the launcher was given, in the ' +
+    'order in which it acts on them.',
+  positionals: [{ name: 'instance', describe: 'its name', required: true, complete: 'instances' }],
+  options: {
+    plan: { type: 'boolean', describe: 'show the launch plan that it was started from' },
+  },
+  examples: [
+    ['inspect web', 'for people and scripts alike'],
+    ['inspect --plan web', 'what exactly was started'],
+  ],
+  async handler(context, args) {
+    const instance = requireInstance(context.settings, args.instance, 'inspect');
+    if (args.plan === true) {
+      const plan = readPlan(instance);
+      return { json: { name: instance.name, plan: plainValues(plan) }, text: renderPlan(plan) };
+    }
+    const json = describe(context, instance);
+    return { json, text: `${JSON.stringify(json, null, 2)}\n` };
+  },
+});
+
+function describe({ settings }: Context, instance: Instance): object {
+  const { name, app, state, runDir, data } = instance;
+  const spec = findInstanceSpec(instance);
+  const tree = instanceUpper(settings, instance);
+  const number = state?.generation;
+  const generation = number === undefined ? undefined : findGeneration(storePaths(settings.root), app, number);
+  const logs = join(settings.logDir, name);
+  return {
+    ...reportInstance(instance),
+    version: generation?.version ?? null,
+    monitor: instance.alive ? (state?.monitor.pid ?? null) : null,
+    created: spec?.created ?? null,
+    request: plainValues(spec?.request ?? null),
+    userns: spec?.userns ?? null,
+    paths: {
+      run: existsSync(runDir) ? runDir : null,
+      data: data ?? null,
+      tree: tree?.lower ?? null,
+      logs: existsSync(logs) ? logs : null,
+    },
+    cgroups: state?.cgroups ?? [],
+  };
+}
+
+/** @throws TreesError INSTANCE_NOT_RUNNING, STORE_CORRUPT */
+function readPlan({ name, runDir }: Instance): Plan {
+  try {
+    return decodePlan(readFileSync(join(runDir, PLAN_COPY)));
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) {
+      throw new TreesError(
+        'INSTANCE_NOT_RUNNING',
+        `cannot show the plan of "${name}": it has not run since the start`,
+        {
+          hint: `see what it would be: trees run --name ${name} --dry-run …`,
+          details: { name },
+        },
+      );
+    }
+    throw new TreesError('STORE_CORRUPT', `cannot read the plan of ${name}: ${reasonOf(error)}`, { cause: error });
+  }
+}
+
+/** What JSON has no words for: 64-bit numbers become texts, unlimited too. */
+function plainValues(value: unknown): unknown {
+  return JSON.parse(
+    JSON.stringify(value, (_key, member: unknown) =>
+      typeof member === 'bigint' || member === Infinity ? String(member) : member,
+    ),
+  ) as unknown;
+}

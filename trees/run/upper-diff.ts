@@ -1,0 +1,95 @@
+import type { Stats } from 'node:fs';
+import { isErrno } from '../errors.js';
+import { openSafeDirectory, type SafeDirectory } from './safe-directory.js';
+
+/** What an instance changed of its tree, as podman says it: `A`dded, `C`hanged, `D`eleted. */
+export interface UpperChange {
+  readonly change: 'A' | 'C' | 'D';
+  /** In the container; directories end with a slash. */
+  readonly path: string;
+  /** Bytes of a regular file. */
+  readonly size?: number | undefined;
+}
+
+/** How deep a tree may be; link trees are checked for the same when they are made. */
+const MAX_DEPTH = 2048;
+
+/**
+ * Compares the writable directory of an overlay with the tree below it, by what overlayfs records: removed entries are
+ * character devices 0:0, directories that hide what is below are marked opaque. A directory is listed where it was added,
+ * or on the way to a change, as podman does. The instance may run meanwhile.
+ *
+ * @param upper undefined if there is none: then nothing changed
+ */
+export function diffUpper(upper: string, lower: string): UpperChange[] {
+  const changes: UpperChange[] = [];
+  using above = openIfThere(upper);
+  if (above === undefined) return changes;
+  using below = openSafeDirectory(lower);
+  compare({ above, below, path: '', depth: 0 }, changes);
+  return changes;
+}
+
+interface Pair {
+  readonly above: SafeDirectory;
+  /** Undefined: nothing shows through. */
+  readonly below: SafeDirectory | undefined;
+  readonly path: string;
+  readonly depth: number;
+}
+
+/** Appends what differs. */
+function compare({ above, below, path, depth }: Pair, changes: UpperChange[]): void {
+  if (depth > MAX_DEPTH) throw new RangeError(`Expected directories at most ${MAX_DEPTH} deep, got more at ${path}`);
+  const names = above.names();
+  if (depth > 0 && isOpaque(above)) {
+    for (const name of below?.names() ?? []) {
+      if (!names.includes(name)) changes.push({ change: 'D', path: `${path}/${name}` });
+    }
+  }
+  for (const name of names) {
+    const stats = above.look(name);
+    if (stats === undefined) continue;
+    const old = below?.look(name);
+    const child = `${path}/${name}`;
+    if (isWhiteout(stats)) {
+      if (old !== undefined) changes.push({ change: 'D', path: child });
+    } else if (stats.isDirectory()) {
+      compareDirectories({ above, below, path: child, depth, name, old }, changes);
+    } else {
+      changes.push({
+        change: old === undefined ? 'A' : 'C',
+        path: child,
+        ...(stats.isFile() ? { size: stats.size } : {}),
+      });
+    }
+  }
+}
+
+function compareDirectories(
+  { above, below, path, depth, name, old }: Pair & { readonly name: string; readonly old: Stats | undefined },
+  changes: UpperChange[],
+): void {
+  using inner = above.enter(name);
+  if (inner === undefined) return;
+  using outer = old?.isDirectory() === true ? below?.enter(name) : undefined;
+  changes.push({ change: old === undefined ? 'A' : 'C', path: `${path}/` });
+  compare({ above: inner, below: outer, path, depth: depth + 1 }, changes);
+}
+
+function isWhiteout(stats: Stats): boolean {
+  return stats.isCharacterDevice() && stats.rdev === 0;
+}
+
+function isOpaque(directory: SafeDirectory): boolean {
+  return ['trusted.overlay.opaque', 'user.overlay.opaque'].some((name) => directory.attribute(name) === 'y');
+}
+
+function openIfThere(path: string): SafeDirectory | undefined {
+  try {
+    return openSafeDirectory(path);
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ENOTDIR')) return undefined;
+    throw error;
+  }
+}
