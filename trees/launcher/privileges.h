@@ -5,8 +5,9 @@
 #include "plan.h"
 
 // What the init needs itself to look after processes of other users and to start them with fewer privileges:
-// CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_SETPCAP.
-#define INIT_CAPABILITIES ((1ull << 5) | (1ull << 6) | (1ull << 7) | (1ull << 8))
+// CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_SETPCAP, and CAP_SYS_PTRACE to see by the environment of a daemon
+// which service it belongs to.
+#define INIT_CAPABILITIES ((1ull << 5) | (1ull << 6) | (1ull << 7) | (1ull << 8) | (1ull << 19))
 
 // What the init keeps for a plan: the command's and its own, and the right to restrict commands that may gain
 // privileges (CAP_SYS_ADMIN, which the kernel wants then).
