@@ -278,7 +278,7 @@ test('detached: it goes on, as a child of process 1, and how it could not start 
     [
       'sh',
       '-c',
-      'echo $PPID > /tmp/ppid; for i in 0 1 2; do readlink /proc/self/fd/$i; done > /tmp/fds; sleep 1000',
+      'sleep 0.3; cut -d" " -f4 /proc/$$/stat > /tmp/ppid; for i in 0 1 2; do readlink /proc/self/fd/$i; done > /tmp/fds; sleep 1000',
     ],
     ['--detach'],
   );
