@@ -79,6 +79,14 @@ static void tell_executed(int channel, int executed) {
   close(channel);
 }
 
+static int tell_failure; // channel
+
+static void tell_failed(const char *message) {
+  (void)message;
+  if (tell_failure >= 0)
+    channel_send(tell_failure, "failed 125", 10, NULL, 0);
+}
+
 static int run_command(const struct plan *plan, struct command *words, int signals, int channel) {
   int executed[2] = {-1, -1};
   if (channel >= 0 && pipe2(executed, O_CLOEXEC) != 0)
@@ -119,8 +127,12 @@ int main(int argc, char **argv) {
   struct command words = {.words = argv + 1, .terminal = terminal};
   int channel = channel_descriptor();
   scripts_run(&plan, signals, channel);
-  if ((plan.config->flags & PLAN_NO_INIT) != 0)
+  if ((plan.config->flags & PLAN_NO_INIT) != 0) {
+    words.failure = channel >= 0 ? channel : 0;
+    tell_failure = channel;
+    die_set_hook(tell_failed);
     command_execute(&plan, &words);
+  }
 
   // A command that was given runs instead of services, but not instead of the plan's own command under
   // supervision.

@@ -26,15 +26,21 @@ static bool asks_to_end(int sig) {
   return sig == SIGTERM || sig == SIGINT || sig == SIGQUIT || sig == SIGHUP;
 }
 
-static void pass_on(int signals, pid_t child) {
+// True when somebody wants the end.
+static bool pass_on(int signals, pid_t child) {
   struct signalfd_siginfo info;
-  while (RETRY(read(signals, &info, sizeof info)) == (long)sizeof info)
-    if (asks_to_end((int)info.ssi_signo))
-      kill(-child, (int)info.ssi_signo);
+  bool asked = false;
+  while (RETRY(read(signals, &info, sizeof info)) == (long)sizeof info) {
+    if (!asks_to_end((int)info.ssi_signo))
+      continue;
+    asked = true;
+    kill(-child, (int)info.ssi_signo);
+  }
+  return asked;
 }
 
 // Its wait status, -1 if it took too long. Orphans it leaves are reaped on the way.
-static int wait_for(pid_t child, uint32_t timeout, int signals) {
+static int wait_for(pid_t child, uint32_t timeout, int signals, bool *asked) {
   int64_t deadline = now() + timeout;
   struct pollfd polled = {.fd = signals, .events = POLLIN};
   for (bool late = false;;) {
@@ -51,7 +57,7 @@ static int wait_for(pid_t child, uint32_t timeout, int signals) {
       continue;
     }
     poll(&polled, 1, (int)left);
-    pass_on(signals, child);
+    *asked |= pass_on(signals, child);
   }
 }
 
@@ -74,7 +80,8 @@ static void run(const struct plan *plan, const struct plan_hook *hook, int signa
     command_execute(plan, &command);
   }
   setpgid(child, child); // whoever comes first
-  int status = wait_for(child, hook->timeout, signals);
+  bool asked = false;
+  int status = wait_for(child, hook->timeout, signals, &asked);
   if (status == 0)
     return;
   if (status == -1)
@@ -83,7 +90,7 @@ static void run(const struct plan *plan, const struct plan_hook *hook, int signa
     warning("%s, which prepares the container, was ended by signal %d", name, WTERMSIG(status));
   else
     warning("%s, which prepares the container, exited with status %d", name, WEXITSTATUS(status));
-  fail(channel, status != -1 && WIFSIGNALED(status) ? 128 + WTERMSIG(status) : STATUS_FAILED);
+  fail(channel, asked && status != -1 && WIFSIGNALED(status) ? 128 + WTERMSIG(status) : STATUS_FAILED);
 }
 
 void scripts_run(const struct plan *plan, int signals, int channel) {

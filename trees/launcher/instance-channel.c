@@ -66,13 +66,21 @@ static void answer(struct instance *instance, const struct request *request, boo
   control_line(client, "%s", text);
 }
 
+// A command that becomes process 1 itself has no more than this byte to say.
+static bool is_status(const char *verb) {
+  unsigned char status = (unsigned char)verb[0];
+  return verb[1] == '\0' && status >= STATUS_FAILED && status <= STATUS_NOT_FOUND;
+}
+
 static void handle(struct instance *instance, struct channel_packet *packet) {
   const struct request *request = &packet->request;
   const char *verb = request->verb;
   if (strcmp(verb, "executed") == 0)
     instance_executed(instance);
-  else if (strcmp(verb, "failed") == 0)
+  else if (strcmp(verb, "failed") == 0 || is_status(verb)) {
+    instance->refused = true;
     state_error(&instance->state, word(request, 1));
+  }
   else if (strcmp(verb, "ready") == 0)
     set_ready(instance, strcmp(word(request, 0), "1") == 0);
   else if (strcmp(verb, "health") == 0)
@@ -96,6 +104,9 @@ void instance_channel(struct instance *instance) {
     if (result == CHANNEL_CLOSED) {
       close(instance->channel);
       instance->channel = -1;
+      // Executing a command in place of the init closes it without a word.
+      if ((instance->plan.config->flags & PLAN_NO_INIT) != 0 && !instance->refused)
+        instance_executed(instance);
       return;
     }
     handle(instance, &packet);

@@ -41,6 +41,7 @@ struct instance {
   int next_plan; // what the next start uses; -1: the same
   bool resumed;  // not the first start
   bool executed; // the command was
+  bool refused;  // it cannot be
   bool ended_by_user;
   bool restart_asked;
   bool reader_gone;  // and the container knows
