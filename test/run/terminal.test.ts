@@ -1,42 +1,17 @@
 import assert from 'node:assert/strict';
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { launcherPath } from '../../trees/run/launcher.js';
 import { missingForContainers } from '../support/rootfs.js';
-import { bench, eventually } from './support/container.js';
+import { bench } from './support/container.js';
+import { onTerminal } from './support/terminal.js';
 
 const has = (program: string): boolean => spawnSync(program, ['--version']).status === 0;
 const skip = missingForContainers() || (has('script') ? false : 'needs script (package bsdutils)');
 const box = bench();
 after(() => box[Symbol.dispose]());
-
-/** A shell command on a terminal of the host (40 rows, 111 columns), typed at. */
-function onTerminal(command: string) {
-  const child = spawn('script', ['-qefc', `stty rows 40 cols 111; ${command}`, '/dev/null'], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-    env: { PATH: process.env['PATH'] ?? '', SHELL: '/bin/sh' },
-  });
-  let output = '';
-  child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
-  const done = new Promise<number | null>((resolve) => child.once('close', resolve));
-  let seen = 0;
-  return {
-    done,
-    output: () => output,
-    type: (text: string) => child.stdin.write(text),
-    /** Waits for text that has not been waited for yet. */
-    see: async (text: string) => {
-      await eventually(
-        () => output.includes(text, seen),
-        () => `"${text}" in ${JSON.stringify(output.slice(seen))}`,
-      );
-      seen = output.indexOf(text, seen) + text.length;
-    },
-    kill: () => child.kill('SIGKILL'),
-  };
-}
 
 const launch = (argv: readonly string[], change: Parameters<typeof box.spec>[0] = {}): string =>
   `${launcherPath()} --tty ${box.planFile(box.spec({ argv, ...change }))}`;

@@ -7,7 +7,6 @@
 
 #define HEAD 8
 #define PIECE (16u << 10)
-#define STALLED_BYTES (32u << 10)
 #define PATIENCE_MS 1000
 
 // Frames: channel, three zero bytes, length as 32 bits with the highest byte first, then the bytes.
@@ -39,8 +38,6 @@ static void tell_lost(struct client *client) {
 }
 
 static void give(struct client *client, unsigned channel, const char *bytes, size_t size) {
-  if (client->lost > 0 && client->out_start == client->out_end)
-    tell_lost(client);
   if (client->lost == 0 && append(client, channel, bytes, size))
     return;
   control_flush(client);
@@ -57,7 +54,6 @@ void attached_begin(struct client *client, const struct attach_request *request)
   client->takes_output = request->output;
   client->gives_input = request->input;
   client->raw = request->raw;
-  client->moved = clock_ms();
   if (request->output && request->backlog != NULL)
     backlog_replay(request->backlog, give_piece, client);
 }
@@ -121,14 +117,18 @@ bool attached_stalled(const struct control *control, int64_t *until) {
   int64_t now = clock_ms();
   for (int i = 0; i < CONTROL_CLIENTS; i++) {
     const struct client *client = &control->clients[i];
-    if (client->kind != CLIENT_ATTACHED || client->out_end - client->out_start < STALLED_BYTES)
+    if (client->kind != CLIENT_ATTACHED || client->full_since == 0 || client->full_since + PATIENCE_MS <= now)
       continue;
-    if (client->moved + PATIENCE_MS <= now)
-      continue;
-    *until = client->moved + PATIENCE_MS;
+    *until = client->full_since + PATIENCE_MS;
     return true;
   }
   return false;
+}
+
+void attached_catch_up(struct control *control) {
+  for (struct client *client = control->clients; client < control->clients + CONTROL_CLIENTS; client++)
+    if (client->kind == CLIENT_ATTACHED && client->lost > 0 && client->out_start == client->out_end)
+      tell_lost(client);
 }
 
 void attached_end(struct control *control) {

@@ -19,8 +19,12 @@ void attached_output(struct control *control, unsigned channel, const char *byte
 // What they have sent, up to `room` bytes.
 size_t attached_input(struct control *control, char *bytes, size_t room);
 
-// Whether a terminal's output had better wait for one of them. `until`: clock_ms() at which patience ends.
+// Whether output had better wait for one of them: for a moment, until clock_ms() is `until`. Whoever has not
+// caught up by then loses what comes.
 bool attached_stalled(const struct control *control, int64_t *until);
+
+// Tells those who have caught up what they have lost.
+void attached_catch_up(struct control *control);
 
 // The instance is gone, and with it what they take part in.
 void attached_end(struct control *control);

@@ -4,6 +4,8 @@
 
 #define HEAD 3u
 #define PIECE 512u // short, so that little is lost with the oldest one
+// Of bytes that come at once, with their heads.
+#define ROOM (BACKLOG_SIZE - (BACKLOG_SIZE / PIECE + 1) * HEAD)
 
 static unsigned char *at(struct backlog *backlog, size_t offset) {
   return &backlog->bytes[(backlog->start + offset) % BACKLOG_SIZE];
@@ -36,9 +38,10 @@ static void add_piece(struct backlog *backlog, unsigned channel, const char *byt
 }
 
 void backlog_add(struct backlog *backlog, unsigned channel, const char *bytes, size_t size) {
-  if (size > BACKLOG_SIZE / 2) { // the end is what counts
-    bytes += size - BACKLOG_SIZE / 2;
-    size = BACKLOG_SIZE / 2;
+  if (size > ROOM) { // the end is what counts, and nothing older would join it
+    bytes += size - ROOM;
+    size = ROOM;
+    backlog->used = 0;
     backlog->cut = true;
   }
   for (; size > 0;) {

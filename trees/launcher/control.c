@@ -95,8 +95,8 @@ void control_flush(struct client *client) {
       return;
     }
     client->out_start += (size_t)count;
-    if (client->kind == CLIENT_ATTACHED)
-      client->moved = clock_ms();
+    if (client->out_end - client->out_start < CONTROL_FULL)
+      client->full_since = 0;
   }
   client->out_start = client->out_end = 0;
   if (client->kind == CLIENT_LEAVING)
@@ -127,6 +127,8 @@ bool control_append(struct client *client, const void *bytes, size_t size) {
     return false;
   memcpy(client->out + client->out_end, bytes, size);
   client->out_end += size;
+  if (client->full_since == 0 && client->out_end - client->out_start >= CONTROL_FULL)
+    client->full_since = clock_ms();
   return true;
 }
 

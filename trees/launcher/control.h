@@ -12,6 +12,7 @@
 #define CONTROL_CLIENTS 64
 #define CONTROL_POLLED (1 + CONTROL_CLIENTS)
 #define CONTROL_NEVER INT64_MAX
+#define CONTROL_FULL (32u << 10)
 
 // What a client waits for.
 enum client_kind {
@@ -38,9 +39,9 @@ struct client {
   // Attached ones:
   bool takes_output;
   bool gives_input;
-  bool raw;      // a terminal's bytes, no frames
-  int64_t moved; // clock_ms() when it last took something
-  uint64_t lost; // bytes it did not take in time, not told yet
+  bool raw;           // a terminal's bytes, no frames
+  int64_t full_since; // clock_ms() since when CONTROL_FULL bytes wait for it; 0: they do not
+  uint64_t lost;      // bytes it did not take in time, not told yet
   uint32_t frame_left;
   bool frame_input;
   size_t head_used;

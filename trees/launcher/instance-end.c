@@ -30,8 +30,8 @@ void instance_leave(struct instance *instance, const char *error) {
   state->exit = instance->status;
   state->finished = state_now();
   // A first start that fails leaves nothing behind; an instance that was there before stays, with the reason.
-  bool remove =
-      (instance->supervision->flags & PLAN_SUPERVISION_REMOVE) != 0 || (error != NULL && !state->existed);
+  bool remove = (instance->supervision->flags & PLAN_SUPERVISION_REMOVE) != 0 ||
+                (error != NULL && !state->existed && !instance->resumed);
   if (remove)
     state_remove(state);
   else if (state->dir >= 0) {

@@ -127,13 +127,13 @@ static int64_t earlier(int64_t a, int64_t b) {
 static void prepare(const struct instance *instance, struct pollfd polled[POLL_COUNT], int64_t *deadline) {
   bool running = instance->container.pid != 0;
   int64_t patience = 0;
-  bool hold = instance->terminal.wanted && attached_stalled(&instance->control, &patience);
+  bool hold = attached_stalled(&instance->control, &patience);
   bool input = instance->streams.in >= 0 && instance->input.start < instance->input.end;
   polled[POLL_CONTAINER] = (struct pollfd){.fd = running ? instance->container.pidfd : -1, .events = POLLIN};
   polled[POLL_SIGNALS] = (struct pollfd){.fd = instance->signals, .events = POLLIN};
   polled[POLL_CHANNEL] = (struct pollfd){.fd = instance->channel, .events = POLLIN};
-  polled[POLL_LOGS] =
-      (struct pollfd){.fd = instance->logs != NULL ? logs_descriptor(instance->logs) : -1, .events = POLLIN};
+  polled[POLL_LOGS] = (struct pollfd){
+      .fd = instance->logs != NULL && !hold ? logs_descriptor(instance->logs) : -1, .events = POLLIN};
   polled[POLL_INPUT] = (struct pollfd){.fd = input ? instance->streams.in : -1, .events = POLLOUT};
   if (running)
     relay_poll(&instance->relay, polled + POLL_RELAY, hold);
@@ -169,6 +169,7 @@ static void act(struct instance *instance, const struct pollfd polled[POLL_COUNT
   if (instance->container.pid != 0)
     relay_act(&instance->relay, polled + POLL_RELAY);
   control_act(&instance->control, polled + POLL_CONTROL);
+  attached_catch_up(&instance->control);
   if (instance->container.pid != 0) {
     take_input(instance);
     watch_readers(instance);
