@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { sign } from 'node:crypto';
 import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -10,6 +11,7 @@ import { cli } from '../support/cli.js';
 import { commitTree, initRepo, noise, ostree } from '../support/delta-fixture.js';
 import { at } from '../support/json.js';
 import { listTree } from '../support/rig.js';
+import { signedDelta } from '../support/signed-delta.js';
 import {
   assertSound,
   createStoreFixture,
@@ -250,6 +252,42 @@ describe('bundle install', () => {
     assert.deepEqual(readdirSync(join(paths.repo, 'state')), []);
     await ok('bundle', 'install', plain, '--trust-unsigned');
     assert.equal(currentTree(paths, 'web').version, '2025.1.2');
+    rmSync(work, { recursive: true });
+    await assertSound(paths);
+  });
+
+  it('installs a static delta that was signed as a whole by a trusted key, as stock ostree applies it', async () => {
+    const { ok, fails, trees, paths } = machine();
+    const work = directory();
+    const plain = readFileSync(delta(join(work, 'inner'), legacy.app, '--inline', '--empty'));
+    const { key, otherKey } = fixture.feed;
+    const write = (name: string, bytes: Buffer): string => {
+      writeFileSync(join(work, name), bytes);
+      return join(work, name);
+    };
+    const other = sign(null, plain, otherKey.privateKey);
+    const both = write('web.delta', signedDelta(plain, [other, sign(null, plain, key.privateKey)]));
+    const stock = initRepo(join(work, 'stock'));
+    ostree('static-delta', 'apply-offline', `--repo=${stock}`, both);
+    assert.match(ostree('ls', `--repo=${stock}`, legacy.app, '/usr/bin'), /nginx/);
+
+    await fails('SIGNATURE_INVALID', /--key/, 'bundle', 'install', both);
+    const wrong = write('wrong.delta', signedDelta(plain, [other]));
+    await fails('SIGNATURE_INVALID', /--key/, 'bundle', 'install', wrong, '--key', keyFile());
+    const changed = Buffer.from(plain);
+    changed[changed.length - 100] = (changed[changed.length - 100] ?? 0) ^ 1;
+    const tampered = write('tampered.delta', signedDelta(changed, [sign(null, plain, key.privateKey)]));
+    const refused = await trees('bundle', 'install', tampered, '--key', keyFile(), '--json');
+    assert.equal(refused.status, 1);
+    assert.match(refused.stdout, /"(BUNDLE_CORRUPT|SIGNATURE_INVALID)"/);
+    const cut = write('cut.delta', readFileSync(both).subarray(0, -3));
+    await fails('BUNDLE_CORRUPT', /fetch it again/, 'bundle', 'install', cut, '--key', keyFile());
+    assert.deepEqual(readdirSync(paths.downloads), []);
+
+    const result = await ok('bundle', 'install', both, '--key', keyFile());
+    assert.equal(at(result, 'signedBy'), key.public.id);
+    assert.equal(at(await ok('bundle', 'info', both), 'to'), legacy.app);
+    assert.ok(currentTree(paths, 'web').version.length > 0);
     rmSync(work, { recursive: true });
     await assertSound(paths);
   });

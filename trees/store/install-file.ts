@@ -2,20 +2,17 @@ import greater from 'semver/functions/gt.js';
 import satisfies from 'semver/functions/satisfies.js';
 import { applyBundle, type BundleInfo, bundleInfo } from '../delta/index.js';
 import { TreesError, usageError } from '../errors.js';
-import { commitSignatures, verifyCommitSignature } from '../feed/commit-signature.js';
-import { listFeeds } from '../feed/feeds.js';
 import type { PublicKey } from '../feed/minisign.js';
-import { commitKeys } from '../feed/records.js';
 import { rootTreeOf } from '../ostree/commit-facts.js';
 import type { Checksum, Metadata } from '../ostree/types.js';
 import { type BuildSource, buildGeneration } from './build-tree.js';
 import { type FileIdentity, type IdentityOptions, identify } from './file-identity.js';
+import { findTrust } from './file-trust.js';
 import { type Generation, isAppName, listInstalled, readInstalled } from './generations.js';
 import { cleanLeftovers } from './leftovers.js';
 import { refName } from './metadata.js';
 import { ensureNoBase, NO_BASE } from './no-base.js';
 import { readPin } from './pins.js';
-
 import { estimateSpace, requireSpace } from './space.js';
 import { openStore, type Store, type StoreOptions } from './store.js';
 import { type UnpackedDelta, unpackDelta } from './unpack-delta.js';
@@ -67,7 +64,7 @@ export async function installFile(options: InstallFileOptions): Promise<Installe
   checkName(info, unpacked, options.file);
   checkTree(info, options);
   const identity = identify(info, options.file, options);
-  const trust = await findTrust(info, options);
+  const trust = await findTrust(info, unpacked, options);
   const app = identity.kind === 'base' ? undefined : chooseName(store, identity, options);
   using _app = app === undefined ? undefined : await store.lockApp(app);
   using _store = await store.lockStore('shared');
@@ -76,7 +73,10 @@ export async function installFile(options: InstallFileOptions): Promise<Installe
   await requireSource(store, info, options.file);
   const base = await chooseBase(store, identity, options);
   const { root } = store.paths;
-  requireSpace(root, await estimateSpace(root, { fetch: 0, write: info.writes, files: 2 * info.objects }));
+  requireSpace(
+    root,
+    await estimateSpace(root, { fetch: 0, write: info.writes, files: 2 * info.objects, objects: info.objects }),
+  );
   const { from, to } = info;
   const before = app === undefined ? undefined : readInstalled(store.paths, app)?.current;
   const action = (await isInstalled(store, { identity, to, base, before })) ? 'unchanged' : 'installed';
@@ -136,35 +136,6 @@ function checkTree({ commitBytes }: BundleInfo, { rootTree, file }: InstallFileO
     hint: 'it may just be being replaced: try again, or tell the publisher',
     details: { expected: rootTree, found },
   });
-}
-
-interface Trust {
-  readonly key: PublicKey;
-  readonly feed: string | undefined;
-}
-
-/** Who signed it. @returns undefined if nobody did and that is accepted */
-async function findTrust(info: BundleInfo, options: InstallFileOptions): Promise<Trust | undefined> {
-  const { file, keys, trustUnsigned } = options;
-  if (commitSignatures(info.detached).length === 0) {
-    if (trustUnsigned) return undefined;
-    throw new TreesError('FEED_UNTRUSTED', `cannot trust ${file}: its commit ${info.to} is not signed`, {
-      hint: '--trust-unsigned installs it all the same: nobody vouches then for what is in it but you',
-    });
-  }
-  const feeds = await listFeeds(options.root);
-  const known = [...feeds.flatMap(commitKeys), ...keys];
-  try {
-    const key = verifyCommitSignature(info.commitBytes, info.detached, { keys: known, checksum: info.to });
-    return { key, feed: feeds.find((feed) => commitKeys(feed).some(({ id }) => id === key.id))?.name };
-  } catch (error) {
-    if (!(error instanceof TreesError) || error.code !== 'SIGNATURE_INVALID') throw error;
-    throw new TreesError('SIGNATURE_INVALID', `cannot trust ${file}: no signature on it is by a key that is trusted`, {
-      hint: 'name the key that you trust with --key, or add the feed it belongs to: trees feed add',
-      cause: error,
-      details: { trusted: known.map(({ id }) => id) },
-    });
-  }
 }
 
 /** The name to install an app under. */
@@ -243,7 +214,7 @@ async function chooseBase(
 
 async function apply(
   store: Store,
-  { path }: UnpackedDelta,
+  unpacked: UnpackedDelta,
   { info, identity, options }: { info: BundleInfo; identity: FileIdentity; options: InstallFileOptions },
 ): Promise<number> {
   const { name, arch, version } = identity;
@@ -255,12 +226,12 @@ async function apply(
     async () =>
       await applyBundle({
         repoPath: store.paths.repo,
-        path,
+        path: unpacked.path,
         expect: { size: info.size, from: info.from, to: info.to },
         ref,
         // It may have been replaced since we looked.
         verifyCommit: async (commitBytes: Uint8Array, detached: Metadata | undefined) => {
-          await findTrust({ ...info, commitBytes, detached }, options);
+          await findTrust({ ...info, commitBytes, detached }, unpacked, options);
         },
         onProgress: ({ done }) => task.update(done),
         signal: store.signal,

@@ -7,6 +7,7 @@ import { list, type ReadEntry } from 'tar';
 import { inlineParts } from '../delta/index.js';
 import { reasonOf, TreesError } from '../errors.js';
 import type { Checksum } from '../ostree/types.js';
+import { SIGNED_DELTA, unwrapSigned } from './signed-delta.js';
 
 /** A bundle or inline delta as a file, taken out of what the user named. Dispose of it to delete temporary files. */
 export interface UnpackedDelta extends AsyncDisposable {
@@ -15,23 +16,26 @@ export interface UnpackedDelta extends AsyncDisposable {
   readonly to: Checksum | undefined;
   /** `tar`: as the original project published. */
   readonly kind: 'file' | 'tar';
+  /** Ed25519 signatures over all of the file at `path`, if it was signed as a whole. */
+  readonly signatures: readonly Uint8Array[];
 }
 
 const COMMIT = /^[0-9a-f]{64}$/;
 const PART = /^\d{1,6}$/;
 const TAR_MAGIC = { offset: 257, text: 'ustar' } as const;
 const GZIP_MAGIC = 0x1f8b;
-const SIGNED_DELTA = 'OSTSGNDT';
 
 /**
- * Finds the delta in a file: the file itself, or what a tar holds: one inline delta named by its commit, or a directory
+ * Finds the delta in a file: the file itself, what is signed in it, or what a tar holds: one inline delta named by its commit, or a directory
  * with `superblock` and the parts `0`, `1`, …
  * @param directory for temporary files, on a file system with room for what the tar holds
  * @throws TreesError BUNDLE_UNREADABLE, BUNDLE_CORRUPT, UNSUPPORTED
  */
 export async function unpackDelta(path: string, directory: string): Promise<UnpackedDelta> {
-  if (!(await isTar(path))) {
-    return { path, to: undefined, kind: 'file', [Symbol.asyncDispose]: async () => await Promise.resolve() };
+  const format = await formatOf(path);
+  const plain = { to: undefined, kind: 'file' } as const;
+  if (format === 'file') {
+    return { ...plain, path, signatures: [], [Symbol.asyncDispose]: async () => await Promise.resolve() };
   }
   // Called as gc expects: what a kill leaves is deleted there.
   const temporary = (): string => join(directory, `tar-${randomBytes(6).toString('hex')}`);
@@ -40,19 +44,26 @@ export async function unpackDelta(path: string, directory: string): Promise<Unpa
     for (const file of made) await rm(file, { force: true });
   };
   try {
+    if (format === 'signed') {
+      const inner = temporary();
+      made.push(inner);
+      const signatures = await unwrapSigned(path, inner);
+      return { ...plain, path: inner, signatures, [Symbol.asyncDispose]: dispose };
+    }
     const { superblock, parts, to } = await extract(path, { temporary, made });
-    if (parts.length === 0) return { path: superblock, to, kind: 'tar', [Symbol.asyncDispose]: dispose };
+    const tar = { to, kind: 'tar', signatures: [], [Symbol.asyncDispose]: dispose } as const;
+    if (parts.length === 0) return { ...tar, path: superblock };
     const inline = temporary();
     made.push(inline);
     await inlineParts(superblock, parts, inline);
-    return { path: inline, to, kind: 'tar', [Symbol.asyncDispose]: dispose };
+    return { ...tar, path: inline };
   } catch (error) {
     await dispose();
     throw error;
   }
 }
 
-async function isTar(path: string): Promise<boolean> {
+async function formatOf(path: string): Promise<'file' | 'tar' | 'signed'> {
   const head = Buffer.alloc(512);
   try {
     const file = await open(path, 'r');
@@ -67,14 +78,9 @@ async function isTar(path: string): Promise<boolean> {
       details: { path },
     });
   }
-  if (head.toString('latin1', 0, SIGNED_DELTA.length) === SIGNED_DELTA) {
-    throw new TreesError('UNSUPPORTED', `cannot read the bundle ${path}: it is a signed static delta`, {
-      hint: 'have it made without --sign: what trees checks are the signatures of commits',
-      details: { path },
-    });
-  }
+  if (head.toString('latin1', 0, SIGNED_DELTA.length) === SIGNED_DELTA) return 'signed';
   const magic = head.toString('latin1', TAR_MAGIC.offset, TAR_MAGIC.offset + TAR_MAGIC.text.length);
-  return magic === TAR_MAGIC.text || head.readUInt16BE(0) === GZIP_MAGIC;
+  return magic === TAR_MAGIC.text || head.readUInt16BE(0) === GZIP_MAGIC ? 'tar' : 'file';
 }
 
 interface Extracted {
