@@ -69,14 +69,15 @@ export async function buildFirst(
     throw usageError('Expected names with --build, got none', 'for example: release deb etcd --build');
   }
   const { definitions } = options;
+  if (options.how === 'if it can be' && process.getuid?.() !== 0) {
+    if (names.length + definitions.length > 0)
+      reporter.info('nothing is built, as that needs root: what is there is published');
+    return asIs;
+  }
   const listed = z.parse(listSchema, (await buildCommand(context, { list: true, definitions })).json);
   const own = [...definitions, ...settings.build.definitions].map((directory) => resolve(cwd, directory));
   const wanted = names.length > 0 ? ofNames(names, listed, options) : ofEverything(listed, own);
   if (wanted.length === 0) return asIs;
-  if (options.how === 'if it can be' && process.getuid?.() !== 0) {
-    reporter.info('nothing is built, as that needs root: what is there already is published');
-    return asIs;
-  }
   const { json, text } = await buildCommand(context, { names: wanted, definitions });
   for (const line of text.trimEnd().split('\n')) reporter.info(line);
   const { images } = z.parse(builtSchema, json);

@@ -72,7 +72,7 @@ export async function readBuilt(repo: Repo, names: readonly string[]): Promise<r
       hint:
         near.length > 0
           ? `did you mean ${near.join(' or ')}?`
-          : 'it has no definition here: --definitions DIR says where to look',
+          : 'root builds it first if it has a definition; --definitions DIR says where to look for that',
       details: { name, near },
     });
   }

@@ -5,8 +5,8 @@ import { type Context, defineCommand, defineGroup } from '../trees/cli/command.j
 import { isErrno, reasonOf, TreesError, usageError } from '../trees/errors.js';
 import { encodePublicKey, fingerprint, type PublicKey, parsePublicKey } from '../trees/feed/minisign.js';
 import { generateKeyPair, readSecretKey } from './key-file.js';
+import { outputFile, passwordFile, readPassword } from './key-options.js';
 import { rotate } from './key-rotate-command.js';
-import { passwordFile, readPassword } from './password.js';
 
 function describeKey(key: PublicKey) {
   return { id: key.id, key: encodePublicKey(key), fingerprint: fingerprint(key) };
@@ -30,13 +30,7 @@ const generate = defineCommand({
     'NAME.key and NAME.pub. Whoever has the secret key can publish to everybody who trusts the public one.',
   positionals: [],
   options: {
-    output: {
-      type: 'string',
-      alias: 'o',
-      value: 'FILE',
-      complete: 'file',
-      describe: 'secret key file; default trees.key',
-    },
+    output: { ...outputFile, describe: 'secret key file; default trees.key' },
     comment: { type: 'string', value: 'TEXT', describe: 'first line of both files' },
     force: {
       type: 'boolean',

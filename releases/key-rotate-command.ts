@@ -6,7 +6,7 @@ import { encodePublicKey, fingerprint, type PublicKey } from '../trees/feed/mini
 import { formatSuccessors, readSuccessors } from '../trees/feed/succession.js';
 import { feedToRead, readSignedIndex } from './feed-to-read.js';
 import { readSecretKey } from './key-file.js';
-import { passwordFile, readPassword } from './password.js';
+import { outputFile, passwordFile, readPassword } from './key-options.js';
 import { checkSuccession, signSuccession } from './succession.js';
 
 export const rotate = defineCommand({
@@ -23,13 +23,7 @@ export const rotate = defineCommand({
     { name: 'feed', describe: 'name or URL of the feed; default: the setting release.to', complete: 'feed' },
   ],
   options: {
-    output: {
-      type: 'string',
-      alias: 'o',
-      value: 'FILE',
-      complete: 'file',
-      describe: `where to write it; default ${feedFile.successors}`,
-    },
+    output: { ...outputFile, describe: `where to write it; default ${feedFile.successors}` },
     'password-file': { ...passwordFile, describe: 'first line is the password of OLD (or TREES_KEY_PASSWORD)' },
     'new-password-file': { ...passwordFile, describe: 'first line is the password of NEW, where it is another one' },
   },

@@ -3,8 +3,8 @@ import type { Context } from '../trees/cli/command.js';
 import { usageError } from '../trees/errors.js';
 import type { Encoding } from './bundles.js';
 import { readSecretKey } from './key-file.js';
+import { passwordFile, readPassword } from './key-options.js';
 import { openDestination } from './open-destination.js';
-import { passwordFile, readPassword } from './password.js';
 import type { PublishOptions } from './release.js';
 import { readSuccessorsFile } from './succession.js';
 

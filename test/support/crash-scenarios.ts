@@ -28,6 +28,13 @@ export interface Scenario {
   prepare(fixture: StoreFixture): Promise<void>;
 }
 
+/** Two generations, the second of which is current. */
+async function installTools(fixture: StoreFixture): Promise<void> {
+  await publishTools(fixture);
+  await fixture.install('tool@1');
+  await fixture.install('tool@2');
+}
+
 /** The five commands that change generations, installing twice: over an old version and into an empty store. */
 export const scenarios: readonly Scenario[] = [
   {
@@ -67,20 +74,12 @@ export const scenarios: readonly Scenario[] = [
   {
     name: 'a rollback',
     args: ['rollback', 'tool', '1'],
-    async prepare(fixture) {
-      await publishTools(fixture);
-      await fixture.install('tool@1');
-      await fixture.install('tool@2');
-    },
+    prepare: installTools,
   },
   {
     name: 'a collection',
     args: ['gc', '--keep', '0'],
-    async prepare(fixture) {
-      await publishTools(fixture);
-      await fixture.install('tool@1');
-      await fixture.install('tool@2');
-    },
+    prepare: installTools,
   },
   {
     name: 'a repair',
@@ -96,11 +95,7 @@ export const scenarios: readonly Scenario[] = [
   {
     name: 'a removal',
     args: ['rm', 'tool'],
-    async prepare(fixture) {
-      await publishTools(fixture);
-      await fixture.install('tool@1');
-      await fixture.install('tool@2');
-    },
+    prepare: installTools,
   },
 ];
 

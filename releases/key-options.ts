@@ -11,6 +11,9 @@ export const passwordFile = {
   describe: 'first line is the password of the secret key (or TREES_KEY_PASSWORD)',
 } as const;
 
+/** Option of commands that write a file; what it is by default belongs into its description. */
+export const outputFile = { type: 'string', alias: 'o', value: 'FILE', complete: 'file' } as const;
+
 /** The password that the user gave for a secret key, if any. */
 export async function readPassword(context: Context, file: string | undefined): Promise<string | undefined> {
   if (file === undefined) return context.env['TREES_KEY_PASSWORD'];
