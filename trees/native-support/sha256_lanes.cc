@@ -17,7 +17,6 @@ namespace trees {
 namespace {
 
 constexpr size_t BLOCK = 64;
-constexpr size_t MAX_LANES = 16;
 constexpr std::array<uint32_t, 8> START = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
                                            0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
 

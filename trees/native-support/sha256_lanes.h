@@ -17,6 +17,9 @@ struct HashedMessage {
   Checksum checksum; // the result
 };
 
+// Of the widest vectors.
+constexpr size_t MAX_LANES = 16;
+
 enum class Lanes { One, Avx2, Avx512 };
 
 // What is fastest on this CPU. `One`: nothing is gained by collecting messages.

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "codec.h"
+#include "crew.h"
 #include "executor.h"
 #include "pipeline.h"
 #include "whole.h"
@@ -53,7 +54,9 @@ class Applier {
 public:
   Applier(OpenBundle &bundle, const ApplyOptions &options, Job &job)
       : bundle_(bundle), block_(bundle.block), options_(options), job_(job),
-        repo_(Repo::open(options.repository, job.cancellable.get())) {}
+        repo_(Repo::open(options.repository, job.cancellable.get())),
+        threads_(options.threads != 0 ? options.threads : std::max(1U, std::thread::hardware_concurrency())),
+        crew_(threads_) {}
 
   ApplyStats run() {
     job_.total = block_.writes;
@@ -126,7 +129,7 @@ private:
                              options_.arriving ? options_.arriving->get() : bundle_.source.fd(),
                              bundle_.arrival,
                              bundle_.sha256,
-                             options_.threads,
+                             threads_,
                              skip_};
     run_pipeline(
         pipeline, [&](size_t index, View entry, const Blob &backing) { part(index, entry, backing, writer); },
@@ -144,7 +147,7 @@ private:
     if (entry.value.size != header.size)
       corrupt(name + " is not as long as its header says");
     View content(entry.value.data + 1, entry.value.size - 1);
-    ExecuteContext context{repo_, writer, job_};
+    ExecuteContext context{repo_, writer, crew_, job_};
     switch (entry.value.data[0]) {
     case COMPRESSION_NONE:
       // The header's checksum of the part is not looked at, nor does libostree do that with inline parts: it
@@ -211,6 +214,9 @@ private:
   const ApplyOptions &options_;
   Job &job_;
   Repo repo_;
+  unsigned threads_;
+  // Beside those that take the parts: what lies in the last one is for all of them.
+  Crew crew_;
   // For each part: which of its objects are to be written; whether there are none.
   std::vector<std::vector<bool>> wanted_;
   std::vector<bool> skip_;

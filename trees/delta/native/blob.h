@@ -23,6 +23,8 @@ public:
   }
   size_t size() const { return mapping_ != nullptr ? mapped_ : bytes_.size(); }
   View view() const { return {data(), size()}; }
+  // Whether it lies in a file.
+  bool mapped() const { return mapping_ != nullptr; }
   // Tells the kernel that the pages before `offset` will not be used again soon.
   void release_before(size_t offset) const;
 

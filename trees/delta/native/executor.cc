@@ -23,7 +23,8 @@ public:
   Executor(View part, const Blob &backing, const PartHeader &header, const std::vector<bool> &wanted,
            const ExecuteContext &context)
       : tables_(split_part(part)), backing_(backing), header_(header), wanted_(wanted), context_(context),
-        operations_(tables_.operations), batch_(context.writer), budget_(size_budget(header)) {}
+        operations_(tables_.operations), batch_(context.writer, context.crew, context.job),
+        budget_(size_budget(header)) {}
 
   void run() {
     while (!operations_.empty()) {
@@ -34,7 +35,7 @@ public:
       corrupt("a part ends before its last object does");
     if (next_ != header_.objects.size())
       corrupt("a part has fewer objects than its header says");
-    batch_.verify();
+    batch_.finish();
   }
 
 private:
@@ -131,7 +132,8 @@ private:
   }
 
   void regular(const PartObject &object, View content) {
-    if (ObjectWriter::Batch::takes(content.size))
+    // More of a mapped file than that should not be in memory at once.
+    if (content.size <= RELEASE || !backing_.mapped())
       return batch_.add(object.checksum, attributes(), content);
     ObjectWriter::File file(context_.writer, object.checksum, attributes(), content.size);
     while (content.size > 0) {

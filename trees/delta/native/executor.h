@@ -9,6 +9,7 @@ namespace trees::delta {
 struct ExecuteContext {
   const Repo &repo;
   ObjectWriter &writer;
+  Crew &crew;
   Job &job;
 };
 

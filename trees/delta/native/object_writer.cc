@@ -9,10 +9,15 @@ namespace trees::delta {
 namespace {
 
 constexpr size_t STEP = 256 << 10;
-// A larger file would be alone in the end.
-constexpr uint64_t MAX_IN_BATCH = 8 << 20;
-// Enough for all lanes to have work.
-constexpr uint64_t BATCH = 16 << 20;
+// Bytes of files that are collected: most parts as a whole.
+constexpr uint64_t BATCH = 32 << 20;
+constexpr size_t MAX_BATCH = 8192;
+// What one thread takes on at a time: enough for all lanes to have work, little enough to be shared out
+// evenly.
+constexpr uint64_t MIN_STEP = 2 << 20;
+constexpr uint64_t MAX_STEP = 12 << 20;
+// Of a file like this one thread computes the checksum while another writes it.
+constexpr uint64_t LARGE = 8 << 20;
 
 // They would tell the overlay over a tree to hide or redirect what is below, as those of directories would.
 void refuse_overlay(View xattrs) {
@@ -101,37 +106,80 @@ void ObjectWriter::symlink(const Checksum &checksum, const FileAttributes &attri
   bytes_ += target.size;
 }
 
-bool ObjectWriter::Batch::takes(uint64_t size) {
-  return size <= MAX_IN_BATCH && best_lanes() != Lanes::One;
-}
-
 void ObjectWriter::Batch::add(const Checksum &checksum, const FileAttributes &attributes, View content) {
   require_regular(checksum, attributes);
-  pending_.push_back({checksum, file_header(attributes, ""), content});
+  const View xattrs = attributes.xattrs;
+  pending_.push_back(
+      {checksum, attributes, Bytes(xattrs.data, xattrs.end()), file_header(attributes, ""), content});
   size_ += content.size;
-  writer_.stage_.reserve(content.size);
-  // Without a descriptor another thread brings the same object.
-  if (const Fd fd = writer_.stage_.create(checksum, attributes)) {
-    write_all(fd.get(), content.data, content.size);
-    writer_.stage_.seal(fd.get(), attributes);
-    writer_.objects_++;
-    writer_.bytes_ += content.size;
-  }
-  if (size_ >= BATCH)
-    verify();
+  if (size_ >= BATCH || pending_.size() >= MAX_BATCH)
+    finish();
 }
 
-void ObjectWriter::Batch::verify() {
-  std::vector<HashedMessage> messages;
-  messages.reserve(pending_.size());
-  for (const Pending &file : pending_)
-    messages.push_back({View(file.header), file.content, {}});
-  sha256_many(messages);
-  for (size_t i = 0; i < messages.size(); i++)
-    if (messages[i].checksum != pending_[i].expected)
-      throw Mismatch(OSTREE_OBJECT_TYPE_FILE, pending_[i].expected, messages[i].checksum);
+void ObjectWriter::Batch::finish() {
+  const std::vector<Step> all = steps();
+  crew_.each(all.size(), [&](size_t index) {
+    const Step &step = all[index];
+    job_.check();
+    for (size_t i = 0; i < step.count && step.write; i++)
+      write(pending_[step.first + i]);
+    if (step.verify)
+      verify(step);
+  });
   pending_.clear();
   size_ = 0;
+}
+
+std::vector<ObjectWriter::Batch::Step> ObjectWriter::Batch::steps() const {
+  std::vector<Step> steps;
+  Step step{0, 0, true, true};
+  uint64_t size = 0;
+  for (size_t i = 0; i < pending_.size(); i++) {
+    const uint64_t next = pending_[i].content.size;
+    const bool large = next >= LARGE;
+    if (step.count > 0 &&
+        (large || size + next > MAX_STEP || (size >= MIN_STEP && step.count >= MAX_LANES))) {
+      steps.push_back(step);
+      step = {i, 0, true, true};
+      size = 0;
+    }
+    step.count++;
+    size += next;
+    if (large) {
+      steps.push_back({i, 1, false, true});
+      steps.push_back({i, 1, true, false});
+      step = {i + 1, 0, true, true};
+      size = 0;
+    }
+  }
+  if (step.count > 0)
+    steps.push_back(step);
+  return steps;
+}
+
+void ObjectWriter::Batch::write(const Pending &file) const {
+  FileAttributes attributes = file.attributes;
+  attributes.xattrs = View(file.xattrs);
+  writer_.stage_.reserve(file.content.size);
+  const Fd fd = writer_.stage_.create(file.expected, attributes);
+  // Without a descriptor another thread brings the same object.
+  if (!fd)
+    return;
+  write_all(fd.get(), file.content.data, file.content.size);
+  writer_.stage_.seal(fd.get(), attributes);
+  writer_.objects_++;
+  writer_.bytes_ += file.content.size;
+}
+
+void ObjectWriter::Batch::verify(const Step &step) const {
+  std::vector<HashedMessage> messages;
+  messages.reserve(step.count);
+  for (size_t i = 0; i < step.count; i++)
+    messages.push_back({View(pending_[step.first + i].header), pending_[step.first + i].content, {}});
+  sha256_many(messages);
+  for (size_t i = 0; i < step.count; i++)
+    if (const Checksum &expected = pending_[step.first + i].expected; messages[i].checksum != expected)
+      throw Mismatch(OSTREE_OBJECT_TYPE_FILE, expected, messages[i].checksum);
 }
 
 ObjectWriter::File::File(ObjectWriter &writer, const Checksum &checksum, const FileAttributes &attributes,

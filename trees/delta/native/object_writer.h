@@ -3,6 +3,7 @@
 
 #include "../../native-support/sha256_lanes.h"
 #include "codec.h"
+#include "crew.h"
 #include "stage.h"
 
 namespace trees::delta {
@@ -40,25 +41,37 @@ public:
     Bytes pending_;
   };
 
-  // Regular files whose content is in memory: written one by one, their checksums verified many at a time,
-  // which is much faster on some CPUs. For use by one thread.
+  // Regular files whose content is at hand. They are written by all threads that have nothing else to do, and
+  // their checksums verified many at a time, which is much faster on some CPUs. To be filled by one thread.
   class Batch {
   public:
-    explicit Batch(ObjectWriter &writer) : writer_(writer) {}
-    // Whether a file of that size is better off here than in a `File`.
-    static bool takes(uint64_t size);
-    // `content` must stay where it is until `verify`. Throws as `verify` does if that became due.
+    Batch(ObjectWriter &writer, Crew &crew, const Job &job) : writer_(writer), crew_(crew), job_(job) {}
+    // `content` must stay where it is until `finish`. Throws as `finish` does if that became due.
     void add(const Checksum &checksum, const FileAttributes &attributes, View content);
     // Throws BUNDLE_CORRUPT unless each of the objects has its checksum. To be called at the end.
-    void verify();
+    void finish();
 
   private:
     struct Pending {
       Checksum expected;
+      FileAttributes attributes;
+      Bytes xattrs;
       Bytes header;
       View content;
     };
+    // What one thread does at a time, for `count` files.
+    struct Step {
+      size_t first;
+      size_t count;
+      bool write;
+      bool verify;
+    };
+    std::vector<Step> steps() const;
+    void write(const Pending &file) const;
+    void verify(const Step &step) const;
     ObjectWriter &writer_;
+    Crew &crew_;
+    const Job &job_;
     std::vector<Pending> pending_;
     uint64_t size_ = 0;
   };

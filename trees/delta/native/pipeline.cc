@@ -40,10 +40,8 @@ public:
         units_(units_of(options.source, options.block, options.skip)) {}
 
   void run() {
-    unsigned wanted =
-        options_.threads != 0 ? options_.threads : std::max(1U, std::thread::hardware_concurrency());
     std::vector<std::thread> workers;
-    size_t count = std::min<size_t>(wanted, units_.size());
+    size_t count = std::min<size_t>(options_.threads, units_.size());
     try {
       for (size_t i = 0; i < count; i++)
         workers.emplace_back([this] { work(); });

@@ -59,6 +59,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static const Checksum source = write_source(repo);
   static Stage stage(repo);
   static ObjectWriter writer(stage);
+  static Crew crew(1);
   if (size < 3 || removed != 0)
     return 0;
   PartHeader header{};
@@ -76,7 +77,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   // Its own copy, so that reading beyond the end is found.
   Bytes part(data + 3, data + size);
   try {
-    execute_part(View(part), Blob(), header, wanted, {repo, writer, job});
+    execute_part(View(part), Blob(), header, wanted, {repo, writer, crew, job});
   } catch (const Failure &) {
     // Refusing is right; anything else is a finding.
   }
