@@ -1,8 +1,8 @@
 import { execFile } from 'node:child_process';
-import { readFileSync, statfsSync } from 'node:fs';
 import { release } from 'node:os';
 import { promisify } from 'node:util';
 import { reasonOf } from '../errors.js';
+import { checkLimits } from './limits.js';
 import { builtProgram } from './program.js';
 import { type CheckResult, missing, ok, warn } from './result.js';
 
@@ -55,7 +55,7 @@ export async function checkKernel(directory: string, asRoot: boolean): Promise<C
   } catch (error) {
     return [missing('kernel', 'probe', reasonOf(error), 'build it: node scripts/build-native.mjs trees-probe')];
   }
-  return [ok('kernel', 'kernel', `Linux ${release()}`), ...interpret(output, asRoot), checkCgroups()];
+  return [ok('kernel', 'kernel', `Linux ${release()}`), ...interpret(output, asRoot), ...checkLimits()];
 }
 
 /** Reads `NAME ERRNO MESSAGE` lines. Exported for tests. */
@@ -72,39 +72,4 @@ export function interpret(output: string, asRoot: boolean): CheckResult[] {
     const report = feature.needed === 'always' ? missing : warn;
     return [report('kernel', id, `${feature.title}: ${problem}`, feature.hint)];
   });
-}
-
-const CGROUP2_MAGIC = 0x63677270;
-const TMPFS_MAGIC = 0x01021994;
-
-/** Limits are for cgroup v2 with controllers; everything else works without. */
-function checkCgroups(): CheckResult {
-  try {
-    const type = statfsSync('/sys/fs/cgroup').type;
-    if (type === CGROUP2_MAGIC) return checkControllers();
-    const mode = type === TMPFS_MAGIC && isHybrid() ? 'hybrid (v1 with a unified hierarchy)' : 'v1';
-    return warn('kernel', 'cgroup', `cgroup ${mode}`, 'limits need v2: boot with systemd.unified_cgroup_hierarchy=1');
-  } catch (error) {
-    return warn('kernel', 'cgroup', reasonOf(error), 'mount cgroup2 at /sys/fs/cgroup to be able to set limits');
-  }
-}
-
-function checkControllers(): CheckResult {
-  const controllers = readFileSync('/sys/fs/cgroup/cgroup.controllers', 'utf8').trim();
-  const lacking = ['cpu', 'memory', 'pids'].filter((name) => !controllers.split(' ').includes(name));
-  if (lacking.length === 0) return ok('kernel', 'cgroup', `cgroup v2 (${controllers})`);
-  return warn(
-    'kernel',
-    'cgroup',
-    `cgroup v2 without ${lacking.join(', ')}`,
-    'these limits cannot be set; see cgroup_disable= on the kernel command line',
-  );
-}
-
-function isHybrid(): boolean {
-  return /^0::/m.test(readFileSync('/proc/self/cgroup', 'utf8')) && mounts().includes(' - cgroup2 ');
-}
-
-function mounts(): string {
-  return readFileSync('/proc/self/mountinfo', 'utf8');
 }
