@@ -75,6 +75,7 @@ describe('a feed of the original project’s releases', () => {
       [at(added, 'feed', 'unsigned'), at(added, 'feed', 'keys'), at(added, 'index', 'apps')],
       [true, [], 2],
     );
+    await fails('USAGE', 'feed', 'set', 'old', '--mirror', 'dir:/tmp');
     assert.match((await run('feed', 'ls')).stdout, /old +legacy:http\S+ +0 +unsigned/);
   });
 

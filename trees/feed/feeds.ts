@@ -1,6 +1,6 @@
 import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { TreesError } from '../errors.js';
+import { TreesError, usageError } from '../errors.js';
 import { checkUsable } from '../store/usable.js';
 import { directoryFeed } from './directory.js';
 import { type Feed, feedFile } from './feed.js';
@@ -237,6 +237,12 @@ export async function changeFeed(
   return await lockFeeds(root, options, async () => {
     const feed = await readFeedRecord(root, name);
     if (feed === undefined) throw notFound(nameOrUrl, await listFeeds(root));
+    if (feed.unsigned === true && (mirrors ?? []).length > 0) {
+      throw usageError(
+        `Expected no mirrors for ${feed.url}: nothing there is signed, so nothing says that two places have the same`,
+        'add the other place as a feed of its own',
+      );
+    }
     const { channel, ...rest } = feed;
     const changed: KnownFeed = {
       ...rest,
