@@ -6,6 +6,7 @@ import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { crc32 } from 'node:zlib';
 import { compilePlan, planOf } from '../../trees/run/compile.js';
+import { planServices } from '../../trees/run/compile-services.js';
 import { launcherPath } from '../../trees/run/launcher.js';
 import { decodePlan, encodePlan } from '../../trees/run/plan-file.js';
 import type { Plan, PlanOp } from '../../trees/run/plan-format.js';
@@ -20,7 +21,30 @@ const launcherSources = fileURLToPath(new URL('../../trees/launcher/', import.me
 const parserSources = readdirSync(launcherSources)
   .filter((name) => /^plan.*\.c$/.test(name))
   .map((name) => join(launcherSources, name));
+/** Everything that a service can have. */
+const services = planServices({
+  db: { exec: ['db'], ready: { fd: 9 }, rlimits: { nofile: 64 }, listen: [80, '/run/db'], watch: [{ path: '/etc/db' }] },
+  web: {
+    exec: ['web', 'x'],
+    env: { A: 'b' },
+    user: 'app',
+    workdir: '/tmp',
+    requires: ['db'],
+    main: true,
+    health: { http: 'http://localhost/health', onFailure: 'restart' },
+    preStop: ['pre'],
+    postStop: ['post'],
+    reload: ['reload'],
+    pidFile: '/run/web.pid',
+    watch: [{ service: 'db', on: ['ready', 'exit'] }],
+  },
+  job: { exec: ['job'], when: { source: 'db', each: 'healthy', timeout: 3 }, after: ['db'], wants: ['web'] },
+});
+const noLink = { text: '', name: '', number: 0, action: 'none', a: 0n, b: 0n } as const;
+
 const everySection: Partial<Plan> = {
+  services: services.services,
+  serviceLinks: services.serviceLinks.map((link) => ({ ...noLink, ...link })),
   seccomp: [{ code: 0x06, jumpTrue: 0, jumpFalse: 0, operand: 0x7fff_0000 }],
   landlock: [{ path: '/', access: 4n }],
   security: {

@@ -11,7 +11,8 @@
 
 #include "../launcher/util.h"
 
-#define MAX_DEPTH 64 // generations between a process and the service it descends from
+#define MAX_ENVIRONMENT 32768 // bytes of an environment that are looked at
+#define MAX_DEPTH 64          // generations between a process and the service it descends from
 
 struct process {
   pid_t parent;
@@ -24,10 +25,12 @@ static ssize_t read_file(pid_t pid, const char *name, char *text, size_t room) {
   char path[64];
   snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
   CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
-  ssize_t size = fd < 0 ? -1 : RETRY(read(fd, text, room - 1));
-  if (size >= 0)
-    text[size] = '\0';
-  return size;
+  size_t size = 0;
+  ssize_t count = fd < 0 ? -1 : 0;
+  while (fd >= 0 && size < room - 1 && (count = RETRY(read(fd, text + size, room - 1 - size))) > 0)
+    size += (size_t)count;
+  text[size] = '\0';
+  return count < 0 && size == 0 ? -1 : (ssize_t)size;
 }
 
 // proc_pid_stat(5). The name, in parentheses, may contain anything, parentheses included.
@@ -47,17 +50,20 @@ static bool look_up(pid_t pid, struct process *process) {
   return true;
 }
 
-// The subject whose name a process carries, or -1. The variable comes first in the environment of every
-// service, so that the beginning is enough.
+// The subject whose name a process carries, or -1. Where in the environment that is, is up to the shells in
+// between.
 static long named(pid_t pid, const struct census_subject *subjects, size_t count) {
-  char text[256];
+  static char text[MAX_ENVIRONMENT]; // only as many pages as are needed
   size_t prefix = sizeof CENSUS_VARIABLE;
   ssize_t size = read_file(pid, "environ", text, sizeof text);
-  if (size <= (ssize_t)prefix || memcmp(text, CENSUS_VARIABLE "=", prefix) != 0)
+  for (const char *at = text; at - text < size; at += strlen(at) + 1) {
+    if (strncmp(at, CENSUS_VARIABLE "=", prefix) != 0)
+      continue;
+    for (size_t i = 0; i < count; i++)
+      if (subjects[i].session != 0 && strcmp(at + prefix, subjects[i].name) == 0)
+        return (long)i;
     return -1;
-  for (size_t i = 0; i < count; i++)
-    if (subjects[i].session != 0 && strcmp(text + prefix, subjects[i].name) == 0)
-      return (long)i;
+  }
   return -1;
 }
 

@@ -68,6 +68,10 @@ bool service_on_event(struct services *services, uint32_t index, int64_t now) {
   if (!service->triggered)
     return acted;
   const struct plan_service *plan = service->plan;
+  if (services->stopping && service->final) {
+    service->triggered = false; // once is enough, or it would never end
+    return acted;
+  }
   service->when_deadline = SERVICES_NEVER;
   if (plan->when_interval != 0 && plan->when_source != PLAN_NO_SERVICE) {
     // The event starts the clock.
@@ -96,7 +100,8 @@ void service_when_tick(struct services *services, uint32_t index, int64_t now) {
   } else if (service->when_deadline <= now) {
     service->when_deadline = SERVICES_NEVER;
     service->had_event = true; // too late from now on
-    service_give_up(services, index, now);
+    if (!service->wanted && !services_active(service))
+      service_give_up(services, index, now);
   }
   if (service->when_at > now)
     return;

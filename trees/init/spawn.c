@@ -90,7 +90,7 @@ static size_t variables(const struct runtime *runtime, uint32_t index, enum serv
   size_t count = 0;
   if (!runtime->command) {
     snprintf(name, sizeof name, CENSUS_VARIABLE "=%s", plan_string(runtime->plan, service->plan->name));
-    extra[count++] = name; // census.c looks for it at the very beginning
+    extra[count++] = name;
   }
   if (own->notify >= 0) {
     snprintf(text[count], sizeof text[count], "NOTIFY_SOCKET=%s", own->notify_name);

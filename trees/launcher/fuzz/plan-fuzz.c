@@ -47,7 +47,37 @@ static void touch_hooks(const struct plan *plan) {
     touch_words(plan, plan->hooks[i].command);
 }
 
+static void touch_services(const struct plan *plan) {
+  for (size_t i = 0; i < plan->service_count; i++) {
+    const struct plan_service *service = &plan->services[i];
+    touch_string(plan, service->name);
+    touch_string(plan, service->user);
+    touch_string(plan, service->workdir);
+    touch_string(plan, service->pid_file);
+    touch_string(plan, service->health.address);
+    touch_string(plan, service->health.host);
+    touch_string(plan, service->health.path);
+    touch_words(plan, service->argv);
+    touch_words(plan, service->env);
+    touch_words(plan, service->pre_stop);
+    touch_words(plan, service->post_stop);
+    touch_words(plan, service->reload);
+    if (service->health.kind == PLAN_CHECK_EXEC)
+      touch_words(plan, service->health.exec);
+    if (service->when_source != PLAN_NO_SERVICE)
+      touch_string(plan, plan->services[service->when_source].name);
+    for (uint32_t l = 0; l < service->link_count; l++) {
+      const struct plan_service_link *link = &plan->service_links[service->link_first + l];
+      touch_string(plan, link->text);
+      touch_string(plan, link->name);
+      if (link->kind <= PLAN_LINK_WATCH)
+        touch_string(plan, plan->services[link->target].name);
+    }
+  }
+}
+
 static void touch(const struct plan *plan) {
+  touch_services(plan);
   touch_hooks(plan);
   touch_log(plan);
   const struct plan_config *config = plan->config;
