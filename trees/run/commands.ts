@@ -51,6 +51,7 @@ async function commandContainer(
     data: name,
     request: { ...plainRequest, ephemeral: true, ...storedRequest(request), command: exec },
     userns: userns === 'host' ? 'host' : 'auto',
+    detached: false,
     dryRun: false,
     signal: options.signal,
   });

@@ -13,6 +13,7 @@ import { runDirectory } from './instances.js';
 import { declaredVolumes, type RunPlace, type RunRequest, resolveContainer } from './resolve.js';
 import { type RunSpec, runSpecSchema } from './spec.js';
 import { askedIds, unprivilegedIds } from './userns.js';
+import { findTreeDirectory } from './volume-content.js';
 
 /** Where this machine keeps things. Part of `Settings`. */
 export interface RunSettings {
@@ -32,6 +33,8 @@ export interface PrepareInput {
   readonly data: string;
   readonly request: RunRequest;
   readonly userns: 'auto' | 'host';
+  /** Nobody sees its output but by its logs. */
+  readonly detached: boolean;
   readonly dryRun: boolean;
   readonly signal?: AbortSignal | undefined;
 }
@@ -70,7 +73,10 @@ export async function prepareContainer(input: PrepareInput): Promise<Prepared> {
     cgroupHost,
     findInit: (mode) => findInit(rootfs, mode),
   };
-  const container = resolveContainer(spec, request, place);
+  const resolved = resolveContainer(spec, request, place);
+  // What one process in the foreground writes is the caller's, byte for byte, unless it is asked for in the logs.
+  const logs = input.detached || resolved.services !== undefined || request.log !== undefined;
+  const container = logs ? resolved : { ...resolved, log: undefined };
   return {
     container,
     makeDirectories: () => makeDirectories({ spec, request, place, own, container }),
@@ -117,12 +123,15 @@ function makeDirectories({ spec, request, place, own, container }: Parts): void 
   checkSources(request);
   recordApp(own, place.app);
   if (container.upper.kind === 'persistent') prepareUpper(own, place.rootfs);
-  for (const { name, mode, user } of declaredVolumes(spec)) {
-    prepareVolume(place.volume(name), mode, findOwner(place.rootfs, user));
+  const content = (target: string): string | undefined => findTreeDirectory(place.rootfs, target);
+  for (const { name, mode, user, target } of declaredVolumes(spec)) {
+    prepareVolume(place.volume(name), { mode, owner: findOwner(place.rootfs, user), content: content(target) });
   }
   const owner = findOwner(place.rootfs, request.user ?? spec.user);
   for (const mount of request.mounts) {
-    if (mount.kind === 'volume') prepareVolume(place.volume(mount.name), 0o755, owner);
+    if (mount.kind !== 'volume') continue;
+    const copied = mount.copy === false ? undefined : content(mount.target);
+    prepareVolume(place.volume(mount.name), { mode: 0o755, owner, content: copied, like: true });
   }
 }
 

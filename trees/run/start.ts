@@ -50,6 +50,7 @@ export async function prepareAgain(instance: Instance, options: StartOptions & {
     data: dataName(instance, spec),
     request: detached(spec),
     userns: spec?.userns === 'host' ? 'host' : 'auto',
+    detached: !instance.alive || instance.state?.detached !== false,
     dryRun: false,
     signal: options.signal,
   });

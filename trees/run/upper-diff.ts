@@ -30,6 +30,9 @@ export function diffUpper(upper: string, lower: string): UpperChange[] {
   return changes;
 }
 
+/** Empty files that the launcher makes where the tree has none, to mount the container's own on. */
+const MOUNT_POINTS: ReadonlySet<string> = new Set(['/etc/hostname', '/etc/hosts', '/etc/resolv.conf']);
+
 interface Pair {
   readonly above: SafeDirectory;
   /** Undefined: nothing shows through. */
@@ -56,7 +59,7 @@ function compare({ above, below, path, depth }: Pair, changes: UpperChange[]): v
       if (old !== undefined) changes.push({ change: 'D', path: child });
     } else if (stats.isDirectory()) {
       compareDirectories({ above, below, path: child, depth, name, old }, changes);
-    } else {
+    } else if (old !== undefined || stats.size > 0 || !MOUNT_POINTS.has(child)) {
       changes.push({
         change: old === undefined ? 'A' : 'C',
         path: child,
@@ -73,8 +76,17 @@ function compareDirectories(
   using inner = above.enter(name);
   if (inner === undefined) return;
   using outer = old?.isDirectory() === true ? below?.enter(name) : undefined;
-  changes.push({ change: old === undefined ? 'A' : 'C', path: `${path}/` });
+  const at = changes.length;
   compare({ above: inner, below: outer, path, depth: depth + 1 }, changes);
+  const same = outer !== undefined && isSame(inner.own(), outer.own());
+  if (!same || changes.length > at) {
+    changes.splice(at, 0, { change: old === undefined ? 'A' : 'C', path: `${path}/` });
+  }
+}
+
+/** Copied up for nothing: to make a mount point in it. */
+function isSame(a: Stats, b: Stats): boolean {
+  return a.mode === b.mode && a.uid === b.uid && a.gid === b.gid;
 }
 
 function isWhiteout(stats: Stats): boolean {

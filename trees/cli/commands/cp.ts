@@ -49,7 +49,7 @@ export const command = defineCommand({
       warn: (message) => reporter.warn(message),
       signal,
     });
-    reporter.info(`copied ${copied.files} files, ${formatBytes(copied.bytes)}`);
+    reporter.info(`copied ${copied.files} ${copied.files === 1 ? 'file' : 'files'}, ${formatBytes(copied.bytes)}`);
     return { json: { ...result, ...copied }, text: '' };
   },
 });

@@ -99,6 +99,7 @@ async function run(
     sdnotify: start.sdnotify,
     notifySocket: context.env['NOTIFY_SOCKET'],
     preserveFds: start.preserveFds,
+    explainTime: start.explainTime ? (settings.json ? 'json' : 'text') : undefined,
     hold: [claim.fd],
   };
   const nameFile = start.nameFile === undefined ? undefined : resolve(context.cwd, start.nameFile);
@@ -136,7 +137,7 @@ async function dryRun(context: Context, generation: Generation, options: RunOpti
 async function prepare(
   context: Context,
   generation: Generation,
-  { name, data, request, userns }: RunOptions & { readonly name: string; readonly data: string },
+  { name, data, request, userns, start }: RunOptions & { readonly name: string; readonly data: string },
 ): Promise<Prepared> {
   const { settings, signal } = context;
   return await prepareContainer({
@@ -146,6 +147,7 @@ async function prepare(
     data,
     request,
     userns,
+    detached: start.detach,
     dryRun: settings.dryRun,
     signal,
   });
