@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { existsSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { launcherPath } from '../../trees/run/launcher.js';
+import { tryFlock } from '../../trees/system/index.js';
 import { missingForContainers } from '../support/rootfs.js';
 import { bench, eventually, isAlive } from './support/container.js';
 import { instances, launch } from './support/instance.js';
@@ -44,6 +45,31 @@ test('nothing of the caller’s stays open in it', { skip }, async () => {
   await new Promise((resolve) => child.once('close', resolve)); // `close`, not `exit`: all of them are at their end
   assert.equal(own.state('closed')['status'], 'running');
   await own.ask('closed', 'kill');
+});
+
+test('a lock of the caller’s is held until the end, over restarts too', { skip }, async () => {
+  const file = join(box.directory, 'claim');
+  const fd = openSync(file, 'w+');
+  assert.ok(tryFlock(fd, 'exclusive'));
+  const plan = own.plan('holding', ['sleep', '300']);
+  const child = spawn(launcherPath(), ['--detach', '--hold-fd=3', plan], {
+    stdio: ['ignore', 'ignore', 'inherit', fd],
+  });
+  assert.equal(await new Promise((resolve) => child.once('exit', resolve)), 0);
+  closeSync(fd);
+  const isHeld = (): boolean => {
+    const again = openSync(file, 'r');
+    try {
+      return !tryFlock(again, 'shared');
+    } finally {
+      closeSync(again);
+    }
+  };
+  assert.ok(isHeld());
+  assert.equal(await own.ask('holding', 'restart'), 'ok\n');
+  assert.ok(isHeld());
+  assert.equal(await own.ask('holding', 'stop'), 'exit=143\nok\n');
+  assert.ok(!isHeld()); // free when the answer is there
 });
 
 test('what keeps the command from running is the caller’s to see: 127, 126, 125', { skip }, () => {

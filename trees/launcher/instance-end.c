@@ -42,6 +42,8 @@ void instance_leave(struct instance *instance, const char *error) {
   state_release(state);
   close_fd(&instance->locks.own);
   close_fd(&instance->locks.tree);
+  for (size_t i = 0; i < instance->options.hold_count; i++)
+    close_fd(&instance->options.hold[i]);
   for (struct client *client = instance->control.clients;
        client < instance->control.clients + CONTROL_CLIENTS; client++)
     tell(instance, client, error);

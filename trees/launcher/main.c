@@ -8,7 +8,8 @@
 //
 // --tty               gives the container a terminal of its own, connected to standard input and output
 // --detach            leaves the instance to a monitor: prints its name once the command was executed
-// --die-with-parent=PID, --pid-file=PATH, --status-fd=N, --preserve-fds=N, --sdnotify=MODE, --explain-time
+// --die-with-parent=PID, --pid-file=PATH, --status-fd=N, --preserve-fds=N, --hold-fd=N,
+// --sdnotify=MODE, --explain-time
 //
 // Exit status: the command's, 128+n for a signal, 126 not executable, 127 not found, 125 if it could not be
 // started for any other reason.
@@ -127,11 +128,13 @@ static void leave_caller(struct instance *instance) {
   // Nothing but a name in a directory makes a detached instance reachable.
   uint32_t name = instance->supervision->run_dir == 0 ? 0 : instance->supervision->name;
   size_t count = options->preserve_fds;
-  int *keep = calloc(count + 2, sizeof *keep);
+  int *keep = calloc(count + options->hold_count + 2, sizeof *keep);
   if (keep == NULL)
     die_errno("cannot detach");
   for (size_t i = 0; i < count; i++)
     keep[i] = 3 + (int)i;
+  for (size_t i = 0; i < options->hold_count; i++)
+    keep[count++] = options->hold[i];
   keep[count++] = instance->launch.plan_fd;
   if (options->status_fd >= 3)
     keep[count++] = options->status_fd;

@@ -50,6 +50,12 @@ static bool parse_flag(struct options *options, const char *word) {
   return true;
 }
 
+static void hold(struct options *options, int fd) {
+  if (options->hold_count == OPTIONS_HOLD)
+    die("wrong usage: expected at most %d descriptors with --hold-fd", OPTIONS_HOLD);
+  options->hold[options->hold_count++] = fd;
+}
+
 static bool parse_value(struct options *options, const char *word) {
   const char *value;
   if ((value = value_of(word, "--plan-fd")) != NULL)
@@ -62,6 +68,8 @@ static bool parse_value(struct options *options, const char *word) {
     options->status_fd = (int)number(value, "--status-fd");
   else if ((value = value_of(word, "--preserve-fds")) != NULL)
     options->preserve_fds = (unsigned)number(value, "--preserve-fds");
+  else if ((value = value_of(word, "--hold-fd")) != NULL)
+    hold(options, (int)number(value, "--hold-fd"));
   else if ((value = value_of(word, "--sdnotify")) != NULL)
     options->notify = notify_mode(value);
   else

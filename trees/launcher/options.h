@@ -1,7 +1,10 @@
 // The launcher's command line.
 #pragma once
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
+
+#define OPTIONS_HOLD 16
 
 // Whose word makes the instance ready for the service manager that started it (podman's --sdnotify).
 enum notify_mode {
@@ -20,6 +23,8 @@ struct options {
   const char *pid_file;  // NULL: none
   int status_fd;         // -1: none
   unsigned preserve_fds; // descriptors 3… that the command inherits
+  size_t hold_count;
+  int hold[OPTIONS_HOLD]; // descriptors that stay open as long as the launcher lives: locks
   enum notify_mode notify;
   bool exported;  // started as the interpreter of an exported command: `command` is added to the plan's
   int resume_fd;  // -1: a first start; else what was kept when the launcher executed itself again

@@ -42,6 +42,8 @@ static void keep_descriptors(const struct instance *instance) {
   keep_open(instance->options.status_fd);
   for (unsigned i = 0; i < instance->options.preserve_fds; i++)
     keep_open(3 + (int)i);
+  for (size_t i = 0; i < instance->options.hold_count; i++)
+    keep_open(instance->options.hold[i]);
   for (int i = 0; i < CONTROL_CLIENTS; i++)
     if (instance->control.clients[i].kind != CLIENT_NONE)
       keep_open(instance->control.clients[i].fd);

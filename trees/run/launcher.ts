@@ -137,7 +137,9 @@ export function preserved(count: number): number[] {
 export function execContainer(plan: Uint8Array, options: LaunchOptions = {}): never {
   const flags = launchFlags(options);
   const env = launcherEnvironment(options);
-  const keep = [...preserved(options.preserveFds ?? 0), ...(options.hold ?? [])];
+  const hold = options.hold ?? [];
+  const keep = [...preserved(options.preserveFds ?? 0), ...hold];
+  flags.push(...hold.map((fd) => `--hold-fd=${fd}`));
   if (options.planFile !== undefined) return execLauncher([...flags, options.planFile], { keep, env });
   const fd = memfd('trees-plan', plan);
   return execLauncher([...flags, `--plan-fd=${fd}`], { keep: [...keep, fd], env });
@@ -154,7 +156,8 @@ export async function startContainer(plan: Uint8Array, options: LaunchOptions = 
     const keep = preserved(options.preserveFds ?? 0);
     const hold = options.hold ?? [];
     const planAt = FIRST_PRESERVED + keep.length;
-    const args = ['--detach', ...launchFlags(options), `--plan-fd=${planAt}`];
+    const holding = hold.map((_, index) => `--hold-fd=${planAt + 1 + index}`);
+    const args = ['--detach', ...launchFlags(options), ...holding, `--plan-fd=${planAt}`];
     const child = spawn(launcherPath(), args, {
       env: launcherEnvironment(options),
       stdio: ['ignore', 'ignore', 'pipe', ...keep, fd, ...hold],
