@@ -111,6 +111,7 @@ static char **plan_command(const struct plan *plan, char **arguments) {
 
 static void set_launch(struct instance *instance) {
   instance->terminal.wanted = instance->options.tty;
+  instance->terminal.keep_open = (instance->plan.config->flags & PLAN_NO_INIT) != 0;
   instance->launch.plan = &instance->plan;
   instance->launch.sources = &instance->sources;
   instance->launch.cgroups = &instance->cgroups;

@@ -18,7 +18,8 @@ static const char *check_cgroup(const struct plan *plan, const struct plan_cgrou
   if (!plan_absolute(plan, cgroup->base) || !plan_component(plan, cgroup->name) ||
       strlen(plan_string(plan, cgroup->name)) > 128)
     return "wrong path of a cgroup";
-  if (cgroup->controllers.count == 0 || cgroup->controllers.count > 16 ||
+  // One of version 2 counts processes without any.
+  if ((cgroup->version == 1 && cgroup->controllers.count == 0) || cgroup->controllers.count > 16 ||
       !plan_valid_words(plan, cgroup->controllers))
     return "wrong list of controllers";
   for (uint32_t i = 0; i < cgroup->controllers.count; i++)

@@ -60,6 +60,7 @@ void relay_start(struct relay *relay, const struct relay_setup *setup) {
                           .output = setup->output,
                           .context = setup->context,
                           .master = -1,
+                          .slave = -1,
                           .input_open = setup->console};
   if (!setup->terminal->wanted)
     return;
@@ -87,7 +88,7 @@ void relay_poll(const struct relay *relay, struct pollfd polled[RELAY_POLLED], b
 }
 
 static void open_master(struct relay *relay) {
-  relay->master = terminal_receive(relay->terminal);
+  relay->master = terminal_receive(relay->terminal, &relay->slave);
   if (relay->master < 0)
     return;
   fcntl(relay->master, F_SETFL, O_NONBLOCK);
@@ -161,8 +162,10 @@ void relay_finish(struct relay *relay) {
   if (!relay->terminal->wanted)
     return;
   if (relay->master < 0)
-    relay->master = terminal_receive(relay->terminal);
+    relay->master = terminal_receive(relay->terminal, &relay->slave);
   // Every process is gone, so this ends: with EIO, or when the last byte is read.
+  close_fd(&relay->slave);
+  relay->slave = -1;
   while (relay->master >= 0) {
     if (!empty(&relay->out))
       write_all(STDOUT_FILENO, relay->out.bytes + relay->out.start, relay->out.end - relay->out.start);

@@ -28,6 +28,7 @@ struct relay {
   relay_output *output;
   void *context;
   int master; // -1 until the container has opened it, and after the end
+  int slave;  // -1, or kept open for whoever opens the terminal again
   bool raw;
   bool input_open;
   bool gone;               // nobody takes standard output any more

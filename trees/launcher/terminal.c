@@ -31,12 +31,12 @@ void terminal_prepare(struct terminal *terminal) {
     ioctl(STDIN_FILENO, TIOCGWINSZ, &terminal->size);
 }
 
-static void send_master(const struct terminal *terminal, int master) {
+static void send_pair(const struct terminal *terminal, const int pair[2]) {
   char byte = 0;
   struct iovec data = {.iov_base = &byte, .iov_len = 1};
   union {
     struct cmsghdr header;
-    char bytes[CMSG_SPACE(sizeof(int))];
+    char bytes[CMSG_SPACE(sizeof(int[2]))];
   } control = {.bytes = {0}};
   struct msghdr message = {.msg_iov = &data,
                            .msg_iovlen = 1,
@@ -45,8 +45,8 @@ static void send_master(const struct terminal *terminal, int master) {
   struct cmsghdr *header = CMSG_FIRSTHDR(&message);
   header->cmsg_level = SOL_SOCKET;
   header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof(int));
-  memcpy(CMSG_DATA(header), &master, sizeof master);
+  header->cmsg_len = CMSG_LEN(sizeof(int[2]));
+  memcpy(CMSG_DATA(header), pair, sizeof(int[2]));
   if (RETRY(sendmsg(terminal->container_end, &message, MSG_NOSIGNAL)) != 1)
     die_errno("cannot pass on the terminal");
 }
@@ -81,19 +81,21 @@ void terminal_open(const struct terminal *terminal) {
   if (ioctl(slave, TIOCSWINSZ, &terminal->size) != 0 ||
       (terminal->on_host && tcsetattr(slave, TCSANOW, &terminal->modes) != 0))
     die_errno("cannot set up the terminal");
-  send_master(terminal, master);
+  send_pair(terminal, (int[]){master, slave});
   attach_console(slave);
   for (int fd = 0; fd <= 2; fd++)
     if (dup2(slave, fd) != fd)
       die_errno("cannot take the terminal as standard streams");
 }
 
-int terminal_receive(const struct terminal *terminal) {
+int terminal_receive(const struct terminal *terminal, int *slave) {
+  int pair[2];
+  *slave = -1;
   char byte;
   struct iovec data = {.iov_base = &byte, .iov_len = 1};
   union {
     struct cmsghdr header;
-    char bytes[CMSG_SPACE(sizeof(int))];
+    char bytes[CMSG_SPACE(sizeof(int[2]))];
   } control;
   struct msghdr message = {.msg_iov = &data,
                            .msg_iovlen = 1,
@@ -104,7 +106,10 @@ int terminal_receive(const struct terminal *terminal) {
   struct cmsghdr *header = CMSG_FIRSTHDR(&message);
   if (header == NULL || header->cmsg_type != SCM_RIGHTS)
     return -1;
-  int master;
-  memcpy(&master, CMSG_DATA(header), sizeof master);
-  return master;
+  memcpy(pair, CMSG_DATA(header), sizeof pair);
+  if (terminal->keep_open)
+    *slave = pair[1];
+  else
+    close(pair[1]);
+  return pair[0];
 }

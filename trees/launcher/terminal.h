@@ -10,6 +10,7 @@
 
 struct terminal {
   bool wanted;
+  bool keep_open;   // the command may let go of it and open it again; this project's init would not
   int launcher_end; // of the channel through which the master comes
   int container_end;
   bool on_host;         // standard input is a terminal
@@ -23,5 +24,6 @@ void terminal_prepare(struct terminal *terminal);
 // In the container, inside its root. The size is set before the command can ask for it.
 void terminal_open(const struct terminal *terminal);
 
-// The master, or -1 if the container ended before it opened one.
-int terminal_receive(const struct terminal *terminal);
+// The master, or -1 if the container ended before it opened one; and in `slave` the other end if it is to be
+// kept open, else -1.
+int terminal_receive(const struct terminal *terminal, int *slave);
