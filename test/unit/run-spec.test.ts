@@ -124,7 +124,19 @@ test('mounts on the command line', () => {
     readOnly: true,
     recursive: true,
     idmap: false,
-    exec: true,
+  });
+  const options = parseVolume('/a:/b:noexec,suid,dev,rslave,bind', '/');
+  assert.deepEqual(options, {
+    kind: 'bind',
+    source: '/a',
+    target: '/b',
+    readOnly: false,
+    recursive: false,
+    idmap: true,
+    exec: false,
+    suid: true,
+    dev: true,
+    propagation: 'slave',
   });
   assert.deepEqual(parseVolume('data:/b', '/'), { kind: 'volume', name: 'data', target: '/b', readOnly: false });
   assert.deepEqual(parseTmpfs('/t:size=1m,mode=700,exec'), {
@@ -140,8 +152,17 @@ test('mounts on the command line', () => {
     source: '/a',
     target: '/b',
     readOnly: true,
+    recursive: true,
+    idmap: true,
   });
-  for (const bad of ['/a', '/a:b', ':/b', '/a:/b:ro:x', '/a:/b/../c', 'Data:/b']) {
+  assert.deepEqual(parseMount('type=volume,src=data,dst=/b,volume-nocopy', '/'), {
+    kind: 'volume',
+    name: 'data',
+    target: '/b',
+    readOnly: false,
+    copy: false,
+  });
+  for (const bad of ['/a:/b:U', '/a', '/a:b', ':/b', '/a:/b:ro:x', '/a:/b/../c', 'Data:/b']) {
     assert.throws(() => parseVolume(bad, '/'), { code: 'USAGE' }, bad);
   }
   for (const bad of ['type=nfs,target=/a', 'type=bind,target=/a', 'color=red', 'type=tmpfs,target=/a,tmpfs-mode=9']) {

@@ -10,6 +10,7 @@
 #include "mounts.h"
 #include "paths.h"
 #include "syscalls.h"
+#include "timing.h"
 #include "util.h"
 
 // What hides things, made when the first thing is hidden: mounts that are read-only already, to be copied.
@@ -246,6 +247,8 @@ void apply_operations(const struct plan *plan, const struct sources *sources, co
                         .source = sources->fds[i],
                         .real = (op->flags & PLAN_OPF_REAL_DIR) != 0};
     apply(&step);
+    if (op->type != PLAN_OP_LOWER && op->type != PLAN_OP_UPPER)
+      timing_mark(op->type == PLAN_OP_MASK ? "hide" : "make", step.target);
   }
   close_fd(&blank.directory);
   close_fd(&blank.file);

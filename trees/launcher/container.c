@@ -18,6 +18,7 @@
 #include "privileges.h"
 #include "root.h"
 #include "syscalls.h"
+#include "timing.h"
 #include "util.h"
 
 extern int sethostname(const char *, size_t); // behind a feature macro in some libcs
@@ -68,6 +69,7 @@ _Noreturn static void become_init(const struct launch *launch) {
   for (int fd = 3; fd < 3 + (int)launch->preserve_fds; fd++)
     if (fcntl(fd, F_SETFD, 0) != 0)
       die_errno("cannot pass on descriptor %d", fd);
+  timing_mark("privileges", "");
   sys_execveat(launch->init_fd, "", argv, env, AT_EMPTY_PATH);
   die_errno("cannot execute trees-init");
 }
@@ -99,6 +101,7 @@ _Noreturn static void run_container(const struct launch *launch, int go, int lau
   const struct plan *plan = launch->plan;
   die_set_cleanup(NULL); // these are the launcher's
   die_set_hook(NULL);
+  timing_enter_container();
   streams_enter(launch->streams);
   child_tie(launcher);
   // An own session: the terminal's signals reach the launcher only, which forwards them.
@@ -107,6 +110,7 @@ _Noreturn static void run_container(const struct launch *launch, int go, int lau
   if ((plan->config->flags & PLAN_NO_NEW_PRIVILEGES) != 0 && prctl(PR_SET_NO_NEW_PRIVS, 1ul, 0, 0, 0) != 0)
     die_errno("cannot set no-new-privileges");
   wait_for_launcher(go);
+  timing_mark("wait for the launcher", "");
   child_become_root(plan);
   // Changing ids has cleared it.
   child_tie(launcher);
@@ -115,16 +119,20 @@ _Noreturn static void run_container(const struct launch *launch, int go, int lau
   if (plan_unprivileged(plan))
     sources_open(plan, launch->sources);
   root_build(plan, launch->sources, &root);
+  timing_mark("mount the tree", "");
   apply_operations(plan, launch->sources, &root);
   root_enter(plan, &root);
+  timing_mark("enter the root", "");
 
   const char *hostname = plan_string(plan, plan->config->hostname);
   if (hostname[0] != '\0' && sethostname(hostname, strlen(hostname)) != 0)
     die_errno("cannot set the host name %s", hostname);
   if ((plan->config->namespaces & PLAN_NS_NET) != 0)
     network_loopback_up();
+  timing_mark("host name and network", "");
   terminal_open(launch->terminal);
   enter_cgroups(plan, go);
+  timing_mark("terminal and cgroups", "");
   apply_cgroups(plan, &root);
   become_init(launch);
 }
@@ -154,6 +162,17 @@ static struct container spawn(const struct launch *launch, int *go) {
   if (container.pid < 0)
     die_errno("cannot create the container's namespaces: clone3");
   return container;
+}
+
+// Until the container's first process has executed the init, or has ended.
+static void wait_for_init(int executed[2]) {
+  char nothing;
+  if (executed[0] < 0)
+    return;
+  close(executed[1]);
+  (void)!RETRY(read(executed[0], &nothing, 1));
+  close(executed[0]);
+  timing_mark("wait for the init", "");
 }
 
 static void stop(const struct container *container) {
@@ -196,7 +215,12 @@ struct container container_start(const struct launch *launch) {
   const char *failed = cgroups_prepare(launch->plan, launch->cgroups);
   if (failed != NULL)
     die("cannot limit the container: %s", failed);
+  timing_mark("prepare cgroups", "");
+  int executed[2] = {-1, -1};
+  if (timing_wanted() && pipe2(executed, O_CLOEXEC) != 0)
+    die_errno("cannot measure what the start costs");
   struct container container = spawn(launch, &go);
+  timing_mark("create the namespaces", "clone3");
   if (launch->plan->config->userns != PLAN_USERNS_HOST && !prepare_ids(launch, &container, false)) {
     // Maps can be written once only: start over.
     stop(&container);
@@ -204,6 +228,7 @@ struct container container_start(const struct launch *launch) {
     container = spawn(launch, &go);
     prepare_ids(launch, &container, true);
   }
+  timing_mark("set the user ids", "");
   limits_raise(container.pid, launch->plan);
   failed = hooks_run(launch->plan, PLAN_HOOK_PRESTART, container.pid);
   if (failed != NULL) {
@@ -213,7 +238,10 @@ struct container container_start(const struct launch *launch) {
   let_go(go);
   attach(launch, &container, go);
   close(go);
+  timing_mark("limits, hooks and cgroups", "");
   // A bind source can be unmounted on the host once the container lets go of it.
   sources_close(launch->plan, launch->sources);
+  timing_mark("let go of sources", "");
+  wait_for_init(executed);
   return container;
 }

@@ -9,7 +9,8 @@
 // --tty               gives the container a terminal of its own, connected to standard input and output
 // --detach            leaves the instance to a monitor: prints its name once the command was executed
 // --die-with-parent=PID, --pid-file=PATH, --status-fd=N, --preserve-fds=N, --hold-fd=N,
-// --sdnotify=MODE, --explain-time
+// --sdnotify=MODE,
+// --explain-time[=json]
 //
 // Exit status: the command's, 128+n for a signal, 126 not executable, 127 not found, 125 if it could not be
 // started for any other reason.
@@ -25,6 +26,7 @@
 #include "resume.h"
 #include "signals.h"
 #include "syscalls.h"
+#include "timing.h"
 #include "util.h"
 
 // With one of them closed, the next file opened would become the container's standard stream.
@@ -159,7 +161,10 @@ static int launch_main(int argc, char **argv) {
   else if (instance.options.parent != 0)
     die_with_parent(instance.options.parent);
   check_preserved(&instance.options);
+  if (instance.options.explain_time && !instance.resumed)
+    timing_start();
   map_plan(&instance);
+  timing_mark("map the plan", "");
   read_supervision(&instance);
   if (instance.options.detach && !instance.resumed)
     leave_caller(&instance);
@@ -169,10 +174,12 @@ static int launch_main(int argc, char **argv) {
   report_open(&instance.report, &instance.options);
   instance_expect_failure(&instance);
   open_state(&instance);
+  timing_mark("open state and copy the init", "");
   set_launch(&instance);
   if (failed != NULL)
     return instance_retry(&instance, failed);
   instance.locks = locks_hold(&instance.plan, instance.locks);
+  timing_mark("take the locks", "");
   instance_start(&instance);
   return instance_supervise(&instance);
 }

@@ -45,6 +45,8 @@ static bool parse_flag(struct options *options, const char *word) {
     options->detach = true;
   else if (strcmp(word, "--explain-time") == 0)
     options->explain_time = true;
+  else if (strcmp(word, "--explain-time=json") == 0)
+    options->explain_time = options->explain_json = true;
   else
     return false;
   return true;

@@ -19,6 +19,7 @@ struct options {
   bool tty;
   bool detach;
   bool explain_time;
+  bool explain_json;     // as one line of JSON
   pid_t parent;          // dies with this process; 0: does not
   const char *pid_file;  // NULL: none
   int status_fd;         // -1: none

@@ -1,17 +1,20 @@
 import {
   chmodSync,
   chownSync,
+  existsSync,
   lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
   renameSync,
+  rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
 import { basename, join } from 'node:path';
 import { isErrno } from '../errors.js';
 import type { StorePaths } from '../store/paths.js';
+import { copyContent, keepStatus } from './volume-content.js';
 
 /** An instance's own directories below `data/<instance>`: the only writable state, kept across updates. */
 export interface InstancePaths {
@@ -88,13 +91,34 @@ export interface VolumeOwner {
   readonly gid: number;
 }
 
-/** Makes a volume's directory; one that exists stays as it is. Ids are those inside: mounts translate them. */
-export function prepareVolume(directory: string, mode: number, owner: VolumeOwner): void {
+export interface NewVolume {
+  readonly mode: number;
+  readonly owner: VolumeOwner;
+  /** Directory of the tree that it begins with. */
+  readonly content?: string | undefined;
+  /** Mode and owner are those of `content`, if there is any. */
+  readonly like?: boolean | undefined;
+}
+
+/**
+ * Makes a volume's directory; one that exists stays as it is. Ids are those inside: mounts translate them. It gets its
+ * name when it is complete: killed before, the next start begins anew.
+ */
+export function prepareVolume(directory: string, { mode, owner, content, like }: NewVolume): void {
   mkdirSync(join(directory, '..', '..'), { recursive: true, mode: 0o700 });
   mkdirSync(join(directory, '..'), { recursive: true, mode: 0o700 });
-  if (!makeDirectory(directory)) return;
-  chmodSync(directory, mode);
-  if (process.geteuid?.() === 0) chownSync(directory, owner.uid, owner.gid);
+  if (existsSync(directory)) return;
+  const unfinished = join(directory, '..', `.${basename(directory)}.new`);
+  rmSync(unfinished, { recursive: true, force: true });
+  mkdirSync(unfinished, { mode: 0o700 });
+  if (content !== undefined) copyContent(content, unfinished);
+  if (content !== undefined && like === true) {
+    keepStatus(unfinished, statSync(content));
+  } else {
+    if (process.geteuid?.() === 0) chownSync(unfinished, owner.uid, owner.gid);
+    chmodSync(unfinished, mode);
+  }
+  renameSync(unfinished, directory);
 }
 
 function makeDirectory(path: string): boolean {

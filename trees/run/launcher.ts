@@ -96,6 +96,8 @@ export interface LaunchOptions {
   readonly notifySocket?: string | undefined;
   /** Descriptors 3, 4… that the command gets. */
   readonly preserveFds?: number | undefined;
+  /** Have the launcher say what each step took, on standard error. */
+  readonly explainTime?: 'text' | 'json' | undefined;
   /** Descriptors that the launcher keeps open for as long as it lives: locks. Above those of `preserveFds`. */
   readonly hold?: readonly number[] | undefined;
 }
@@ -105,6 +107,7 @@ function launchFlags(options: LaunchOptions): string[] {
     ...(options.tty === true ? ['--tty'] : []),
     ...(options.pidFile === undefined ? [] : [`--pid-file=${options.pidFile}`]),
     ...(options.sdnotify === undefined ? [] : [`--sdnotify=${options.sdnotify}`]),
+    ...(options.explainTime === undefined ? [] : [`--explain-time${options.explainTime === 'json' ? '=json' : ''}`]),
     ...(options.preserveFds === undefined || options.preserveFds === 0
       ? []
       : [`--preserve-fds=${options.preserveFds}`]),

@@ -45,8 +45,22 @@ const propagations: Readonly<Record<string, Propagation | undefined>> = {
 
 /** `z` and `Z` (SELinux labels) are accepted and mean nothing here, so that podman command lines work. */
 const commonWords: readonly string[] = [
-  ...['ro', 'rw', 'bind', 'rbind', 'exec', 'noexec', 'suid', 'nosuid', 'dev', 'nodev', 'idmap', 'noidmap'],
-  ...['copy', 'nocopy', 'z', 'Z'],
+  'ro',
+  'rw',
+  'bind',
+  'rbind',
+  'exec',
+  'noexec',
+  'suid',
+  'nosuid',
+  'dev',
+  'nodev',
+  'idmap',
+  'noidmap',
+  'copy',
+  'nocopy',
+  'z',
+  'Z',
   ...Object.keys(propagations),
 ];
 
@@ -77,8 +91,15 @@ function commonOptions(words: readonly string[], option: string, text: string): 
   };
 }
 
-function bind(source: string, target: string, { copy: _, ...options }: CommonOptions): MountSpec {
-  return { kind: 'bind', source, target, ...options };
+function bind(source: string, target: string, options: CommonOptions): MountSpec {
+  const { readOnly, recursive, idmap, exec, suid, dev, propagation } = options;
+  return given({ kind: 'bind', source, target, readOnly, recursive, idmap, exec, suid, dev, propagation });
+}
+
+/** What was not said is left out: it is kept as JSON, and compared. */
+function given<T extends object>(value: T): T {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- only optional members are undefined
+  return Object.fromEntries(Object.entries(value).filter(([, member]) => member !== undefined)) as T;
 }
 
 /**
@@ -214,14 +235,16 @@ export function parseSize(text: string, what: string): number {
   return size;
 }
 
-function volume(name: string, target: string, { idmap: _, recursive: __, ...options }: CommonOptions): VolumeRequest {
+function volume(name: string, target: string, options: CommonOptions): VolumeRequest {
   if (!VOLUME_NAME.test(name)) {
     throw usageError(
       `Expected a volume name of lowercase letters, digits, ".", "_" and "-", got "${name}"`,
       'a host path needs a slash: ./name',
     );
   }
-  return { kind: 'volume', name, target: absolute(target, target), ...options };
+  const { readOnly, exec, suid, dev, propagation, copy } = options;
+  const mount = { readOnly, exec, suid, dev, propagation, copy };
+  return given({ kind: 'volume', name, target: absolute(target, target), ...mount });
 }
 
 function absolute(target: string, text: string): string {

@@ -121,7 +121,7 @@ export function resolveContainer(declared: RunSpec, request: RunRequest, place: 
     stopTimeout: request.stopTimeout ?? spec.stopTimeout,
     noInit: request.noInit,
     security: resolveSecurity(spec, request.security),
-    resources: resolveResources(spec, request.resources, place.name, place.cgroupHost),
+    resources: resolveResources(spec, request.resources, place.name, () => place.cgroupHost()),
     supervision: resolveSupervision(spec, request, place),
     services,
     health: services === undefined ? spec.health : undefined,

@@ -63,20 +63,21 @@ export function seconds(value: number): string {
   return value < 1 ? `${(value * 1000).toFixed(0)} ms` : `${value.toFixed(value < 10 ? 2 : 1)} s`;
 }
 
-const START = '<!-- table of delta: ./scripts/bench delta --update replaces the rows that it measured -->';
 const END = '<!-- end of table -->';
 
 /** Replaces the rows that are in the table of README.md already, and adds the others. @throws Error without the table */
-export function updateReadme(path: string, rows: readonly Row[]): void {
+export function updateReadme(path: string, rows: readonly Row[], name = 'delta'): void {
+  const marker = `<!-- table of ${name}: ./scripts/bench ${name} --update replaces the rows that it measured -->`;
   const text = readFileSync(path, 'utf8');
-  const [start, end] = [text.indexOf(START), text.indexOf(END)];
-  if (start < 0 || end < start) throw new Error(`Expected ${path} to have the lines ${START} and ${END}`);
-  const old = text.slice(start + START.length, end).trim();
+  const start = text.indexOf(marker);
+  const end = text.indexOf(END, start);
+  if (start < 0 || end < start) throw new Error(`Expected ${path} to have the lines ${marker} and ${END}`);
+  const old = text.slice(start + marker.length, end).trim();
   const kept = old === '' ? [] : old.split('\n').slice(2);
   const lines = new Map(kept.map((text) => [keyOf(text), text]));
   for (const row of rows) lines.set(row.what, formatRow(row));
   const table = [head, ...lines.values()].join('\n');
-  writeFileSync(path, `${text.slice(0, start)}${START}\n${table}\n${text.slice(end)}`);
+  writeFileSync(path, `${text.slice(0, start)}${marker}\n${table}\n${text.slice(end)}`);
 }
 
 function keyOf(text: string): string {

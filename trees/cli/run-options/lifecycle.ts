@@ -41,6 +41,7 @@ export const lifecycleOptions = {
     choices: ['container', 'conmon', 'ignore'],
     describe: 'who tells the service manager that it is ready: the command (default), the launcher, nobody',
   },
+  'explain-time': { type: 'boolean', describe: 'say on standard error what each step of the start took' },
   'preserve-fds': { type: 'number', value: 'N', describe: 'give the command the descriptors 3 to 2+N' },
   'no-init': { type: 'boolean', describe: 'run the command as process 1 itself' },
 } as const satisfies Record<string, OptionSpec>;
@@ -56,6 +57,7 @@ export interface StartMode {
   readonly nameFile: string | undefined;
   readonly sdnotify: string | undefined;
   readonly preserveFds: number;
+  readonly explainTime: boolean;
 }
 
 /** @throws TreesError `USAGE` */
@@ -95,6 +97,7 @@ export function readStartMode(args: LifecycleArgs): StartMode {
     nameFile: args.cidfile,
     sdnotify: args.sdnotify,
     preserveFds,
+    explainTime: args['explain-time'] === true,
   };
 }
 

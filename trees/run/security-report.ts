@@ -1,0 +1,290 @@
+import { createHash } from 'node:crypto';
+import { readFileSync, readlinkSync } from 'node:fs';
+import { isErrno } from '../errors.js';
+import { type Capability, capabilityNames, defaultCapabilities } from './capabilities.js';
+import { protectOps } from './default-mounts.js';
+import type { IdMap, Plan, PlanOp } from './plan-format.js';
+import type { BpfInstruction } from './plan-security.js';
+import { packFilter } from './seccomp/built-in.js';
+import { builtInFilters } from './seccomp/built-in-filters.js';
+
+/** What an instance may do, as data that programs can check. */
+export interface SecurityReport {
+  readonly schema: 1;
+  /** `running`: looked at the processes as well as the plan. */
+  readonly source: 'plan' | 'running';
+  readonly capabilities: readonly Capability[];
+  readonly noNewPrivileges: boolean;
+  readonly seccomp: {
+    readonly mode: 'filter' | 'none';
+    /** SHA-256 of the filter's instructions. */
+    readonly hash: string | null;
+    readonly profile: 'built-in' | 'own' | 'none';
+  };
+  readonly userNamespace: {
+    readonly mode: Plan['userns'];
+    readonly uidMap: readonly IdMap[];
+    readonly gidMap: readonly IdMap[];
+    readonly nested: boolean;
+  };
+  /** Those that are the host's. */
+  readonly sharedNamespaces: readonly string[];
+  readonly root: Plan['root'];
+  /** From the host, writable. */
+  readonly writable: readonly MountReport[];
+  readonly readOnly: readonly MountReport[];
+  /** Besides those that every container has. */
+  readonly devices: readonly string[];
+  readonly masked: readonly string[];
+  readonly readOnlyPaths: readonly string[];
+  /** Of the usual hidden and read-only paths, those that are open. */
+  readonly unmasked: readonly string[];
+  readonly landlock: readonly { readonly path: string; readonly access: 'read' | 'write' }[] | null;
+  readonly sysctls: Readonly<Record<string, string>>;
+  readonly keyring: 'own' | 'caller';
+  /** Whether a program can type into a terminal that others read. */
+  readonly tiocsti: { readonly kernel: 'allowed' | 'forbidden' | 'unknown'; readonly filtered: boolean };
+  /** What the kernel says of the command's process; null unless running. */
+  readonly process: ProcessReport | null;
+}
+
+export interface MountReport {
+  readonly source: string;
+  readonly target: string;
+  readonly setuid: boolean;
+  readonly devices: boolean;
+  readonly executable: boolean;
+  readonly propagation: 'private' | 'slave' | 'shared';
+}
+
+export interface ProcessReport {
+  readonly pid: number;
+  readonly capabilities: {
+    readonly effective: string;
+    readonly bounding: string;
+    readonly inheritable: string;
+    readonly ambient: string;
+  };
+  readonly noNewPrivileges: boolean;
+  readonly seccomp: number;
+  readonly uidMap: readonly IdMap[];
+  readonly sharedNamespaces: readonly string[];
+}
+
+export interface ReportOptions {
+  /** Number of a process on the host that is the container's command; absent: only the plan is looked at. */
+  readonly pid?: number | undefined;
+}
+
+/**
+ * What an instance may do.
+ * @param plan as `decodePlan` gives it
+ * @throws what reading /proc throws, except that the process has ended: then only the plan counts
+ */
+export function securityReport(plan: Plan, options: ReportOptions = {}): SecurityReport {
+  const process = options.pid === undefined ? null : processReport(options.pid);
+  const seccomp = plan.seccomp ?? [];
+  const usual = protectOps(undefined).map(({ target }) => target ?? '');
+  const targets = (type: PlanOp['type']): string[] =>
+    plan.ops.filter((op) => op.type === type).map(({ target }) => target ?? '');
+  const closed = new Set([...targets('mask'), ...targets('readonly')]);
+  const binds = plan.ops.filter(isHostMount);
+  return {
+    schema: 1,
+    source: process === null ? 'plan' : 'running',
+    capabilities: capabilityNames.filter((_, bit) => ((plan.capabilities >> BigInt(bit)) & 1n) === 1n),
+    noNewPrivileges: plan.flags.includes('noNewPrivileges'),
+    seccomp: seccompReport(seccomp),
+    userNamespace: {
+      mode: plan.userns,
+      uidMap: plan.uidMap,
+      gidMap: plan.gidMap,
+      nested: !(plan.sysctl ?? []).some(({ name, value }) => name === 'user/max_user_namespaces' && value === '0'),
+    },
+    sharedNamespaces: [
+      ...(['ipc', 'uts', 'cgroup', 'net'] as const).filter((name) => !plan.namespaces.includes(name)),
+      ...(plan.userns === 'host' ? ['user'] : []),
+    ],
+    root: plan.root,
+    writable: binds.filter((op) => !hasFlag(op, 'rdonly')).map(mountReport),
+    readOnly: binds.filter((op) => hasFlag(op, 'rdonly')).map(mountReport),
+    devices: plan.ops.filter(isExtraDevice).map(({ source }) => source ?? ''),
+    masked: targets('mask'),
+    readOnlyPaths: targets('readonly'),
+    unmasked: usual.filter((path) => !closed.has(path)),
+    landlock: landlockReport(plan),
+    sysctls: Object.fromEntries((plan.sysctl ?? []).map(({ name, value }) => [name.replaceAll('/', '.'), value])),
+    keyring: plan.security?.flags.includes('keyring') === true ? 'own' : 'caller',
+    tiocsti: { kernel: kernelTiocsti(), filtered: isBuiltIn(seccomp) },
+    process,
+  };
+}
+
+const hasFlag = (op: PlanOp, flag: NonNullable<PlanOp['flags']>[number]): boolean => (op.flags ?? []).includes(flag);
+/** The node itself is bound read-only, which nothing but a device is without `nodev`. */
+const isExtraDevice = (op: PlanOp): boolean =>
+  op.type === 'bind' && !hasFlag(op, 'nodev') && hasFlag(op, 'noexec') && hasFlag(op, 'rdonly');
+const isHostMount = (op: PlanOp): boolean =>
+  op.type === 'bind' && !isExtraDevice(op) && !['/sys', '/etc/resolv.conf'].includes(op.source ?? '');
+
+function mountReport(op: PlanOp): MountReport {
+  return {
+    source: op.source ?? '',
+    target: op.target ?? '',
+    setuid: !hasFlag(op, 'nosuid'),
+    devices: !hasFlag(op, 'nodev'),
+    executable: !hasFlag(op, 'noexec'),
+    propagation: hasFlag(op, 'shared') ? 'shared' : hasFlag(op, 'slave') ? 'slave' : 'private',
+  };
+}
+
+function seccompReport(filter: readonly BpfInstruction[]): SecurityReport['seccomp'] {
+  if (filter.length === 0) return { mode: 'none', hash: null, profile: 'none' };
+  const hash = createHash('sha256')
+    .update(Buffer.from(packFilter(filter), 'base64'))
+    .digest('hex');
+  return { mode: 'filter', hash, profile: isBuiltIn(filter) ? 'built-in' : 'own' };
+}
+
+/** For the default capabilities. With others the built-in profile gives a filter that cannot be told from one's own. */
+function isBuiltIn(filter: readonly BpfInstruction[]): boolean {
+  return filter.length > 0 && Object.values(builtInFilters).includes(packFilter(filter));
+}
+
+const LANDLOCK_WRITE_FILE = 2n;
+
+function landlockReport({ landlock }: Plan): SecurityReport['landlock'] {
+  if (landlock === undefined || landlock.length === 0) return null;
+  return landlock.map(({ path, access }) => ({
+    path,
+    access: (access & LANDLOCK_WRITE_FILE) === 0n ? 'read' : 'write',
+  }));
+}
+
+function kernelTiocsti(): SecurityReport['tiocsti']['kernel'] {
+  try {
+    return readFileSync('/proc/sys/dev/tty/legacy_tiocsti', 'utf8').trim() === '0' ? 'forbidden' : 'allowed';
+  } catch (error) {
+    // Linux before 6.2 has no switch, and always allows it.
+    if (isErrno(error, 'ENOENT')) return 'allowed';
+    if (isErrno(error, 'EACCES')) return 'unknown';
+    throw error;
+  }
+}
+
+function processReport(pid: number): ProcessReport | null {
+  try {
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+    const field = (name: string): string => new RegExp(`^${name}:\\s*(\\S+)`, 'm').exec(status)?.[1] ?? '';
+    const names = ['ipc', 'uts', 'cgroup', 'net', 'user', 'pid', 'mnt'];
+    return {
+      pid,
+      capabilities: {
+        effective: field('CapEff'),
+        bounding: field('CapBnd'),
+        inheritable: field('CapInh'),
+        ambient: field('CapAmb'),
+      },
+      noNewPrivileges: field('NoNewPrivs') === '1',
+      seccomp: Number(field('Seccomp')),
+      uidMap: readFileSync(`/proc/${pid}/uid_map`, 'utf8')
+        .trim()
+        .split('\n')
+        .map((line) => line.trim().split(/\s+/).map(Number))
+        .map(([inside = 0, outside = 0, count = 0]) => ({ inside, outside, count })),
+      sharedNamespaces: names.filter(
+        (name) => readlinkSync(`/proc/${pid}/ns/${name}`) === readlinkSync(`/proc/self/ns/${name}`),
+      ),
+    };
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ESRCH')) return null;
+    throw error;
+  }
+}
+
+export const securityPolicies = ['default', 'strict'] as const;
+export type SecurityPolicy = (typeof securityPolicies)[number];
+
+/** One thing that a policy does not allow. */
+export interface Finding {
+  /** Stable: what to look for in `--json`. */
+  readonly code: string;
+  readonly message: string;
+}
+
+/**
+ * What is weaker than a policy wants. `default`: what containers get that ask for nothing else. `strict`: besides, no
+ * capabilities, nothing of the host writable, shared or executable with rights, a read-only root.
+ */
+export function checkPolicy(report: SecurityReport, policy: SecurityPolicy): Finding[] {
+  const findings: Finding[] = [];
+  const want = (holds: boolean, code: string, message: string): void => {
+    if (!holds) findings.push({ code, message });
+  };
+  const strict = policy === 'strict';
+  const allowed: readonly string[] = strict ? [] : defaultCapabilities;
+  const extra = report.capabilities.filter((name) => !allowed.includes(name));
+  want(extra.length === 0, 'capabilities', `has the capabilities ${extra.join(', ')}`);
+  want(report.noNewPrivileges, 'new-privileges', 'programs can gain privileges (setuid)');
+  want(report.seccomp.mode === 'filter', 'seccomp', 'system calls are not filtered');
+  want(report.userNamespace.mode !== 'host', 'user-namespace', 'root inside is root outside');
+  want(!report.userNamespace.nested, 'nested-user-namespaces', 'user namespaces can be created inside');
+  const shared = report.sharedNamespaces.filter((name) => name !== 'user' && (strict || name !== 'net'));
+  want(shared.length === 0, 'shared-namespaces', `shares with the host: ${shared.join(', ')}`);
+  want(report.unmasked.length === 0, 'unmasked', `open paths of the kernel’s: ${report.unmasked.join(', ')}`);
+  want(report.devices.length === 0, 'devices', `devices of the host: ${report.devices.join(', ')}`);
+  const mounts = [...report.writable, ...report.readOnly];
+  const risky = mounts.filter((mount) => mount.setuid || mount.devices || mount.propagation === 'shared');
+  want(risky.length === 0, 'mount-options', `mounts with setuid programs, devices or sharing: ${targetsOf(risky)}`);
+  want(report.keyring === 'own', 'keyring', 'has the caller’s session keyring');
+  want(
+    report.tiocsti.filtered || report.tiocsti.kernel === 'forbidden' || report.seccomp.profile === 'own',
+    'tiocsti',
+    'programs can type into terminals (TIOCSTI)',
+  );
+  if (strict) {
+    want(report.seccomp.profile !== 'none', 'seccomp-profile', 'has no profile of system calls');
+    want(report.root === 'readonly', 'root', 'the root is writable');
+    const foreign = report.writable.filter(({ source }) => !source.includes('/volumes/'));
+    want(foreign.length === 0, 'writable-mounts', `paths of the host are writable: ${targetsOf(foreign)}`);
+  }
+  return [...findings, ...processFindings(report)];
+}
+
+function targetsOf(mounts: readonly MountReport[]): string {
+  return mounts.map(({ source, target }) => `${source} on ${target}`).join(', ');
+}
+
+/** What the kernel says other than the plan. */
+function processFindings({ process, ...report }: SecurityReport): Finding[] {
+  if (process === null) return [];
+  const findings: Finding[] = [];
+  const planned = report.capabilities.reduce((mask, name) => mask | (1n << BigInt(capabilityNames.indexOf(name))), 0n);
+  const mask = (text: string): bigint => BigInt(`0x${text === '' ? '0' : text}`);
+  if (
+    (mask(process.capabilities.effective) & ~planned) !== 0n ||
+    (mask(process.capabilities.bounding) & ~planned) !== 0n
+  ) {
+    findings.push({
+      code: 'process-capabilities',
+      message: `process ${process.pid} has more capabilities than its plan`,
+    });
+  }
+  if (mask(process.capabilities.inheritable) !== 0n || mask(process.capabilities.ambient) !== 0n) {
+    findings.push({ code: 'process-inheritable', message: `process ${process.pid} passes capabilities on` });
+  }
+  if (report.noNewPrivileges && !process.noNewPrivileges) {
+    findings.push({ code: 'process-new-privileges', message: `process ${process.pid} can gain privileges` });
+  }
+  if (report.seccomp.mode === 'filter' && process.seccomp !== 2) {
+    findings.push({ code: 'process-seccomp', message: `process ${process.pid} is not filtered` });
+  }
+  const shared = process.sharedNamespaces.filter((name) => !report.sharedNamespaces.includes(name));
+  if (shared.length > 0) {
+    findings.push({
+      code: 'process-namespaces',
+      message: `process ${process.pid} shares with the host: ${shared.join(', ')}`,
+    });
+  }
+  return findings;
+}
