@@ -94,7 +94,7 @@ export async function createSample(rig: Rig): Promise<Sample> {
     definitions,
     async publish(names = ['mini', 'hello']) {
       await asPublisher(['build', ...names, '--definitions', definitions]);
-      await asPublisher(['release', '--to', `dir:${feed}`, '--key', secretKey]);
+      await asPublisher(['release', '--no-build', '--to', `dir:${feed}`, '--key', secretKey]);
     },
     writeBase: (version) => writeFile(join(definitions, 'mini.yaml'), baseDefinition(version)),
     writeApp: (app) => writeFile(join(definitions, 'hello.yaml'), appDefinition(app)),
