@@ -242,6 +242,12 @@ export const registry: readonly RegistryEntry[] = [
     load: async () => (await import('../../images/commands.js')).command,
   },
   {
+    name: 'commit',
+    summary: 'make a layer of what an instance wrote',
+    group: 'producing',
+    load: async () => (await import('../../images/commit-command.js')).command,
+  },
+  {
     name: 'release',
     summary: 'publish built bases and apps to a feed',
     group: 'producing',
