@@ -76,3 +76,10 @@ void runtime_watch(struct runtime *runtime, int fd, unsigned kind, uint32_t inde
 
 // What epoll tells: a kind in the upper half, a service in the lower one.
 enum { EVENT_SIGNALS, EVENT_CHANNEL, EVENT_FILES, EVENT_NOTIFY, EVENT_READY, EVENT_EXECUTED, EVENT_SOCKET };
+
+// events.c: acts on one of these.
+void runtime_dispatch(struct runtime *runtime, uint64_t data, int64_t now);
+
+// Waits again for what it did not wait for in the meantime: sockets of lazy services, services that flooded.
+// The time at which there is more of that, or SERVICES_NEVER.
+int64_t runtime_resume(struct runtime *runtime, int64_t now);

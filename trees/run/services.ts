@@ -1,4 +1,4 @@
-import { TreesError } from '../errors.js';
+import { TreesError, usageError } from '../errors.js';
 import type { ServicesSpec } from './service-spec.js';
 import type { RunSpec } from './spec.js';
 
@@ -16,17 +16,24 @@ export interface ServicesRequest {
  * The services that one invocation runs, `undefined` when it runs a command: a command that was given wins over
  * everything, then what `mode` says, then services over the app's own command. Pure.
  *
- * @throws TreesError `UNSUPPORTED` when services are asked for and there are none
+ * @throws TreesError `UNSUPPORTED` when services are asked for and there are none, `USAGE` for services without an init
  */
 export function resolveServices(
   spec: RunSpec,
-  request: { readonly command: readonly string[]; readonly services?: ServicesRequest | undefined },
+  request: {
+    readonly command: readonly string[];
+    readonly services?: ServicesRequest | undefined;
+    readonly noInit?: boolean | undefined;
+  },
 ): ServicesSpec | undefined {
   const asked = request.services?.services;
   if (asked === undefined && (request.command.length > 0 || spec.mode === 'process' || spec.mode === 'init')) {
     return undefined;
   }
   const services = asked ?? spec.services ?? {};
+  if (Object.keys(services).length > 0 && request.noInit === true) {
+    throw usageError('Expected --no-init with a command, got it with services: they are what the init runs');
+  }
   if (Object.keys(services).length > 0) return withDefaults(services, spec);
   if (spec.mode !== 'services') return undefined;
   throw new TreesError('UNSUPPORTED', 'cannot run services: mode is services, and none are declared', {
