@@ -91,7 +91,7 @@ test('PID 1 is trees-init, in /, with its standard streams and one descriptor of
     ['anon_inode:[signalfd]'],
   );
   const rss = Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${init}/status`, 'utf8'))?.[1]);
-  assert.ok(rss <= 1536, `RSS of the init is ${rss} kB`);
+  assert.ok(rss <= 1024, `RSS of the init is ${rss} kB`);
   running.child.kill('SIGKILL');
   await running.done;
 });

@@ -195,13 +195,13 @@ test('five hundred services start and stop; PID 1 stays small', { skip }, async 
   await running.waitFor('all up');
   const [init = 0] = descendants(running.pid);
   const rss = Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${init}/status`, 'utf8'))?.[1]);
-  assert.ok(rss <= 4096, `RSS of the init with 501 services is ${rss} kB`);
+  assert.ok(rss <= 2048, `RSS of the init with 501 services is ${rss} kB`);
   running.child.kill('SIGTERM');
   assert.equal((await running.done).status, 0);
   assert.equal(isAlive(init), false);
 });
 
-test('twenty services: at most 2 MB; idle, PID 1 does not wake up', { skip }, async () => {
+test('twenty services: at most 1 MB; idle, PID 1 does not wake up', { skip }, async () => {
   const services = Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`s${i}`, { exec: ['sleep', '1000'] }]));
   const running = box.services({
     ...services,
@@ -216,7 +216,7 @@ test('twenty services: at most 2 MB; idle, PID 1 does not wake up', { skip }, as
   await new Promise((resolve) => setTimeout(resolve, 1500));
   assert.equal(switches(), before);
   const rss = Number(/VmRSS:\s+(\d+) kB/.exec(read())?.[1]);
-  assert.ok(rss <= 2048, `RSS of the init is ${rss} kB`);
+  assert.ok(rss <= 1024, `RSS of the init is ${rss} kB`);
   running.child.kill('SIGTERM');
   await running.done;
 });

@@ -373,6 +373,14 @@ test('requests: stop takes what requires it along, start brings what it requires
   ]);
 });
 
+test('requests: start does not wait for the delay of a restart, and forgets earlier failures', { skip }, () => {
+  const services = { a: { exec, restart: { policy: 'on-failure', delay: 10, max: 1 } }, b: { exec } };
+  const lines = run(services, ['behave a run=5 status=1', 'advance 100', 'ask start a', 'advance 10000', 'show']);
+  const starts = lines.filter((line) => line.includes('start a')).map((line) => Number.parseInt(line, 10));
+  assert.deepEqual(starts, [0, 100]);
+  assert.match(lines.join('\n'), /10100 a backoff .* restarts=2/);
+});
+
 test('lazy services wait for a connection, again after they have ended', { skip }, () => {
   const services = { a: { exec, listen: [80], lazy: true, restart: 'never' } };
   const lines = run(services, [

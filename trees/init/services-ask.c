@@ -5,7 +5,7 @@
 
 void services_ask_start(struct services *services, uint32_t index, int64_t now) {
   struct service *service = &services->list[index];
-  if (services->stopping || service->wanted)
+  if (services->stopping || (service->wanted && service->state != SERVICE_BACKOFF))
     return;
   service->wanted = true;
   service->attempts = 0;
