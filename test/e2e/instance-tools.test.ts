@@ -6,6 +6,7 @@ import { cleanupCgroups } from '../../trees/run/cgroup-cleanup.js';
 import { cgroupHost } from '../../trees/run/cgroup-plan.js';
 import { hierarchyOf } from '../../trees/run/cgroups.js';
 import { eventually } from '../run/support/container.js';
+import { at } from '../support/json.js';
 import { layOutApp } from '../support/laid-out-app.js';
 import { createRig, type Rig } from '../support/rig.js';
 import { missingForContainers } from '../support/rootfs.js';
@@ -79,15 +80,14 @@ test('exec: status, user, directory, variables, standard streams', { skip }, asy
 
 test('top: processes with their numbers in here and out there', { skip }, async () => {
   await ok('exec', '-d', '-u', 'app', name, '--', 'sleep', '1000');
-  const { processes } = (await rig.json(['top', name])) as {
-    processes: { pid: number; hostPid: number; user: string; command: string }[];
-  };
-  const first = processes.find(({ pid }) => pid === 1);
-  assert.equal(first?.command, 'trees-init');
-  assert.ok(state().includes(`\ninit=${first?.hostPid}\n`));
-  const sleeping = processes.find(({ command }) => command === 'sleep 1000');
-  assert.equal(sleeping?.user, 'app');
-  assert.match(await ok('top', name), /^app +\d+ +\d+ +1 S .*sleep 1000$/m);
+  const list = at(await rig.json(['top', name]), 'processes');
+  assert.ok(Array.isArray(list));
+  const process = (key: string, value: unknown): unknown => list.find((entry: unknown) => at(entry, key) === value);
+  const first = process('pid', 1);
+  assert.equal(at(first, 'command'), 'trees-init');
+  assert.ok(state().includes(`\ninit=${String(at(first, 'hostPid'))}\n`));
+  assert.equal(at(process('command', 'sleep 1000'), 'user'), 'app');
+  assert.match(await ok('top', name), /^app +\d+ +\d+ +1 +S .*sleep 1000$/m);
 });
 
 test('pause stops everything, exec says so, unpause lets it go on, stop lets it end', { skip }, async () => {
@@ -120,9 +120,9 @@ test('set: at once, remembered, and taken away again', { skip }, async () => {
   assert.equal(limitOf(memory), `${32 << 20}\n`);
   await failing(1, /^error: cannot set memory/, 'set', name, '--memory', '4k');
   await ok('set', name, '--memory', '48m');
-  const { instances } = (await rig.json(['stats', name])) as { instances: Record<string, unknown>[] };
-  assert.equal(instances[0]?.['memoryLimit'], 48 << 20);
-  assert.equal(instances[0]?.['pidsLimit'], 50);
+  const measured = await rig.json(['stats', name]);
+  assert.equal(at(measured, 'instances', 0, 'memoryLimit'), 48 << 20);
+  assert.equal(at(measured, 'instances', 0, 'pidsLimit'), 50);
   await ok('stop', name);
   assert.deepEqual(cgroups(), []);
   await ok('start', name);
@@ -145,11 +145,10 @@ function cgroups(): string[] {
 }
 
 test('stats: numbers that can be', { skip }, async () => {
-  const { instances } = (await rig.json(['stats'])) as { instances: Record<string, number | string>[] };
-  const [row] = instances;
-  assert.ok(row);
-  assert.equal(row['name'], name);
-  assert.ok(Number(row['pids']) >= 2 && Number(row['memory']) > 10_000 && Number(row['cpu']) > 0, JSON.stringify(row));
+  const row = at(await rig.json(['stats']), 'instances', 0);
+  const number = (key: string): number => Number(at(row, key));
+  assert.equal(at(row, 'name'), name);
+  assert.ok(number('pids') >= 2 && number('memory') > 10_000 && number('cpu') > 0, JSON.stringify(row));
   assert.match(await ok('stats', '--no-stream'), new RegExp(`^${name} +[\\d.]+ % `, 'm'));
 });
 
@@ -201,7 +200,7 @@ test('out of memory: told on standard error and in the state', { skip }, async (
 
 test('limits that make no sense, or cannot be, are refused before anything starts', { skip }, async () => {
   const run = (...options: string[]): string[] => ['run', '--rm', ...options, 'tool', '--', 'echo', 'ran'];
-  await failing(125, /Expected --memory to be a positive number/, ...run('--memory', '-5'));
+  await failing(125, /Expected --memory to be a positive number/, ...run('--memory', '5x'));
   await failing(125, /Expected --cpus/, ...run('--cpus', '0.001'));
   await failing(125, /Expected --io-weight to be a whole number from 10 to 1000/, ...run('--blkio-weight', '5'));
   await failing(125, /memory and swap together .* are less/, ...run('--memory', '2m', '--memory-swap', '1m'));

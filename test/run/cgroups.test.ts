@@ -58,7 +58,7 @@ test('a container is in its cgroups from its first instruction on, and they are 
   });
   await running.waitFor('up');
   for (const group of groups(resources)) assert.ok(existsSync(group), group);
-  const [memory] = resources.cgroups.filter(({ controllers }) => controllers.includes('memory'));
+  const memory = resources.cgroups.find(({ controllers }) => controllers.includes('memory'));
   assert.ok(memory);
   const file = join(memory.base, 'trees', memory.name, memoryFile[memory.version]);
   assert.equal(readFileSync(file, 'utf8'), `${64 << 20}\n`);

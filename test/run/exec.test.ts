@@ -309,6 +309,41 @@ test('a terminal of its own, with the size of the caller’s', { skip }, async (
   assert.equal(outcome.status, 0);
 });
 
+test('keys leave it running; without them it is as without them', { skip }, async () => {
+  using it = await target();
+  const exec = (script: string): string =>
+    `'${launcherPath()}' --exec '${it.directory}' --tty --detach-keys=ctrl-p,ctrl-q -- sh -c '${script}'`;
+  const sized = spawnSync('script', ['-qec', `stty rows 33 cols 77; ${exec('stty size; exit 5')}`, '/dev/null'], {
+    encoding: 'utf8',
+    timeout: 60_000,
+  });
+  assert.match(sized.stdout, /33 77\r\n/);
+  assert.equal(sized.status, 5);
+
+  const session = spawn('script', ['-qec', exec('echo up; read x; echo $x > /tmp/typed; exec sleep 999'), '/dev/null']);
+  let output = '';
+  session.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  await eventually(() => output.includes('up'), 'it runs');
+  session.stdin.write('typed\r');
+  const typed = `/proc/${it.init}/root/tmp/typed`;
+  await eventually(() => spawnSync('cat', [typed], { encoding: 'utf8' }).stdout === 'typed\n', 'it has read');
+  session.stdin.write('\u0010\u0011');
+  assert.equal(await new Promise((resolve) => session.once('close', resolve)), 0);
+  assert.match((await it.sh('ps')).stdout, /sleep 999/);
+
+  // Killed, its caller takes it along as ever.
+  const killed = spawn('script', ['-qec', exec('echo up; exec sleep 998'), '/dev/null']);
+  output = '';
+  killed.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  await eventually(() => output.includes('up'), 'it runs');
+  const [front = -1] = descendants(killed.pid ?? -1).filter((pid) =>
+    readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('--detach-keys'),
+  );
+  process.kill(front, 'SIGKILL');
+  await new Promise((resolve) => killed.once('close', resolve));
+  await eventually(() => !/sleep 998/.test(spawnSync('ps', ['-ef'], { encoding: 'utf8' }).stdout), 'it has ended');
+});
+
 test('not running: another boot, another process with that number, paused, ended', { skip }, async () => {
   using it = await target();
   for (const [change, pattern] of [

@@ -35,10 +35,13 @@ static void open_cgroup(struct target *target, const char *value) {
   int dir = open(path + 1, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
   if (dir < 0)
     die_errno("cannot join %s: its cgroup %s", target->name, path + 1);
-  if (value[0] == ':')
+  const char *name = strrchr(path, '/');
+  if (value[0] == ':' && name != NULL) {
     target->unified = dir;
-  else if (target->count < TARGET_CGROUPS)
+    snprintf(target->unified_tail, sizeof target->unified_tail, "/trees%s", name);
+  } else if (target->count < TARGET_CGROUPS) {
     target->cgroups[target->count++] = dir;
+  }
 }
 
 static void read_state(int directory, struct target *target, struct found *found) {
@@ -84,6 +87,28 @@ static void open_init(struct target *target, const struct found *found) {
     die("cannot join %s: it is not running", target->name);
 }
 
+// An init that manages cgroups (systemd) passes controllers on to some below the container's own, which may
+// have no processes itself then: whoever joins goes where the init is.
+static void follow_init(struct target *target) {
+  char path[64];
+  char text[8192];
+  snprintf(path, sizeof path, "/proc/%d/cgroup", (int)target->init);
+  if (target->unified < 0 || cgroup_read(AT_FDCWD, path, text, sizeof text) != 0)
+    return;
+  char *rest;
+  for (char *line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
+    const char *own = strncmp(line, "0::", 3) == 0 ? strstr(line, target->unified_tail) : NULL;
+    if (own == NULL || own[strlen(target->unified_tail)] != '/')
+      continue;
+    int dir =
+        openat(target->unified, own + strlen(target->unified_tail) + 1, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0)
+      die_errno("cannot join %s: the cgroup of its init", target->name);
+    close(target->unified);
+    target->unified = dir;
+  }
+}
+
 static bool has_own(pid_t pid, const char *namespace) {
   char path[64];
   char own[64];
@@ -117,6 +142,7 @@ void target_open(const char *path, struct target *target) {
     die_errno("cannot find the instance %s", target->name);
   read_state(directory, target, &found);
   open_init(target, &found);
+  follow_init(target);
   target->plan_fd = openat(directory, "plan", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
   if (target->plan_fd < 0)
     die_errno("cannot join %s: its launch plan", target->name);

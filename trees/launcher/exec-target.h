@@ -12,10 +12,11 @@ struct target {
   struct plan plan; // what it was started from
   int plan_fd;
   pid_t init;
-  int pidfd;           // of that process and no later one
-  unsigned namespaces; // CLONE_NEW* that it has of its own, but for the pid namespace
-  int unified;         // its cgroup of version 2, or -1
-  size_t count;        // those of version 1
+  int pidfd;              // of that process and no later one
+  unsigned namespaces;    // CLONE_NEW* that it has of its own, but for the pid namespace
+  int unified;            // its cgroup of version 2, or -1
+  char unified_tail[192]; // how its path ends: /trees/NAME
+  size_t count;           // those of version 1
   int cgroups[TARGET_CGROUPS];
 };
 

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "exec-front.h"
 #include "exec-target.h"
 #include "init-copy.h"
 #include "join.h"
@@ -28,6 +29,7 @@ struct exec_options {
   bool tty;
   bool detach;
   bool privileged;
+  struct detach_keys keys; // without any it ends with its caller
   char **command;
 };
 
@@ -61,7 +63,11 @@ static bool parse_word(struct exec_options *options, const char *word) {
     options->extra[options->extra_count++] = value;
   else if ((value = value_of(word, "--preserve-fds")) != NULL)
     options->preserve_fds = (unsigned)number(value, "--preserve-fds", 1024);
-  else if ((value = value_of(word, "--init-fd")) != NULL)
+  else if ((value = value_of(word, "--detach-keys")) != NULL) {
+    if (!detach_keys_parse(value, &options->keys))
+      die("wrong usage: expected --detach-keys to be characters and ctrl-X, separated by commas, got \"%s\"",
+          value);
+  } else if ((value = value_of(word, "--init-fd")) != NULL)
     options->init_fd = number(value, "--init-fd", INT_MAX);
   else
     return false;
@@ -144,6 +150,25 @@ static void handle(const struct container *container, int signals, struct relay 
   }
 }
 
+static void take_word(const struct container *container, int *front, struct relay *relay) {
+  struct front_word word = front_read(*front);
+  switch (word.kind) {
+  case FRONT_NONE:
+    break;
+  case FRONT_SIZE:
+    relay_set_size(relay, word.rows, word.columns);
+    break;
+  case FRONT_SIGNAL:
+    forward(container, word.number);
+    break;
+  case FRONT_DETACH:
+    relay->input_open = false; // before /dev/null looks like the end of what is typed
+    front_detached(*front);
+    *front = -1;
+    break;
+  }
+}
+
 static int exit_status(const struct container *container) {
   int status;
   if (RETRY(waitpid(container->pid, &status, 0)) < 0)
@@ -151,19 +176,27 @@ static int exit_status(const struct container *container) {
   return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-static int follow(const struct container *container, int signals, const struct terminal *terminal) {
+enum { POLL_COMMAND, POLL_SIGNALS, POLL_FRONT, POLL_RELAY };
+
+// `front`: the caller's process where that is another one, or -1.
+static int follow(const struct container *container, int signals, int front,
+                  const struct terminal *terminal) {
   struct relay relay;
-  struct pollfd polled[2 + RELAY_POLLED] = {{.fd = container->pidfd, .events = POLLIN},
-                                            {.fd = signals, .events = POLLIN}};
+  struct pollfd polled[POLL_RELAY + RELAY_POLLED] = {
+      [POLL_COMMAND] = {.fd = container->pidfd, .events = POLLIN},
+      [POLL_SIGNALS] = {.fd = signals, .events = POLLIN}};
   relay_start(&relay, &(struct relay_setup){.terminal = terminal, .console = true});
   for (;;) {
-    relay_poll(&relay, polled + 2, false);
-    if (RETRY(poll(polled, 2 + RELAY_POLLED, -1)) < 0)
+    polled[POLL_FRONT] = (struct pollfd){.fd = front, .events = POLLIN};
+    relay_poll(&relay, polled + POLL_RELAY, false);
+    if (RETRY(poll(polled, POLL_RELAY + RELAY_POLLED, -1)) < 0)
       die_errno("cannot wait for the command");
-    if ((polled[1].revents & POLLIN) != 0)
+    if ((polled[POLL_SIGNALS].revents & POLLIN) != 0)
       handle(container, signals, &relay);
-    relay_act(&relay, polled + 2);
-    if ((polled[0].revents & POLLIN) == 0)
+    relay_act(&relay, polled + POLL_RELAY);
+    if ((polled[POLL_FRONT].revents & POLLIN) != 0)
+      take_word(container, &front, &relay);
+    if ((polled[POLL_COMMAND].revents & POLLIN) == 0)
       continue;
     int status = exit_status(container);
     relay_finish(&relay);
@@ -186,6 +219,7 @@ int exec_main(int argc, char **argv) {
     close_streams();
   struct terminal terminal = {.wanted = options.tty && !options.detach};
   terminal_prepare(&terminal);
+  int front = terminal.wanted && options.keys.count > 0 ? front_split(&options.keys, &terminal, signals) : -1;
   struct joining joining = {.target = &target,
                             .terminal = &terminal,
                             .words = options.command,
@@ -198,5 +232,5 @@ int exec_main(int argc, char **argv) {
                             .preserve_fds = options.preserve_fds,
                             .init_fd = init_fd};
   struct container container = join_start(&joining);
-  return follow(&container, signals, &terminal);
+  return follow(&container, signals, front, &terminal);
 }

@@ -47,14 +47,15 @@ export async function joinCgroup(
 
 function placeValues(controller: Controller, what: string, name: string) {
   const { layout, input } = cgroupHost();
-  const hierarchy = hierarchyOf(layout, controller);
-  const place = hierarchy === undefined ? `the kernel has no ${controller} controller here` : placeOf(hierarchy, input);
-  if (hierarchy === undefined || typeof place === 'string') {
-    throw new TreesError('UNSUPPORTED', `cannot ${what} "${name}": ${String(place)}`, {
+  const refuse = (why: string): TreesError =>
+    new TreesError('UNSUPPORTED', `cannot ${what} "${name}": ${why}`, {
       hint: 'trees check shows what this machine can limit',
       details: { name, controller },
     });
-  }
+  const hierarchy = hierarchyOf(layout, controller);
+  if (hierarchy === undefined) throw refuse(`the kernel has no ${controller} controller here`);
+  const place = placeOf(hierarchy, input);
+  if (typeof place === 'string') throw refuse(place);
   const kernelName = controller === 'io' && hierarchy.version === 1 ? 'blkio' : controller;
   const core = hierarchy.version === 2 && controller === 'freezer';
   return { version: hierarchy.version, base: place.base, controllers: core ? '' : kernelName };

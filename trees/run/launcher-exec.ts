@@ -4,6 +4,8 @@ import { execLauncher, preserved } from './launcher.js';
 export interface ExecCommandOptions {
   readonly detach: boolean;
   readonly tty: boolean;
+  /** Keys that leave it running; without any it ends with its caller. */
+  readonly detachKeys: string | undefined;
   readonly user: string | undefined;
   /** Absolute. */
   readonly workdir: string | undefined;
@@ -26,6 +28,7 @@ export function execCommand(runDir: string, words: readonly string[], options: E
   const flags = [
     ...(options.detach ? ['--detach'] : []),
     ...(options.tty ? ['--tty'] : []),
+    ...(options.detachKeys === undefined || options.detachKeys === '' ? [] : [`--detach-keys=${options.detachKeys}`]),
     ...(options.user === undefined ? [] : [`--user=${options.user}`]),
     ...(options.workdir === undefined ? [] : [`--workdir=${options.workdir}`]),
     ...Object.entries(options.env).map(([name, value]) => `--env=${name}=${value}`),

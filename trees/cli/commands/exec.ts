@@ -27,6 +27,11 @@ export const command = defineCommand({
       alias: 't',
       describe: 'a terminal of its own; default: when standard input and output are one',
     },
+    'detach-keys': {
+      type: 'string',
+      value: 'KEYS',
+      describe: 'keys that leave it running, on a terminal: ctrl-p,ctrl-q; default none',
+    },
     user: { type: 'string', alias: 'u', value: 'USER[:GROUP]', describe: 'user to run as, by name or number' },
     workdir: { type: 'string', alias: 'w', value: 'DIR', describe: 'working directory in the container' },
     env: { type: 'array', alias: 'e', value: 'NAME[=VALUE]', describe: 'set a variable; without a value the caller’s' },
@@ -57,6 +62,7 @@ export const command = defineCommand({
       return execCommand(instance.runDir, args.rest, {
         detach: args.detach === true,
         tty: args.tty ?? (process.stdin.isTTY && process.stdout.isTTY),
+        detachKeys: args['detach-keys'],
         user: args.user,
         workdir,
         env: readVariables(context, args),
