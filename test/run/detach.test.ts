@@ -32,7 +32,7 @@ test('prints the name once the command was executed, and leaves a monitor behind
   const [, , group, session, terminal] = stat;
   assert.deepEqual([group, session, terminal], [String(monitor), String(monitor), '0']);
   assert.match(await own.ask('first', 'stop timeout=1000'), /^exit=143\nok\n$/);
-  assert.ok(!isAlive(monitor));
+  await eventually(() => !isAlive(monitor), 'the monitor has ended');
   assert.equal(own.state('first')['status'], 'exited');
 });
 
@@ -132,6 +132,7 @@ test('an idle instance takes little memory and never wakes up', { skip }, async 
   const before = await settled();
   await sleep(1500);
   assert.deepEqual(switches(), before);
+  if (process.env['TREES_NATIVE'] === 'Debug') return; // the sanitizers' own memory
   const kilobytes = both.map((pid) => field(pid, 'smaps_rollup', 'Pss')).reduce((sum, size) => sum + size, 0);
   assert.ok(kilobytes <= 2560, `${kilobytes} kB`);
   await own.ask('idle', 'kill');

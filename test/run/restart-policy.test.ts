@@ -91,7 +91,7 @@ test('always starts again after success, until it is stopped', { skip }, async (
     const { monitor } = own.state(policy);
     assert.equal(await own.ask(policy, 'stop timeout=5000'), 'exit=0\nok\n');
     assert.equal(own.state(policy)['status'], 'exited');
-    assert.ok(!isAlive(Number(monitor)));
+    await eventually(() => !isAlive(Number(monitor)), 'the monitor has ended');
     const count = times().length;
     await sleep(200);
     assert.equal(times().length, count);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { launcherPath } from '../../trees/run/launcher.js';
@@ -117,4 +118,20 @@ test('who attached sees the last words', { skip }, async () => {
   assert.match(client.stdout(), /good bye\n$/);
   assert.match(readFileSync(`${own.runDir('talking')}/state`, 'utf8'), /^exit=0$/m);
   await sleep(0);
+});
+
+test('a reader that goes away ends who writes, as in any pipeline', { skip }, async () => {
+  const log = { directory: join(box.directory, 'log'), instance: 'piped' };
+  for (const change of [{ container: { log } }, { tty: true }]) {
+    const child = spawn(
+      'sh',
+      ['-c', `${launcherPath()} ${own.plan('piped', ['yes'], change)} < /dev/null | head -c 1`],
+      {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      },
+    );
+    await new Promise((resolve) => child.once('close', resolve));
+    await own.waitForState('piped', 'status', 'exited');
+    assert.match(own.state('piped')['exit'] ?? '', /^(141|129)$/); // PIPE; HUP, as of a terminal
+  }
 });

@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 
+#include "channel.h"
 #include "clock.h"
 #include "hooks.h"
 #include "instance.h"
@@ -14,6 +16,9 @@
 #include "syscalls.h"
 #include "system.h"
 #include "util.h"
+
+// What an init gets beyond the services' time, to kill the last ones and to say how it ended.
+#define INIT_MS 1000
 
 enum {
   POLL_CONTAINER,
@@ -26,10 +31,22 @@ enum {
   POLL_COUNT = POLL_CONTROL + CONTROL_POLLED
 };
 
+// An init that looks after services ends them in their order, and itself kills what is left: true when it is
+// asked to.
+static bool ask_init(const struct instance *instance, int sig, int64_t patience) {
+  char packet[64];
+  if (sig == SIGKILL || instance->channel < 0 || instance->plan.service_count == 0 ||
+      (instance->plan.services[0].flags & PLAN_SERVICE_COMMAND) != 0)
+    return false;
+  int length = snprintf(packet, sizeof packet, "stop timeout=%lld", (long long)patience);
+  return channel_send(instance->channel, packet, (size_t)length, NULL, 0);
+}
+
 void instance_stop(struct instance *instance, int sig, int64_t patience) {
   if (instance->container.pid == 0)
     return;
-  int64_t deadline = clock_ms() + patience;
+  bool asked = ask_init(instance, sig, patience);
+  int64_t deadline = clock_ms() + patience + (asked ? INIT_MS : 0);
   if (instance->kill_at == 0 || deadline < instance->kill_at)
     instance->kill_at = deadline;
   if (instance->state.status == STATE_PAUSED)
@@ -40,7 +57,8 @@ void instance_stop(struct instance *instance, int sig, int64_t patience) {
     report_stopping(&instance->report);
   }
   if (sig == SIGKILL || !system_stop(instance))
-    sys_pidfd_send_signal(instance->container.pidfd, sig);
+    if (!asked)
+      sys_pidfd_send_signal(instance->container.pidfd, sig);
 }
 
 // Stops with the command, as the shell's job that both are.

@@ -47,18 +47,18 @@ const MAX_SECONDS = 4_000_000;
 /** Pure. @throws RangeError or TypeError when something makes no sense */
 export function planSupervision(spec: SupervisionSpec): PlanSupervision {
   const restart = spec.restart ?? { policy: 'no' };
-  const set = {
-    tty: spec.tty === true,
-    ttyAuto: spec.tty === 'auto',
-    stdin: spec.stdin === true,
-    remove: spec.remove === true,
-  };
+  const set: readonly [keyof typeof supervisionFlag, boolean][] = [
+    ['tty', spec.tty === true],
+    ['ttyAuto', spec.tty === 'auto'],
+    ['stdin', spec.stdin === true],
+    ['remove', spec.remove === true],
+  ];
   const delay = milliseconds(restart.delay ?? DEFAULT_DELAY_SECONDS, 'delay before a restart');
   return {
     name: spec.name,
     app: spec.app,
     runDir: absolute(spec.runDir ?? ''),
-    flags: (Object.keys(set) as (keyof typeof set)[]).filter((flag) => set[flag]),
+    flags: set.filter(([, wanted]) => wanted).map(([flag]) => flag),
     generation: BigInt(spec.generation),
     restart: restart.policy,
     restartMax: whole(restart.max ?? 0, 'number of restarts'),
