@@ -7,10 +7,12 @@ import { instanceUpper } from '../../run/instance-tree.js';
 import { type Instance, PLAN_COPY, requireInstance } from '../../run/instances.js';
 import { decodePlan } from '../../run/plan-file.js';
 import type { Plan } from '../../run/plan-format.js';
+import { checkPolicy, securityPolicies, securityReport } from '../../run/security-report.js';
 import { findGeneration } from '../../store/generations.js';
 import { storePaths } from '../../store/paths.js';
-import { type Context, defineCommand } from '../command.js';
+import { type CommandResult, type Context, defineCommand } from '../command.js';
 import { renderPlan } from '../render/launch-plan.js';
+import { renderSecurity } from '../render/security.js';
 
 export const command = defineCommand({
   name: 'inspect',
@@ -18,14 +20,22 @@ export const command = defineCommand({
   description:
     'Prints, as JSON, how the instance is, what it was run with, where its data and logs are, and its control groups. With ' +
     '--plan it shows the launch plan instead: every mount, variable, limit and identity that the launcher was given, in the ' +
-    'order in which it acts on them.',
+    'order in which it acts on them. --security shows what the instance may do, by its plan and by what the kernel says ' +
+    'of its process.',
   positionals: [{ name: 'instance', describe: 'its name', required: true, complete: 'instances' }],
   options: {
     plan: { type: 'boolean', describe: 'show the launch plan that it was started from' },
+    security: { type: 'boolean', describe: 'show what it may do' },
+    policy: {
+      type: 'string',
+      choices: securityPolicies,
+      describe: 'with --security: name what is weaker than that, and exit with 1 if anything is',
+    },
   },
   examples: [
     ['inspect web', 'for people and scripts alike'],
     ['inspect --plan web', 'what exactly was started'],
+    ['inspect --security --policy strict web', 'whether it may do more than it should'],
   ],
   async handler(context, args) {
     const instance = requireInstance(context.settings, args.instance, 'inspect');
@@ -33,10 +43,34 @@ export const command = defineCommand({
       const plan = readPlan(instance);
       return { json: { name: instance.name, plan: plainValues(plan) }, text: renderPlan(plan) };
     }
+    if (args.security === true || args.policy !== undefined) return security(instance, args.policy);
     const json = describe(context, instance);
     return { json, text: `${JSON.stringify(json, null, 2)}\n` };
   },
 });
+
+function security(instance: Instance, name: string | undefined): CommandResult {
+  const policy = securityPolicies.find((known) => known === name);
+  const init = instance.alive ? instance.state?.init?.pid : undefined;
+  const report = securityReport(readPlan(instance), { pid: init === undefined ? undefined : firstChild(init) });
+  const findings = policy === undefined ? undefined : checkPolicy(report, policy);
+  return {
+    json: plainValues({ name: instance.name, policy: policy ?? null, findings: findings ?? null, report }),
+    text: renderSecurity(report, findings),
+    status: (findings ?? []).length > 0 ? 1 : 0,
+  };
+}
+
+/** The command; where it is process 1 itself, that one. */
+function firstChild(init: number): number {
+  try {
+    const children = readFileSync(`/proc/${init}/task/${init}/children`, 'utf8');
+    return Number(children.trim().split(' ')[0]) || init;
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ESRCH', 'EACCES')) return init;
+    throw error;
+  }
+}
 
 function describe({ settings }: Context, instance: Instance): object {
   const { name, app, state, runDir, data } = instance;
