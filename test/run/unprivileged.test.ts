@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, statSync } from 'node:fs';
+import { chmodSync, chownSync, copyFileSync, mkdirSync, mkdtempSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { launcherPath } from '../../trees/run/launcher.js';
@@ -108,3 +108,60 @@ test('a file system without idmapped mounts: a warning says what is weaker, and 
   assert.deepEqual([status, stdout], [0, ` 0 0 ${RANGE.count}\n0\nok\n`]);
   assert.match(stderr, /^warning: no idmapped mounts on .*merged: .*isolation is weaker/);
 });
+
+test('subordinate ids: other users exist, and files of theirs are those ids’ outside', {
+  skip: skip || (spawnSync('newuidmap').error === undefined ? false : 'needs newuidmap (package uidmap)'),
+}, () => {
+  const upper = box.persistent();
+  for (const path of [join(upper.upper, '..'), upper.upper, upper.work]) chownSync(path, USER, USER);
+  const grant = { start: 1_800_000_000, count: 65_536 };
+  const ids = [
+    { inside: 0, outside: USER, count: 1 },
+    { inside: 1, outside: grant.start, count: 65_535 },
+  ];
+  const start = (granted: string) => {
+    const plan = box.planFile(
+      box.spec({
+        lower: [own],
+        upper,
+        userns: { uid: ids, gid: ids, helped: true },
+        user: 'app',
+        argv: ['sh', '-c', 'id; > /tmp/mine; stat -c %u:%g /tmp/mine /etc/marker; exit 6'],
+      }),
+    );
+    const file = (name: string, content: string) => {
+      writeFileSync(join(box.directory, name), content, { mode: 0o644 });
+      return join(box.directory, name);
+    };
+    const passwd = file('passwd', `root:x:0:0::/:/bin/sh\nsomebody:x:${USER}:${USER}::/:/bin/sh\n`);
+    const subordinate = file('subid', granted);
+    chmodSync(plan, 0o644);
+    // Who may use which ids is only changed in a mount namespace of the test's own.
+    const script =
+      'mount --bind "$1" /etc/passwd && for f in subuid subgid; do : >> /etc/$f; mount --bind "$2" /etc/$f || exit 9; done; ' +
+      'exec setpriv --reuid "$3" --regid "$3" --clear-groups "$4" "$5"';
+    return spawnSync('unshare', ['-m', 'sh', '-c', script, 'sh', passwd, subordinate, `${USER}`, ownLauncher(), plan], {
+      encoding: 'utf8',
+    });
+  };
+  const { status, stdout, stderr } = start(`somebody:${grant.start}:${grant.count}\n`);
+  assert.deepEqual(
+    [status, stdout],
+    [6, 'uid=1000(app) gid=1000(app) groups=1000(app),2000(extra)\n1000:1000\n0:0\n'],
+    stderr,
+  );
+  assert.equal(statSync(join(upper.upper, 'tmp/mine')).uid, grant.start + 999);
+  const refused = start('');
+  assert.equal(refused.status, 125);
+  assert.match(refused.stderr, /newuidmap refused; \/etc\/subuid and \/etc\/subgid say which ids may be used/);
+});
+
+/** The user need not be able to reach the checkout. */
+function ownLauncher(): string {
+  const directory = join(box.directory, 'bin');
+  mkdirSync(directory, { recursive: true });
+  for (const name of ['trees-launch', 'trees-init']) {
+    copyFileSync(join(launcherPath(), '..', name), join(directory, name));
+  }
+  return join(directory, 'trees-launch');
+}

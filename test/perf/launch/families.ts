@@ -1,15 +1,15 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { cgroupHost, planCgroups } from '../../../trees/run/cgroup-plan.js';
 import { compilePlan } from '../../../trees/run/compile.js';
 import type { ContainerSpec } from '../../../trees/run/container.js';
 import { launcherPath } from '../../../trees/run/launcher.js';
 import type { Limits } from '../../../trees/run/limits.js';
+import { layOutApp } from '../../support/laid-out-app.js';
 import { projectRoot } from '../../support/rig.js';
 import { makeRootfs } from '../../support/rootfs.js';
 import { atMost, type Family, type Row } from '../delta/table.js';
 import { withoutUnified, writeBundle } from './crun.js';
-import { layOutApp } from './installed.js';
 import { crowdFamily, idleFamily, joinFamily } from './instances.js';
 import { buildSpawner, milliseconds, type Times, type TurnOptions, takeTurns } from './turns.js';
 
@@ -102,7 +102,9 @@ export function launchFamilies(directory: string, rounds: number): readonly Fami
       minutes: 1,
       measure: (tell) => {
         const prefix = join(directory, 'prefix');
-        layOutApp(prefix, 'tool');
+        const store = join(prefix, 'var/lib/trees');
+        layOutApp(store, 'tool', { exec: ['/bin/true'] }, 1);
+        symlinkSync('1', join(store, 'apps/tool/current'));
         mkdirSync(join(directory, 'home'));
         const bin = join(projectRoot, 'dist/cli/bin.js');
         const env = { PATH: process.env['PATH'], HOME: join(directory, 'home'), TREES_ROOT: prefix };

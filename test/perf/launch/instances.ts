@@ -13,7 +13,7 @@ import { milliseconds, takeTurns } from './turns.js';
 
 interface Bench {
   readonly directory: string;
-  spec(change: Partial<ContainerSpec>): ContainerSpec;
+  readonly spec: (change: Partial<ContainerSpec>) => ContainerSpec;
 }
 
 interface Instance extends Disposable {

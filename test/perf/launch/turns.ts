@@ -42,6 +42,7 @@ export function takeTurns<Name extends string>(
   options: TurnOptions,
 ): Record<Name, Times> {
   const { rounds, warm = 5, gap = 0, wrapper = [] } = options;
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the table has no other keys
   const names = Object.keys(commands) as Name[];
   const words = names.flatMap((name) => ['::', ...commands[name]]);
   const [program = '', ...args] = [...wrapper, spawner, `${rounds}`, `${warm}`, `${gap}`, ...words];
@@ -62,6 +63,7 @@ export function takeTurns<Name extends string>(
       { wall: median(walls), p10: at(0.1), p90: at(0.9), cpu: median(own.map(([, , cpu = 0]) => cpu / 1000)) },
     ];
   });
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- one for each name
   return Object.fromEntries(entries) as Record<Name, Times>;
 }
 
