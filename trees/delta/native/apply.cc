@@ -9,6 +9,7 @@
 #include "executor.h"
 #include "pipeline.h"
 #include "whole.h"
+#include "xz.h"
 
 namespace trees::delta {
 
@@ -132,15 +133,15 @@ private:
                              threads_,
                              skip_};
     run_pipeline(
-        pipeline, [&](size_t index, View entry, const Blob &backing) { part(index, entry, backing, writer); },
-        job_);
+        pipeline, [&](const PartEntry &entry) { part(entry, writer); }, job_);
   }
 
-  void part(size_t index, View bytes, const Blob &backing, ObjectWriter &writer) {
+  void part(const PartEntry &read, ObjectWriter &writer) {
+    size_t index = read.index;
     const PartHeader &header = block_.parts[index];
     job_.check();
     std::string name = "part " + std::to_string(index);
-    Entry entry = parse_entry(bytes);
+    Entry entry = parse_entry(read.bytes);
     if (entry.key != delta_key(block_.from, block_.to, std::to_string(index)) || entry.type != "(yay)" ||
         entry.value.size < 1)
       corrupt(name + " is not where it should be");
@@ -153,8 +154,13 @@ private:
       // The header's checksum of the part is not looked at, nor does libostree do that with inline parts: it
       // would be over the same bytes as the checksums of the objects, which are verified one by one, and the
       // frames have checksums of their own.
-      return execute_part(content, backing, header, wanted_[index], context);
+      return execute_part(content, read.backing, header, wanted_[index], context);
     case COMPRESSION_XZ: {
+      if (read.scratch != nullptr) {
+        uint8_t *stream = read.scratch + (content.data - read.bytes.data);
+        if (std::optional<View> stored = unpack_stored_xz(stream, content.size))
+          return execute_part(*stored, read.backing, header, wanted_[index], context);
+      }
       // Damage is told from malice before the decoder sees it; the compressed bytes are few.
       if (Sha256::of(entry.value) != header.checksum)
         corrupt(name + " does not match its checksum");

@@ -1,6 +1,5 @@
 #include "codec.h"
 
-#include <lzma.h>
 #include <zstd.h>
 
 #include <algorithm>
@@ -21,12 +20,6 @@ constexpr int TRIAL_LEVEL = 1;
 constexpr size_t TRIAL_CHUNK = 16 << 10;
 // Cancelling is noticed between stretches of input of this size.
 constexpr size_t INPUT_CHUNK = 1 << 20;
-// A decoder for the largest dictionary, and then some.
-constexpr uint64_t MAX_XZ_MEMORY = 256 << 20;
-// An index of one block, which is what there is, takes a few hundred bytes.
-constexpr uint64_t MAX_XZ_INDEX = 16 << 20;
-// Content above this goes through an unlinked file.
-constexpr size_t MEMORY_LIMIT = 40 << 20;
 
 void check_zstd(size_t result, const char *what) {
   if (ZSTD_isError(result))
@@ -35,11 +28,6 @@ void check_zstd(size_t result, const char *what) {
 
 struct CCtxFree {
   void operator()(ZSTD_CCtx *context) const { ZSTD_freeCCtx(context); }
-};
-
-struct LzmaEnd {
-  lzma_stream stream = LZMA_STREAM_INIT;
-  ~LzmaEnd() { lzma_end(&stream); }
 };
 
 } // namespace
@@ -162,62 +150,6 @@ void CompressionTrial::append(View bytes) {
 uint64_t CompressionTrial::finish() {
   step(View(), ZSTD_e_end);
   return size_;
-}
-
-namespace {
-
-// The size that a stream's own index promises: known before anything is decompressed.
-uint64_t xz_size(View stream) {
-  lzma_stream_flags flags;
-  if (stream.size < 2 * LZMA_STREAM_HEADER_SIZE ||
-      lzma_stream_footer_decode(&flags, stream.end() - LZMA_STREAM_HEADER_SIZE) != LZMA_OK ||
-      flags.backward_size > stream.size - 2 * LZMA_STREAM_HEADER_SIZE)
-    corrupt("a part is not an xz stream");
-  lzma_index *raw = nullptr;
-  uint64_t memory = MAX_XZ_INDEX;
-  size_t position = 0;
-  const uint8_t *start = stream.end() - LZMA_STREAM_HEADER_SIZE - flags.backward_size;
-  if (lzma_index_buffer_decode(&raw, &memory, nullptr, start, &position, flags.backward_size) != LZMA_OK)
-    corrupt("the index of an xz part is damaged");
-  uint64_t size = lzma_index_uncompressed_size(raw);
-  lzma_index_end(raw, nullptr);
-  return size;
-}
-
-} // namespace
-
-Blob decode_xz(View compressed, uint64_t limit, const std::string &temporary, const Job &job) {
-  uint64_t size = xz_size(compressed);
-  if (size > limit)
-    corrupt("a part decompresses to " + std::to_string(size) + " bytes, more than its objects can need");
-  LzmaEnd lzma;
-  if (lzma_stream_decoder(&lzma.stream, MAX_XZ_MEMORY, 0) != LZMA_OK)
-    throw Failure("INTERNAL", "cannot start the xz decoder");
-  // All of it in memory, or a piece at a time through a file.
-  bool in_memory = size <= MEMORY_LIMIT;
-  Bytes whole(in_memory ? size : 0), chunk(in_memory ? 0 : OUTPUT_CHUNK);
-  SpillBuffer spilled(temporary, 0);
-  uint64_t produced = 0;
-  lzma.stream.next_in = compressed.data;
-  lzma.stream.avail_in = compressed.size;
-  uint8_t end; // a valid address for an output of nothing
-  for (lzma_ret result = LZMA_OK; result != LZMA_STREAM_END;) {
-    job.check();
-    uint64_t room = std::min<uint64_t>(OUTPUT_CHUNK, size - produced);
-    uint8_t *target = room == 0 ? &end : in_memory ? whole.data() + produced : chunk.data();
-    lzma.stream.next_out = target;
-    lzma.stream.avail_out = room;
-    result = lzma_code(&lzma.stream, LZMA_FINISH);
-    if (result != LZMA_OK && result != LZMA_STREAM_END)
-      corrupt("a part does not decompress: xz error " + std::to_string(result));
-    size_t count = room - lzma.stream.avail_out;
-    if (!in_memory && count > 0)
-      spilled.append(target, count);
-    produced += count;
-  }
-  if (lzma.stream.avail_in > 0 || produced != size)
-    corrupt("an xz part is not as long as it says");
-  return in_memory ? Blob(std::move(whole)) : spilled.finish();
 }
 
 } // namespace trees::delta

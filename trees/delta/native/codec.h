@@ -1,4 +1,4 @@
-// Compression: zstd frames for the bundle, xz streams for parts of the `small` encoding, SHA-256.
+// Compression: zstd frames for the bundle; SHA-256.
 #pragma once
 
 #include <openssl/evp.h>
@@ -73,26 +73,5 @@ private:
   std::unique_ptr<ZSTD_CCtx, Free> context_;
   uint64_t size_ = 0;
 };
-
-enum class XzEffort {
-  Quick, // preset 1
-  Full,  // preset 9: one level above what stock ostree uses, with the same effort
-  Zeros, // for patches, which are mostly zeros: considers the longest matches everywhere; three times slower
-};
-
-struct XzOptions {
-  XzEffort effort;
-  bool x86 = false; // branch filter
-  // Bytes that are compressed on their own, several of these at once.
-  uint64_t block;
-};
-
-// One .xz stream of blocks, each with a dictionary that spans it, CRC64.
-Bytes xz_stream(const Rope &rope, const XzOptions &options, Crew &crew, const Job &job,
-                const Consumed &consumed = {});
-
-// The decompressed bytes of one xz stream, as stock parts have them; at most `limit` bytes. Throws
-// BUNDLE_CORRUPT.
-Blob decode_xz(View compressed, uint64_t limit, const std::string &temporary, const Job &job);
 
 } // namespace trees::delta

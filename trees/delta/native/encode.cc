@@ -7,6 +7,7 @@
 
 #include "content_choice.h"
 #include "plan.h"
+#include "program_layout.h"
 #include "superblock.h"
 
 namespace trees::delta {
@@ -37,6 +38,9 @@ constexpr uint64_t SHARED_BLOCK = 12 << 20;
 constexpr uint64_t PATCH_BLOCK = 6 << 20;
 // Larger patches take too long for the search that suits them best.
 constexpr uint64_t MAX_BEST_PATCHES = 24 << 20;
+constexpr XzModel ZEROS{XzFilter::None, 0, 4, 0, 0};
+// Parts of programs up to this are filtered in memory when they are applied.
+constexpr uint64_t MAX_FILTERED_PART = 40 << 20;
 
 void prepend_byte(Rope &rope, uint8_t byte) {
   rope.head.insert(rope.head.begin(), byte);
@@ -78,7 +82,15 @@ private:
   }
   bool few_parts() const { return plan_.payload <= FEW_PARTS; }
 
-  Rope contents(const PartPlan &part, EncodedPart &encoded) {
+  struct Contents {
+    Rope rope;
+    uint64_t payload; // where it starts
+    std::vector<PayloadStretch> stretches;
+    std::vector<PartObject> objects;
+    uint64_t unpacked;
+  };
+
+  Contents contents(const PartPlan &part) {
     PartBuilder builder(options_.temporary, MEMORY_LIMIT);
     for (const PartObject &object : part.metadata) {
       VariantPtr variant = repo_.load(object.type, object.checksum);
@@ -88,19 +100,23 @@ private:
     }
     for (const NewFile *file : part.symlinks)
       builder.symlink(file->checksum, file->meta);
-    for (const NewFile *file : part.files) {
-      job_.check();
-      add_content(builder, *file, repo_);
-    }
-    encoded.objects = builder.objects();
-    encoded.unpacked = builder.unpacked_size();
-    return builder.finish();
+    if (part.kind == PartKind::Programs)
+      add_programs(builder, part.files, repo_, job_);
+    else
+      for (const NewFile *file : part.files) {
+        job_.check();
+        add_content(builder, *file, repo_);
+      }
+    Contents made{{}, 0, builder.stretches(), builder.objects(), builder.unpacked_size()};
+    made.rope = builder.finish();
+    made.payload = made.rope.head.size();
+    return made;
   }
 
   EncodedPart build(size_t index) {
     const PartPlan &part = plan_.parts[index];
-    EncodedPart contained;
-    Rope rope = contents(part, contained);
+    Contents contained = contents(part);
+    Rope &rope = contained.rope;
     uint64_t bytes = 0;
     for (const NewFile *file : part.files)
       bytes += file->meta.size;
@@ -108,21 +124,25 @@ private:
     Consumed consumed = [&](uint64_t count) { meter.consumed(count); };
 
     bool in_tail = part.kind == PartKind::Metadata && rope.size() <= MAX_TAIL_PART;
-    bool xz = !in_tail && (options_.small || suits_xz(part, rope));
+    std::vector<XzBlock> blocks;
+    if (!in_tail)
+      blocks = xz_blocks(part, contained);
+    bool xz = !blocks.empty(), stored = xz && blocks.front().effort == XzEffort::Stored;
     if (xz) {
       Rope packed;
-      packed.head = xz_stream(rope, xz_options(part, rope.size()), crew_, job_, consumed);
+      packed.head = xz_stream(rope, blocks, crew_, job_, stored ? Consumed() : consumed);
       rope = std::move(packed);
     }
     prepend_byte(rope, xz ? COMPRESSION_XZ : COMPRESSION_NONE);
+    bool packed = xz && !stored;
     bool quick_patches = options_.quick && options_.level == 0 && part.kind == PartKind::Patches;
-    ZstdOptions zstd{xz              ? STORED_LEVEL
+    ZstdOptions zstd{packed          ? STORED_LEVEL
                      : quick_patches ? QUICK_PATCH_LEVEL
                                      : level(),
-                     !xz && few_parts(), threads(options_)};
+                     !packed && few_parts(), threads(options_)};
     EncodedPart encoded =
         encode_part(std::move(rope), delta_key(options_.from, options_.to, std::to_string(index)),
-                    {zstd, in_tail}, crew_, job_, xz ? Consumed() : consumed);
+                    {zstd, in_tail}, crew_, job_, packed ? Consumed() : consumed);
     meter.finish();
     encoded.objects = std::move(contained.objects);
     encoded.unpacked = contained.unpacked;
@@ -139,13 +159,35 @@ private:
     return trial.finish() <= MAX_XZ_TRIAL;
   }
 
-  XzOptions xz_options(const PartPlan &part, uint64_t size) const {
+  // How a part is made an xz stream; empty: it is none.
+  std::vector<XzBlock> xz_blocks(const PartPlan &part, const Contents &made) const {
+    uint64_t size = made.rope.size();
+    std::vector<XzBlock> blocks;
     if (part.kind == PartKind::Patches) {
+      if (!options_.small && !suits_xz(part, made.rope))
+        return {};
       bool best = options_.small && size <= MAX_BEST_PATCHES;
-      return {options_.quick ? XzEffort::Quick : best ? XzEffort::Zeros : XzEffort::Full, false, PATCH_BLOCK};
+      append_even_blocks(blocks, size, PATCH_BLOCK,
+                         options_.quick ? XzEffort::Quick
+                         : best         ? XzEffort::Zeros
+                                        : XzEffort::Full,
+                         best ? ZEROS : XzModel{});
+      return blocks;
     }
-    return {options_.quick ? XzEffort::Quick : XzEffort::Full, part.kind == PartKind::Programs,
-            few_parts() || size > 2 * PART_SIZE ? SHARED_BLOCK : WHOLE_BLOCK};
+    bool stored = !options_.small;
+    if (stored && size > MAX_FILTERED_PART)
+      return {};
+    std::vector<ModelStretch> stretches = model_stretches(made.stretches, made.payload, size, stored);
+    if (stored && stretches.size() == 1)
+      return {};
+    uint64_t largest = !stored && (few_parts() || size > 2 * PART_SIZE) ? SHARED_BLOCK : WHOLE_BLOCK;
+    for (const ModelStretch &stretch : stretches)
+      append_even_blocks(blocks, stretch.size, largest,
+                         stored           ? XzEffort::Stored
+                         : options_.quick ? XzEffort::Quick
+                                          : XzEffort::Full,
+                         stretch.model);
+    return blocks;
   }
 
   // Parts are begun in order, and written in order by whoever finishes the one that is next.

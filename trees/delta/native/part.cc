@@ -4,6 +4,10 @@
 
 namespace trees::delta {
 
+namespace {
+constexpr size_t ALIGNMENT = 8;
+} // namespace
+
 void PartBuilder::number(uint64_t value) {
   while (value >= 0x80) {
     ops_.push_back(static_cast<uint8_t>(value | 0x80));
@@ -90,6 +94,36 @@ void PartBuilder::copied(const Checksum &checksum, const FileMeta &meta, const C
     number(range.from_source ? range.offset : payload_.size());
     if (!range.from_source)
       payload_.append(content.data + range.offset, range.size);
+  }
+  op(Op::Close);
+}
+
+Stored PartBuilder::store(Content kind, View bytes) {
+  uint64_t begin = stretches_.empty() ? 0 : stretches_.back().end;
+  if (stretches_.empty() || stretches_.back().kind != kind)
+    stretches_.push_back({kind, begin});
+  else if (stretches_.size() > 1)
+    begin = stretches_[stretches_.size() - 2].end;
+  else
+    begin = 0;
+  // Sections are aligned in programs, too, and their numbers are best predicted by their places.
+  static constexpr uint8_t ZEROS[ALIGNMENT] = {};
+  uint64_t misplaced = (payload_.size() - begin) % ALIGNMENT;
+  if (misplaced != 0)
+    payload_.append(ZEROS, ALIGNMENT - misplaced);
+  uint64_t start = payload_.size();
+  payload_.append(bytes.data, bytes.size);
+  stretches_.back().end = payload_.size();
+  return {start, bytes.size};
+}
+
+void PartBuilder::assembled(const Checksum &checksum, const FileMeta &meta,
+                            const std::vector<Stored> &pieces) {
+  open(checksum, meta);
+  for (const Stored &piece : pieces) {
+    op(Op::Write);
+    number(piece.size);
+    number(piece.offset);
   }
   op(Op::Close);
 }

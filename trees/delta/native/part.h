@@ -3,6 +3,7 @@
 // byte.
 #pragma once
 
+#include "elf_sections.h"
 #include "repo.h"
 #include "rope.h"
 
@@ -33,6 +34,18 @@ struct CopyRange {
   uint64_t size;
 };
 
+// A stretch of the payload that holds content of one kind, up to `end`.
+struct PayloadStretch {
+  Content kind;
+  uint64_t end;
+};
+
+// A piece of the payload.
+struct Stored {
+  uint64_t offset;
+  uint64_t size;
+};
+
 class PartBuilder {
 public:
   PartBuilder(std::string temporary_directory, size_t memory_limit)
@@ -53,6 +66,12 @@ public:
   void copied(const Checksum &checksum, const FileMeta &meta, const Checksum &source,
               const std::vector<CopyRange> &ranges, View content);
 
+  // Puts something into the payload before the files that consist of it. What is of one kind comes together.
+  Stored store(Content kind, View bytes);
+  void assembled(const Checksum &checksum, const FileMeta &meta, const std::vector<Stored> &pieces);
+
+  // What was put there by `store`, from the start of the payload.
+  const std::vector<PayloadStretch> &stretches() const { return stretches_; }
   const std::vector<PartObject> &objects() const { return objects_; }
   uint64_t unpacked_size() const { return unpacked_; }
   // The serialised part without the compression byte; the builder is empty afterwards.
@@ -74,6 +93,7 @@ private:
   std::vector<Bytes> xattrs_;
   std::map<std::string, uint64_t> xattr_index_;
   SpillBuffer payload_;
+  std::vector<PayloadStretch> stretches_;
   Bytes ops_;
 };
 

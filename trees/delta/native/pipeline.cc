@@ -253,12 +253,11 @@ private:
   void use(Loaded &loaded) {
     const Unit &unit = *loaded.unit;
     if (loaded.raw)
-      return use_parts(unit, loaded.raw->view(), *loaded.raw);
-    static const Blob memory;
+      return use_parts(unit, loaded.raw->view(), *loaded.raw, nullptr);
     if (unit.frames == 0)
-      return use_parts(unit, loaded.compressed.view(), memory);
+      return use_parts(unit, loaded.compressed);
     if (loaded.raw_buffer.size() > 0)
-      return use_parts(unit, loaded.raw_buffer.view(), memory);
+      return use_parts(unit, loaded.raw_buffer);
     Buffer raw = take(unit.raw_size);
     uint64_t at = 0, raw_at = 0;
     for (size_t i = 0; i < unit.frames; i++) {
@@ -268,14 +267,21 @@ private:
       raw_at += frame.raw_size;
     }
     give(std::move(loaded.compressed));
-    use_parts(unit, raw.view(), memory);
+    use_parts(unit, raw);
     give(std::move(raw));
   }
 
-  void use_parts(const Unit &unit, View raw, const Blob &backing) {
+  void use_parts(const Unit &unit, Buffer &raw) {
+    static const Blob memory;
+    use_parts(unit, raw.view(), memory, raw.data());
+  }
+
+  void use_parts(const Unit &unit, View raw, const Blob &backing, uint8_t *scratch) {
     for (size_t part : unit.parts) {
       const EntrySpan &span = options_.block.entries[part];
-      use_(part, View(raw.data + (span.start - unit.raw_offset), span.end - span.start), backing);
+      uint64_t at = span.start - unit.raw_offset;
+      View bytes(raw.data + at, span.end - span.start);
+      use_({part, bytes, backing, scratch == nullptr ? nullptr : scratch + at});
     }
   }
 

@@ -23,8 +23,14 @@ struct PipelineOptions {
   const std::vector<bool> &skip;
 };
 
-// What a worker gets: an element of the superblock's metadata, and what its bytes lie in.
-using UsePart = std::function<void(size_t index, View entry, const Blob &backing)>;
+// What a worker gets: an element of the superblock's metadata.
+struct PartEntry {
+  size_t index;
+  View bytes;
+  const Blob &backing; // what they lie in, if that is no memory of the pipeline's own
+  uint8_t *scratch;    // the same bytes, if they may be overwritten, else null
+};
+using UsePart = std::function<void(const PartEntry &)>;
 
 // Calls `use` for each part that is not skipped, on several threads. Throws the first failure; if the file is
 // not what its digest says that is the failure, whatever came of it first.

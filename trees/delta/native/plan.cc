@@ -21,24 +21,12 @@ constexpr const char *PROGRAM = "ELF";
 // Bytes of a group of files that is not worth a part of its own.
 constexpr uint64_t SMALL_GROUP = 64 << 10;
 constexpr uint64_t SMALL_PROGRAMS = 1 << 20;
-constexpr size_t ELF_HEADER = 20;
-constexpr uint8_t ELF_LITTLE_ENDIAN = 1;
-constexpr unsigned MACHINE_386 = 3, MACHINE_X86_64 = 62;
-
-bool is_x86_program(View content) {
-  if (content.size < ELF_HEADER || !content.text().starts_with("\177ELF") ||
-      content.data[5] != ELF_LITTLE_ENDIAN)
-    return false;
-  unsigned machine = content.data[18] | static_cast<unsigned>(content.data[19]) << 8;
-  return machine == MACHINE_386 || machine == MACHINE_X86_64;
-}
-
 // What a file is, as far as compression is concerned: its magic number where that says something, else its
 // extension.
 std::string kind_of(const Repo &repo, const NewFile &file) {
   if (file.meta.size >= 4) {
     Blob content = repo.content(file.checksum);
-    if (is_x86_program(content.view()))
+    if (is_program(content.view()))
       return PROGRAM;
     if (content.view().text().starts_with("#!"))
       return "#!";

@@ -25,7 +25,7 @@ struct NewFile {
 
 enum class PartKind {
   Patches,  // files that come from others
-  Programs, // x86 programs and libraries
+  Programs, // programs and libraries
   Files,    // other regular files
   Metadata, // metadata objects and symlinks, and files that need no part of their own
 };

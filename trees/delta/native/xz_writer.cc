@@ -4,7 +4,9 @@
 
 #include <algorithm>
 
-#include "codec.h"
+#include "filters.h"
+#include "framing.h"
+#include "xz.h"
 
 namespace trees::delta {
 
@@ -16,6 +18,7 @@ constexpr uint64_t MAX_DICTIONARY = 64 << 20;
 constexpr uint32_t LONGEST_MATCH = 273;
 constexpr size_t INPUT_CHUNK = 1 << 20;
 constexpr size_t OUTPUT_CHUNK = 1 << 20;
+constexpr size_t BLOCK_ALIGNMENT = 4;
 
 void check_lzma(lzma_ret result, const char *what) {
   if (result == LZMA_MEM_ERROR)
@@ -43,23 +46,44 @@ struct Block {
   lzma_vli content = 0;
 };
 
+// The filters of a block, as liblzma wants them.
+class Filters {
+public:
+  explicit Filters(const XzBlock &block) {
+    if (lzma_lzma_preset(&lzma_, preset_of(block.effort)))
+      throw Failure("INTERNAL", "liblzma lacks a preset");
+    lzma_.dict_size = block.effort == XzEffort::Stored
+                          ? MIN_DICTIONARY
+                          : static_cast<uint32_t>(std::clamp(block.size, MIN_DICTIONARY, MAX_DICTIONARY));
+    lzma_.lc = block.model.literal_context;
+    lzma_.lp = block.model.literal_position;
+    lzma_.pb = block.model.position;
+    if (block.effort == XzEffort::Zeros)
+      lzma_.nice_len = LONGEST_MATCH;
+    delta_.type = LZMA_DELTA_TYPE_BYTE;
+    delta_.dist = block.model.distance;
+    size_t count = 0;
+    if (block.model.filter == XzFilter::X86)
+      chain_[count++] = {LZMA_FILTER_X86, nullptr};
+    else if (block.model.filter == XzFilter::Delta)
+      chain_[count++] = {LZMA_FILTER_DELTA, &delta_};
+    chain_[count++] = {LZMA_FILTER_LZMA2, &lzma_};
+    chain_[count] = {LZMA_VLI_UNKNOWN, nullptr};
+  }
+  Filters(const Filters &) = delete;
+  Filters &operator=(const Filters &) = delete;
+
+  lzma_filter *chain() { return chain_; }
+
+private:
+  lzma_options_lzma lzma_;
+  lzma_options_delta delta_{};
+  lzma_filter chain_[3];
+};
+
 class BlockWriter {
 public:
-  BlockWriter(uint64_t size, const XzOptions &options) {
-    if (lzma_lzma_preset(&lzma_, preset_of(options.effort)))
-      throw Failure("INTERNAL", "liblzma lacks a preset");
-    lzma_.dict_size = static_cast<uint32_t>(std::clamp(size, MIN_DICTIONARY, MAX_DICTIONARY));
-    if (options.effort == XzEffort::Zeros) {
-      lzma_.nice_len = LONGEST_MATCH;
-      lzma_.lc = 4;
-      lzma_.pb = 0;
-    }
-    size_t count = 0;
-    if (options.x86)
-      filters_[count++] = {LZMA_FILTER_X86, nullptr};
-    filters_[count++] = {LZMA_FILTER_LZMA2, &lzma_};
-    filters_[count] = {LZMA_VLI_UNKNOWN, nullptr};
-  }
+  explicit BlockWriter(const XzBlock &block) : filters_(block) {}
 
   Block run(const Rope &rope, uint64_t offset, uint64_t size, const Job &job, const Consumed &consumed) {
     lzma_block block{};
@@ -67,7 +91,7 @@ public:
     block.check = LZMA_CHECK_CRC64;
     block.compressed_size = LZMA_VLI_UNKNOWN;
     block.uncompressed_size = LZMA_VLI_UNKNOWN;
-    block.filters = filters_;
+    block.filters = filters_.chain();
     check_lzma(lzma_block_header_size(&block), "an xz block header");
     out_.bytes.resize(block.header_size);
     check_lzma(lzma_block_header_encode(&block, out_.bytes.data()), "an xz block header");
@@ -104,25 +128,72 @@ private:
     } while (action == LZMA_FINISH ? result != LZMA_STREAM_END : stream.avail_in > 0);
   }
 
-  lzma_options_lzma lzma_;
-  lzma_filter filters_[3];
+  Filters filters_;
   Block out_;
 };
 
+// A block that is as long as its content, and unpacked as quickly as that is moved and filtered.
+Block stored_block(const Rope &rope, uint64_t offset, const XzBlock &options, const Job &job,
+                   const Consumed &consumed) {
+  Bytes content;
+  content.reserve(options.size);
+  rope.slice(offset, options.size, [&](View piece) {
+    job.check();
+    append(content, piece.data, piece.size);
+  });
+  if (options.model.filter == XzFilter::X86)
+    x86_filter(content.data(), content.size());
+  else if (options.model.filter == XzFilter::Delta)
+    delta_filter(content.data(), content.size(), options.model.distance);
+
+  Filters filters(options);
+  lzma_block header{};
+  header.version = 1;
+  header.check = LZMA_CHECK_NONE;
+  header.compressed_size = LZMA_VLI_UNKNOWN;
+  header.uncompressed_size = LZMA_VLI_UNKNOWN;
+  header.filters = filters.chain();
+  check_lzma(lzma_block_header_size(&header), "an xz block header");
+  Block block;
+  block.bytes.reserve(header.header_size + content.size() + content.size() / MAX_STORED_CHUNK * CHUNK_HEADER +
+                      2 * CHUNK_HEADER + BLOCK_ALIGNMENT);
+  block.bytes.resize(header.header_size);
+  check_lzma(lzma_block_header_encode(&header, block.bytes.data()), "an xz block header");
+  for (size_t at = 0; at < content.size(); at += MAX_STORED_CHUNK) {
+    size_t size = std::min(MAX_STORED_CHUNK, content.size() - at);
+    block.bytes.push_back(at == 0 ? FIRST_STORED_CHUNK : STORED_CHUNK);
+    block.bytes.push_back(static_cast<uint8_t>((size - 1) >> 8));
+    block.bytes.push_back(static_cast<uint8_t>(size - 1));
+    append(block.bytes, content.data() + at, size);
+  }
+  block.bytes.push_back(END_OF_CHUNKS);
+  block.unpadded = block.bytes.size();
+  block.content = options.size;
+  pad(block.bytes, block.bytes.size(), BLOCK_ALIGNMENT);
+  if (consumed)
+    consumed(options.size);
+  return block;
+}
+
 } // namespace
 
-Bytes xz_stream(const Rope &rope, const XzOptions &options, Crew &crew, const Job &job,
+Bytes xz_stream(const Rope &rope, const std::vector<XzBlock> &options, Crew &crew, const Job &job,
                 const Consumed &consumed) {
-  uint64_t size = rope.size(), count = std::max<uint64_t>(1, (size + options.block - 1) / options.block);
-  uint64_t even = (size + count - 1) / count;
-  std::vector<Block> blocks(count);
-  crew.each(count, [&](size_t i) {
-    uint64_t start = std::min(even * i, size), length = std::min(even, size - start);
-    blocks[i] = BlockWriter(length, options).run(rope, start, length, job, consumed);
+  std::vector<uint64_t> starts;
+  uint64_t end = 0;
+  for (const XzBlock &block : options) {
+    starts.push_back(end);
+    end += block.size;
+  }
+  bool stored = options.front().effort == XzEffort::Stored;
+  std::vector<Block> blocks(options.size());
+  crew.each(options.size(), [&](size_t i) {
+    blocks[i] = stored ? stored_block(rope, starts[i], options[i], job, consumed)
+                       : BlockWriter(options[i]).run(rope, starts[i], options[i].size, job, consumed);
   });
 
   lzma_stream_flags flags{};
-  flags.check = LZMA_CHECK_CRC64;
+  flags.check = stored ? LZMA_CHECK_NONE : LZMA_CHECK_CRC64;
   Bytes out(LZMA_STREAM_HEADER_SIZE);
   check_lzma(lzma_stream_header_encode(&flags, out.data()), "an xz header");
   std::unique_ptr<lzma_index, IndexEnd> index(lzma_index_init(nullptr));
@@ -133,13 +204,20 @@ Bytes xz_stream(const Rope &rope, const XzOptions &options, Crew &crew, const Jo
     out.insert(out.end(), block.bytes.begin(), block.bytes.end());
     block.bytes = Bytes();
   }
-  size_t end = out.size(), used = 0;
+  size_t index_at = out.size(), used = 0;
   flags.backward_size = lzma_index_size(index.get());
-  out.resize(end + flags.backward_size + LZMA_STREAM_HEADER_SIZE);
-  check_lzma(lzma_index_buffer_encode(index.get(), out.data() + end, &used, flags.backward_size),
+  out.resize(index_at + flags.backward_size + LZMA_STREAM_HEADER_SIZE);
+  check_lzma(lzma_index_buffer_encode(index.get(), out.data() + index_at, &used, flags.backward_size),
              "an xz index");
-  check_lzma(lzma_stream_footer_encode(&flags, out.data() + end + used), "an xz footer");
+  check_lzma(lzma_stream_footer_encode(&flags, out.data() + index_at + used), "an xz footer");
   return out;
+}
+
+void append_even_blocks(std::vector<XzBlock> &blocks, uint64_t size, uint64_t largest, XzEffort effort,
+                        const XzModel &model) {
+  uint64_t count = std::max<uint64_t>(1, (size - 1) / largest + 1), even = (size - 1) / count + 1;
+  for (uint64_t at = 0; at < size; at += even)
+    blocks.push_back({std::min(even, size - at), effort, model});
 }
 
 } // namespace trees::delta

@@ -1,5 +1,5 @@
 // Feeds streams to the decoder of parts that are stored as xz.
-#include "../codec.h"
+#include "../xz.h"
 
 using namespace trees;
 using namespace trees::delta;
