@@ -20,7 +20,10 @@ test('a service that fails its checks is restarted, and is healthy again with a 
     ok: { exec: sh('echo healthy'), when: { source: 'web', each: 'healthy' } },
     breaks: { exec: sh('sleep 0.4; touch /tmp/sick; exec sleep 1000') },
   });
-  await eventually(() => linesOf(running.output(), 'ok').length === 2, running.output);
+  await eventually(
+    () => linesOf(running.output(), 'ok').length === 2,
+    () => running.output(),
+  );
   assert.equal(linesOf(running.output(), 'web').length, 2);
   assert.equal(linesOf(running.output(), 'on').length, 1);
   running.child.kill('SIGTERM');

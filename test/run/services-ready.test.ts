@@ -84,7 +84,10 @@ test('events: once, each, at intervals, not after the timeout, and on stopping',
     late: { exec: sh('echo wrong'), when: { source: 'db', once: 'unhealthy', timeout: 0.2 } },
     bye: { exec: sh('sleep 0.1; echo farewell'), when: { source: 'db', once: 'stopping' } },
   });
-  await eventually(() => linesOf(running.output(), 'tick').length >= 4, running.output);
+  await eventually(
+    () => linesOf(running.output(), 'tick').length >= 4,
+    () => running.output(),
+  );
   running.child.kill('SIGTERM');
   const { stdout } = await running.done;
   assert.deepEqual(linesOf(stdout, 'once'), ['ran']);

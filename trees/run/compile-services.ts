@@ -219,10 +219,7 @@ function planListen(spec: ListenSpec, service: string): PlanServiceLink {
   return { ...common, target: listenKind[protocol === 'udp' ? 'udp' : 'tcp'], text, number: port };
 }
 
-function planServiceLimit(
-  name: string,
-  limit: NonNullable<ServiceSpec['rlimits']>[string & 'nofile'],
-): PlanServiceLink {
+function planServiceLimit(name: string, limit: NonNullable<ServiceSpec['rlimits']>['nofile']): PlanServiceLink {
   const { soft, hard } = typeof limit === 'object' ? limit : { soft: limit ?? 0, hard: limit ?? 0 };
   const value = (bound: number | 'unlimited'): number => (bound === 'unlimited' ? Infinity : bound);
   const rlimit: RlimitSpec = { name, soft: value(soft), hard: value(hard) };
