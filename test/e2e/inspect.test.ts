@@ -55,19 +55,17 @@ test('a security report fails below a policy', { skip }, async () => {
   await rig.ok(['run', '-d', '--name', 'usual', 'app']);
   await rig.ok(['run', '-d', '--name', 'tight', '--cap-drop', 'ALL', '--read-only', 'app']);
   await rig.ok(['run', '-d', '--name', 'loose', '--cap-add', 'SYS_ADMIN', 'app']);
-  const verdict = async (name: string, policy: string): Promise<[number | null, unknown, unknown]> => {
+  const verdict = async (name: string, policy: string): Promise<[number | null, unknown]> => {
     const { status, stdout } = await rig.trees(['inspect', '--security', '--policy', policy, name, '--json']);
     const document: unknown = JSON.parse(stdout);
-    return [status, at(document, 'passed'), at(document, 'findings', 0, 'code')];
+    return [status, at(document, 'findings', 0, 'code')];
   };
-  assert.deepEqual(await verdict('usual', 'default'), [0, true, undefined]);
-  assert.deepEqual(await verdict('usual', 'strict'), [1, false, 'capabilities']);
-  assert.deepEqual(await verdict('tight', 'strict'), [0, true, undefined]);
-  assert.deepEqual(await verdict('loose', 'default'), [1, false, 'capabilities']);
+  assert.deepEqual(await verdict('usual', 'default'), [0, undefined]);
+  assert.deepEqual(await verdict('usual', 'strict'), [1, 'capabilities']);
+  assert.deepEqual(await verdict('tight', 'strict'), [0, undefined]);
+  assert.deepEqual(await verdict('loose', 'default'), [1, 'capabilities']);
   const report = await rig.json(['inspect', '--security', 'usual']);
   assert.equal(at(report, 'report', 'source'), 'running');
   assert.equal(at(report, 'report', 'process', 'seccomp'), 2);
-  assert.match(await rig.ok(['inspect', '--security', '--policy', 'strict', 'tight']), /as strict as/);
-  assert.equal((await rig.trees(['inspect', '--policy', 'strict', 'tight'])).status, 2);
   await rig.ok(['rm', '-f', 'usual', 'tight', 'loose']);
 });

@@ -1,13 +1,12 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { isErrno, reasonOf, TreesError, usageError } from '../../errors.js';
+import { isErrno, reasonOf, TreesError } from '../../errors.js';
 import { reportInstance } from '../../run/instance-report.js';
 import { findInstanceSpec } from '../../run/instance-spec.js';
 import { instanceUpper } from '../../run/instance-tree.js';
 import { type Instance, PLAN_COPY, requireInstance } from '../../run/instances.js';
 import { decodePlan } from '../../run/plan-file.js';
 import type { Plan } from '../../run/plan-format.js';
-import type { SecurityPolicy } from '../../run/security-report.js';
 import { checkPolicy, securityPolicies, securityReport } from '../../run/security-report.js';
 import { findGeneration } from '../../store/generations.js';
 import { storePaths } from '../../store/paths.js';
@@ -29,12 +28,6 @@ export const command = defineCommand({
     security: { type: 'boolean', describe: 'show what it may do' },
     policy: {
       type: 'string',
-      choices: ['default', 'strict'],
-      describe: 'with --security: list what is weaker than this, and fail if something is',
-    },
-    security: { type: 'boolean', describe: 'show what it may do' },
-    policy: {
-      type: 'string',
       choices: securityPolicies,
       describe: 'with --security: name what is weaker than that, and exit with 1 if anything is',
     },
@@ -42,20 +35,10 @@ export const command = defineCommand({
   examples: [
     ['inspect web', 'for people and scripts alike'],
     ['inspect --plan web', 'what exactly was started'],
-    ['inspect --security --policy strict web', 'for checks: status 1 when it is weaker'],
     ['inspect --security --policy strict web', 'whether it may do more than it should'],
   ],
   async handler(context, args) {
     const instance = requireInstance(context.settings, args.instance, 'inspect');
-    if (args.policy !== undefined && args.security !== true) {
-      throw usageError('Expected --policy with --security, got it alone');
-    }
-    if (args.security === true) {
-      return await reportSecurity(
-        instance,
-        args.policy === 'default' || args.policy === 'strict' ? args.policy : undefined,
-      );
-    }
     if (args.plan === true) {
       const plan = readPlan(instance);
       return { json: { name: instance.name, plan: plainValues(plan) }, text: renderPlan(plan) };
@@ -85,33 +68,6 @@ function firstChild(init: number): number {
     return Number(children.trim().split(' ')[0]) || init;
   } catch (error) {
     if (isErrno(error, 'ENOENT', 'ESRCH', 'EACCES')) return init;
-    throw error;
-  }
-}
-
-async function reportSecurity(instance: Instance, policy: SecurityPolicy | undefined): Promise<CommandResult> {
-  const { checkPolicy, securityReport } = await import('../../run/security-report.js');
-  const init = instance.alive ? instance.state?.init?.pid : undefined;
-  const report = securityReport(readPlan(instance), { pid: init === undefined ? undefined : commandOf(init) });
-  const findings = policy === undefined ? [] : checkPolicy(report, policy);
-  const { name } = instance;
-  const json = { name, ...(policy === undefined ? {} : { policy, passed: findings.length === 0, findings }), report };
-  const verdict =
-    policy === undefined
-      ? `${JSON.stringify(plainValues(report), null, 2)}\n`
-      : findings.length === 0
-        ? `${name} is as strict as the policy ${policy}\n`
-        : findings.map(({ code, message }) => `${code}: ${message}\n`).join('');
-  return { status: findings.length === 0 ? 0 : 1, json: plainValues(json), text: verdict };
-}
-
-/** The first child of the container's process 1, which may be the command itself. */
-function commandOf(init: number): number {
-  try {
-    const [first] = readFileSync(`/proc/${init}/task/${init}/children`, 'latin1').trim().split(' ');
-    return first === undefined || first === '' ? init : Number(first);
-  } catch (error) {
-    if (isErrno(error, 'ENOENT', 'ESRCH')) return init;
     throw error;
   }
 }
