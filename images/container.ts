@@ -23,6 +23,9 @@ export interface ImageStep {
   readonly env: Readonly<Record<string, string>>;
 }
 
+/** Packages of inits ask process 1 to open its control channel; passed on to the step, that would end it. */
+const DEAF = "trap '' USR1; ";
+
 /** Where the staged files are inside. Below /run, which is never part of an image. */
 export const STAGE = '/run/trees-build';
 
@@ -42,7 +45,7 @@ export async function runInImage(context: ProcessContext, tree: BuildTree, step:
         userns: 'host',
         net: step.network ? 'host' : 'none',
         hostname: 'localhost',
-        argv: ['/bin/sh', '-eu', `${STAGE}/step.sh`],
+        argv: ['/bin/sh', '-c', `${DEAF}exec /bin/sh -eu ${STAGE}/step.sh`],
         env: step.env,
         mounts: [{ kind: 'bind', source: tree.stage, target: STAGE, readOnly: true }],
         stopTimeout: 2,

@@ -103,7 +103,7 @@ export function withSystem(
     noNewPrivileges: container.security?.noNewPrivileges ?? false,
     user: undefined,
     workdir: '/',
-    env: { container_uuid: uuidOf(place.name), ...container.env },
+    env: { TERM: 'vt220', container_uuid: uuidOf(place.name), ...container.env },
     capabilities: adjustCapabilities(container.capabilities ?? defaultCapabilities, {
       add: own ? SYSTEM_CAPABILITIES : ['SYS_BOOT'],
     }),
