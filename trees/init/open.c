@@ -67,10 +67,12 @@ static void open_sockets(struct runtime *runtime, uint32_t index, int *sockets) 
     if (user.home[0] == '\0')
       user_find(plan_string(plan, service->user != 0 ? service->user : plan->config->user), &user);
     int fd = listen_open(plan, link, user.uid, user.gid);
+    char port[16] = "";
+    if (link->target < PLAN_LISTEN_UNIX)
+      snprintf(port, sizeof port, ", port %u", link->number);
     if (fd < 0)
-      die_errno("cannot listen for service %s on %s%s%u", plan_string(plan, service->name),
-                plan_string(plan, link->text), link->target >= PLAN_LISTEN_UNIX ? ", mode 0" : " port ",
-                link->number);
+      die_errno("cannot listen for service %s on %s%s", plan_string(plan, service->name),
+                plan_string(plan, link->text), port);
     sockets[own->socket_count++] = fd;
     if ((service->flags & PLAN_SERVICE_LAZY) != 0)
       runtime_watch(runtime, fd, EVENT_SOCKET, index);
