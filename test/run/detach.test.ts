@@ -200,6 +200,19 @@ test('descriptors of --preserve-fds reach the command, others do not', { skip },
   assert.match(closed, /cannot pass on descriptor 3 .*: it is not open/);
 });
 
+test('sockets of the service manager reach the command, which knows that they are its own', { skip }, async () => {
+  const script = 'echo $LISTEN_FDS $LISTEN_FDNAMES $((LISTEN_PID == $$)); cat <&3';
+  const plan = box.planFile(box.spec({ argv: ['sh', '-c', script] }));
+  const file = join(box.directory, 'socket');
+  writeFileSync(file, 'content\n');
+  const line = `exec 3<${file}; LISTEN_FDNAMES=web exec ${launcherPath()} --listen-fds=1 ${plan}`;
+  const child = spawn('sh', ['-c', line], { stdio: ['ignore', 'pipe', 'inherit'] });
+  let text = '';
+  child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()));
+  await new Promise((resolve) => child.once('close', resolve));
+  assert.equal(text, '1 web 1\ncontent\n');
+});
+
 test('thirty instances at once: all start, all stop, nothing is left', { skip }, async () => {
   const names = Array.from({ length: 30 }, (_, index) => `many-${index}`);
   const mounts = (): number => readFileSync('/proc/self/mountinfo', 'utf8').split('\n').length;

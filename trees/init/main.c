@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -87,6 +88,24 @@ static void tell_failed(const char *message) {
     channel_send(tell_failure, "failed 125", 10, NULL, 0);
 }
 
+// What the launcher's caller passed on is for this process, whose id nobody knew before.
+static void take_sockets(struct command *words) {
+  static char count[32];
+  static char pid[32];
+  static char *variables[3];
+  const char *sockets = getenv("TREES_LISTEN_FDS");
+  char *names = getenv("LISTEN_FDNAMES");
+  if (sockets == NULL)
+    return;
+  snprintf(count, sizeof count, "LISTEN_FDS=%s", sockets);
+  snprintf(pid, sizeof pid, "LISTEN_PID=%d", (int)getpid());
+  words->extra = variables;
+  words->extra[words->extra_count++] = count;
+  words->extra[words->extra_count++] = pid;
+  if (names != NULL)
+    words->extra[words->extra_count++] = names - strlen("LISTEN_FDNAMES=");
+}
+
 static int run_command(const struct plan *plan, struct command *words, int signals, int channel) {
   int executed[2] = {-1, -1};
   if (channel >= 0 && pipe2(executed, O_CLOEXEC) != 0)
@@ -95,8 +114,10 @@ static int run_command(const struct plan *plan, struct command *words, int signa
   pid_t command = fork();
   if (command < 0)
     die_errno("cannot start the command: fork");
-  if (command == 0)
+  if (command == 0) {
+    take_sockets(words);
     command_execute(plan, words);
+  }
   if (!words->terminal)
     setpgid(command, command); // whoever comes first; a forwarded signal must find the group
   if (channel >= 0) {
@@ -131,6 +152,7 @@ int main(int argc, char **argv) {
     words.failure = channel >= 0 ? channel : 0;
     tell_failure = channel;
     die_set_hook(tell_failed);
+    take_sockets(&words);
     command_execute(&plan, &words);
   }
 

@@ -43,7 +43,8 @@ _Noreturn static void become_init(const struct launch *launch) {
   char variable[32];
   char channel[32];
   char terminal[] = "TREES_TERMINAL=1";
-  char *env[] = {variable, NULL, NULL, NULL};
+  char sockets[32];
+  char *env[] = {variable, NULL, NULL, NULL, NULL, NULL};
   size_t variables = 1;
   snprintf(variable, sizeof variable, "TREES_PLAN_FD=%d", launch->plan_fd);
   snprintf(channel, sizeof channel, CHANNEL_VARIABLE "=%d", launch->channel_fd);
@@ -51,6 +52,12 @@ _Noreturn static void become_init(const struct launch *launch) {
     env[variables++] = terminal;
   if (launch->channel_fd >= 0)
     env[variables++] = channel;
+  snprintf(sockets, sizeof sockets, "TREES_LISTEN_FDS=%u", launch->listen_fds);
+  char *names = getenv("LISTEN_FDNAMES");
+  if (launch->listen_fds > 0)
+    env[variables++] = sockets;
+  if (launch->listen_fds > 0 && names != NULL)
+    env[variables++] = names - strlen("LISTEN_FDNAMES=");
   size_t words = 0;
   while (launch->command[words] != NULL)
     words++;

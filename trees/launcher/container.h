@@ -16,6 +16,7 @@ struct launch {
   const struct streams *streams;
   int channel_fd;        // the init's end; -1: none
   unsigned preserve_fds; // descriptors 3… are the command's
+  unsigned listen_fds;   // and so many of them sockets (sd_listen_fds(3))
   int plan_fd;           // inherited by the init
   int init_fd;           // sealed copy of trees-init
   char **command;        // replaces the plan's command; NULL-terminated, may be empty

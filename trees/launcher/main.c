@@ -8,8 +8,8 @@
 //
 // --tty               gives the container a terminal of its own, connected to standard input and output
 // --detach            leaves the instance to a monitor: prints its name once the command was executed
-// --die-with-parent=PID, --pid-file=PATH, --status-fd=N, --preserve-fds=N, --hold-fd=N,
-// --sdnotify=MODE,
+// --die-with-parent=PID, --pid-file=PATH, --status-fd=N, --preserve-fds=N, --listen-fds=N,
+// --hold-fd=N, --sdnotify=MODE,
 // --explain-time[=json]
 //
 // Exit status: the command's, 128+n for a signal, 126 not executable, 127 not found, 125 if it could not be
@@ -119,6 +119,7 @@ static void set_launch(struct instance *instance) {
   instance->launch.cgroups = &instance->cgroups;
   instance->launch.terminal = &instance->terminal;
   instance->launch.preserve_fds = instance->options.preserve_fds;
+  instance->launch.listen_fds = instance->options.listen_fds;
   instance->launch.command = instance->options.command;
   instance->control.handler = instance_request;
   instance->control.context = instance;

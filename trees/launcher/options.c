@@ -70,6 +70,8 @@ static bool parse_value(struct options *options, const char *word) {
     options->status_fd = (int)number(value, "--status-fd");
   else if ((value = value_of(word, "--preserve-fds")) != NULL)
     options->preserve_fds = (unsigned)number(value, "--preserve-fds");
+  else if ((value = value_of(word, "--listen-fds")) != NULL)
+    options->listen_fds = (unsigned)number(value, "--listen-fds");
   else if ((value = value_of(word, "--hold-fd")) != NULL)
     hold(options, (int)number(value, "--hold-fd"));
   else if ((value = value_of(word, "--sdnotify")) != NULL)
@@ -77,6 +79,20 @@ static bool parse_value(struct options *options, const char *word) {
   else
     return false;
   return true;
+}
+
+// What the service manager has passed on to this very process.
+static unsigned sockets_passed(void) {
+  const char *count = getenv("LISTEN_FDS");
+  const char *pid = getenv("LISTEN_PID");
+  return count != NULL && pid != NULL && number(pid, "LISTEN_PID") == getpid()
+             ? (unsigned)number(count, "LISTEN_FDS")
+             : 0;
+}
+
+static void preserve_sockets(struct options *options) {
+  if (options->listen_fds > options->preserve_fds)
+    options->preserve_fds = options->listen_fds;
 }
 
 // The kernel's call of an interpreter: `trees-launch --command=PLAN SCRIPT [ARGS…]`. The script is only the
@@ -87,6 +103,8 @@ static struct options exported_command(struct options options, char **words, con
   options.exported = true;
   options.plan_path = plan;
   options.command = words + 2;
+  options.listen_fds = sockets_passed();
+  preserve_sockets(&options);
   return options;
 }
 
@@ -121,6 +139,7 @@ struct options options_parse(int argc, char **argv) {
   if (options.plan_fd < 0 && options.plan_path == NULL)
     die("wrong usage: expected a launch plan: trees-launch PLAN [COMMAND...]");
   options.command = argv + at;
+  preserve_sockets(&options);
   check(&options);
   return options;
 }

@@ -24,6 +24,7 @@ struct options {
   const char *pid_file;  // NULL: none
   int status_fd;         // -1: none
   unsigned preserve_fds; // descriptors 3… that the command inherits
+  unsigned listen_fds;   // so many of these are sockets for it (sd_listen_fds(3))
   size_t hold_count;
   int hold[OPTIONS_HOLD]; // descriptors that stay open as long as the launcher lives: locks
   enum notify_mode notify;

@@ -98,6 +98,8 @@ export interface LaunchOptions {
   readonly preserveFds?: number | undefined;
   /** Have the launcher say what each step took, on standard error. */
   readonly explainTime?: 'text' | 'json' | undefined;
+  /** Sockets that the service manager has passed on as descriptors 3, 4…, for the command (sd_listen_fds(3)). */
+  readonly sockets?: { readonly count: number; readonly names?: string | undefined } | undefined;
   /** Descriptors that the launcher keeps open for as long as it lives: locks. Above those of `preserveFds`. */
   readonly hold?: readonly number[] | undefined;
 }
@@ -111,11 +113,20 @@ function launchFlags(options: LaunchOptions): string[] {
     ...(options.preserveFds === undefined || options.preserveFds === 0
       ? []
       : [`--preserve-fds=${options.preserveFds}`]),
+    ...(options.sockets === undefined ? [] : [`--listen-fds=${options.sockets.count}`]),
   ];
 }
 
 function launcherEnvironment(options: LaunchOptions): Record<string, string> {
-  return options.notifySocket === undefined ? {} : { NOTIFY_SOCKET: options.notifySocket };
+  const names = options.sockets?.names;
+  return {
+    ...(options.notifySocket === undefined ? {} : { NOTIFY_SOCKET: options.notifySocket }),
+    ...(names === undefined ? {} : { LISTEN_FDNAMES: names }),
+  };
+}
+
+function passedOn(options: LaunchOptions): number {
+  return Math.max(options.preserveFds ?? 0, options.sockets?.count ?? 0);
 }
 
 /** The descriptors 3, 4… that the command is to get. @throws TreesError `USAGE` unless all are open */
@@ -141,7 +152,7 @@ export function execContainer(plan: Uint8Array, options: LaunchOptions = {}): ne
   const flags = launchFlags(options);
   const env = launcherEnvironment(options);
   const hold = options.hold ?? [];
-  const keep = [...preserved(options.preserveFds ?? 0), ...hold];
+  const keep = [...preserved(passedOn(options)), ...hold];
   flags.push(...hold.map((fd) => `--hold-fd=${fd}`));
   if (options.planFile !== undefined) return execLauncher([...flags, options.planFile], { keep, env });
   const fd = memfd('trees-plan', plan);
@@ -156,7 +167,7 @@ export function execContainer(plan: Uint8Array, options: LaunchOptions = {}): ne
 export async function startContainer(plan: Uint8Array, options: LaunchOptions = {}): Promise<void> {
   const fd = memfd('trees-plan', plan);
   try {
-    const keep = preserved(options.preserveFds ?? 0);
+    const keep = preserved(passedOn(options));
     const hold = options.hold ?? [];
     const planAt = FIRST_PRESERVED + keep.length;
     const holding = hold.map((_, index) => `--hold-fd=${planAt + 1 + index}`);

@@ -98,6 +98,7 @@ async function run(
     pidFile: start.pidFile === undefined ? undefined : resolve(context.cwd, start.pidFile),
     sdnotify: start.sdnotify,
     notifySocket: context.env['NOTIFY_SOCKET'],
+    sockets: socketsPassed(context.env),
     preserveFds: start.preserveFds,
     explainTime: start.explainTime ? (settings.json ? 'json' : 'text') : undefined,
     hold: [claim.fd],
@@ -197,4 +198,11 @@ async function findGeneration(context: Context, app: string): Promise<Generation
   const current = readInstalled(paths, name)?.current;
   if (current === undefined) throw new Error(`${name} is not there although it was installed`);
   return current;
+}
+
+/** Those that the service manager has passed on to this very process (sd_listen_fds(3)). */
+function socketsPassed(env: Context['env']): LaunchOptions['sockets'] {
+  const count = Number(env['LISTEN_FDS'] ?? 0);
+  if (!Number.isInteger(count) || count <= 0 || env['LISTEN_PID'] !== String(process.pid)) return undefined;
+  return { count, names: env['LISTEN_FDNAMES'] };
 }
