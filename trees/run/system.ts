@@ -52,7 +52,7 @@ const SYSTEM_CAPABILITIES: readonly Capability[] = ['SYS_ADMIN', 'SYS_BOOT', 'SY
 const STOP_COMMAND: Partial<Record<InitKind, readonly string[]>> = {
   sysvinit: ['/sbin/init', '0'],
   busybox: ['/bin/busybox', 'poweroff'],
-  runit: ['/sbin/runit-init', '0'],
+  runit: ['/sbin/init', '0'],
 };
 
 /** Which mode an app and an invocation make; `undefined`: an ordinary container. */
