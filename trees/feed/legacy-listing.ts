@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod/mini';
+import { $ZodError } from 'zod/v4/core';
 import { isErrno } from '../errors.js';
 import { dateVersion } from './date-version.js';
 import { formatLegacyRepository, type LegacyReference, type LegacyRepository } from './legacy-url.js';
@@ -56,7 +57,7 @@ export async function readListing(root: string, feed: string): Promise<LegacyLis
   try {
     return z.parse(listingSchema, JSON.parse(await readFile(join(feedDirectory(root, feed), LISTING_FILE), 'utf8')));
   } catch (error) {
-    if (isErrno(error, 'ENOENT', 'ENOTDIR') || error instanceof SyntaxError || error instanceof z.core.$ZodError) {
+    if (isErrno(error, 'ENOENT', 'ENOTDIR') || error instanceof SyntaxError || error instanceof $ZodError) {
       return undefined;
     }
     throw error;

@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs';
 import { chmod, copyFile, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod/mini';
+import { $ZodError } from 'zod/v4/core';
 import { isErrno, TreesError } from '../errors.js';
 import { type Reporter, silentReporter } from '../reporter.js';
 import { syncDirectory } from '../store/files.js';
@@ -130,7 +131,7 @@ async function readRecord(directory: string): Promise<Set<string>> {
     return new Set(files.filter((file) => !file.includes('/')));
   } catch (error) {
     // Without it nothing is known to be ours, so that nothing of before is deleted.
-    if (isErrno(error, 'ENOENT') || error instanceof SyntaxError || error instanceof z.core.$ZodError) return new Set();
+    if (isErrno(error, 'ENOENT') || error instanceof SyntaxError || error instanceof $ZodError) return new Set();
     throw error;
   }
 }
