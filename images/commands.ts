@@ -30,14 +30,23 @@ Definitions are looked for in the directories given with --definitions, those of
     },
     mirror: { type: 'string', value: 'URL', describe: 'package mirror, instead of the main one of the base' },
     list: { type: 'boolean', describe: 'list the definitions and what is built' },
+    'import-env': {
+      type: 'string',
+      value: 'FILE',
+      complete: 'file',
+      describe: 'print a definition for what an image.env (and the image.conf beside it) describes',
+    },
+    base: { type: 'string', value: 'NAME', complete: 'base', describe: 'base of that definition; default deb' },
   },
   examples: [
     ['build deb etcd', 'build the base deb, and etcd on it'],
     ['build ./my-app.yaml', 'build from a definition file'],
     ['build --list', 'what can be built'],
+    ['build --import-env etcd/image.env >etcd.yaml', 'a definition made of an older description'],
   ],
   handler: async (context, args) => {
     const directories = definitionDirectories(args.definitions ?? [], context.settings.build.definitions, context.cwd);
+    if (args['import-env'] !== undefined) return await importEnv(context, args['import-env'], args.base ?? 'deb');
     if (args.list === true) {
       if (args.names.length > 0)
         throw usageError('Expected no names with --list', 'leave them out, or leave --list out');
@@ -60,6 +69,13 @@ Definitions are looked for in the directories given with --definitions, those of
     });
   },
 });
+
+async function importEnv({ cwd, reporter }: Context, file: string, base: string): Promise<CommandResult> {
+  const { importEnvironment } = await import('./import-env/definition.js');
+  const { definition, notes, yaml } = importEnvironment(file, { cwd, base });
+  for (const note of notes) reporter.info(note);
+  return { json: { definition, notes }, text: yaml };
+}
 
 interface BuildRequest {
   readonly wanted: Parameters<typeof buildImages>[1];
