@@ -1,11 +1,11 @@
 import { type SpawnOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, existsSync, fstatSync } from 'node:fs';
+import { closeSync, existsSync, readlinkSync } from 'node:fs';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { reasonOf, TreesError, usageError } from '../errors.js';
+import { isErrno, reasonOf, TreesError, usageError } from '../errors.js';
 import { nativePath } from '../native-loader.js';
 import { execve, memfd } from '../system/index.js';
 import { compilePlan } from './compile.js';
@@ -129,13 +129,21 @@ function passedOn(options: LaunchOptions): number {
   return Math.max(options.preserveFds ?? 0, options.sockets?.count ?? 0);
 }
 
+/** Where the caller left none open Node has taken the number: the first one that it takes is its event loop's. */
+function isCallers(fd: number): boolean {
+  try {
+    return !/^anon_inode:\[(eventpoll|eventfd|io_uring)\]$/.test(readlinkSync(`/proc/self/fd/${fd}`));
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return false;
+    throw error;
+  }
+}
+
 /** The descriptors 3, 4… that the command is to get. @throws TreesError `USAGE` unless all are open */
 export function preserved(count: number): number[] {
   const fds = Array.from({ length: count }, (_, index) => FIRST_PRESERVED + index);
   for (const fd of fds) {
-    try {
-      fstatSync(fd);
-    } catch {
+    if (!isCallers(fd)) {
       throw usageError(`Expected descriptors 3 to ${FIRST_PRESERVED + count - 1} to be open, ${fd} is not`);
     }
   }
