@@ -1,5 +1,5 @@
 import * as z from 'zod/mini';
-import { type Limits, parseCpuList } from './limits.js';
+import { parseCpuList } from './limits.js';
 
 /** `run.limits` of a definition: what the app may use unless whoever runs it says otherwise. */
 
@@ -29,15 +29,4 @@ export const limitsSchema = z.strictObject({
     .check(z.describe('share of the disks against others, who have 100')),
 });
 
-const units: Readonly<Record<string, number>> = { b: 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 };
-
-/** What a definition says, with sizes as bytes. */
-export function readDeclaredLimits(declared: z.infer<typeof limitsSchema>): Limits {
-  const { memory, memorySwap, memoryReservation, ...rest } = declared;
-  return { ...rest, memory: bytes(memory), memorySwap: bytes(memorySwap), memoryReservation: bytes(memoryReservation) };
-}
-
-function bytes(size: number | string | undefined): number | undefined {
-  if (typeof size !== 'string') return size;
-  return Number.parseInt(size, 10) * (units[size.slice(-1).toLowerCase()] ?? 1);
-}
+export type DeclaredLimits = z.infer<typeof limitsSchema>;

@@ -1,4 +1,4 @@
-import { crc32 } from 'node:zlib';
+import { crc32 } from './crc32.js';
 import { configRecord, PLAN_VERSION, type Plan, sections, sectionType } from './plan-format.js';
 import type { Field, PlanReader, PlanWriter } from './plan-record.js';
 

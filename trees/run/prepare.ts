@@ -1,17 +1,17 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import * as z from 'zod/mini';
 import { isErrno, TreesError, usageError } from '../errors.js';
 import { type Generation, IN_USE_FILE } from '../store/generations.js';
 import { type StorePaths, storePaths } from '../store/paths.js';
 import { cgroupHost } from './cgroup-plan.js';
 import type { ContainerSpec } from './container.js';
+import { declaredRun } from './declared-run.js';
 import { findInit } from './find-init.js';
 import { allocateIds } from './ids.js';
 import { findOwner, type InstancePaths, instancePaths, prepareUpper, prepareVolume, recordApp } from './instance.js';
 import { runDirectory } from './instances.js';
 import { declaredVolumes, type RunPlace, type RunRequest, resolveContainer } from './resolve.js';
-import { type RunSpec, runSpecSchema } from './spec.js';
+import type { RunSpec } from './spec.js';
 import { askedIds, unprivilegedIds } from './userns.js';
 import { findTreeDirectory } from './volume-content.js';
 
@@ -53,7 +53,7 @@ export interface Prepared {
 export async function prepareContainer(input: PrepareInput): Promise<Prepared> {
   const { settings, generation, request } = input;
   const paths = storePaths(settings.root);
-  const spec = readRunSpec(generation);
+  const spec = await declaredRun(generation, paths.generation(generation.name, generation.number));
   const own = instancePaths(paths, input.data);
   const rootfs = paths.rootfs(generation.name, generation.number);
   const place: RunPlace = {
@@ -81,17 +81,6 @@ export async function prepareContainer(input: PrepareInput): Promise<Prepared> {
     container,
     makeDirectories: () => makeDirectories({ spec, request, place, own, container }),
   };
-}
-
-/** How a generation runs, as its publisher said. @throws TreesError `STORE_CORRUPT` */
-export function readRunSpec(generation: Generation): RunSpec {
-  const result = z.safeParse(runSpecSchema, generation.run ?? {});
-  if (result.success) return result.data;
-  throw new TreesError(
-    'STORE_CORRUPT',
-    `cannot run ${generation.name}: how it runs is not valid: ${z.prettifyError(result.error)}`,
-    { hint: 'it may have been published for a newer trees' },
-  );
 }
 
 async function chooseUserns(

@@ -1,6 +1,6 @@
 import { type CgroupHost, type CgroupSpec, planCgroups } from './cgroup-plan.js';
+import { readDeclaredLimits } from './declared-limits.js';
 import { type LimitName, type Limits, limitNames } from './limits.js';
-import { readDeclaredLimits } from './limits-schema.js';
 import type { PlanCgroup, PlanCgroupWrite } from './plan-cgroup.js';
 import type { RunSpec } from './spec.js';
 

@@ -11,7 +11,8 @@ import { askInstance } from './control.js';
 import { claimInstance } from './instance-claim.js';
 import { findInstance, type Instance, PLAN_COPY } from './instances.js';
 import { startContainer } from './launcher.js';
-import { type RunSettings, readRunSpec } from './prepare.js';
+import type { RunSettings } from './prepare.js';
+import { readRunSpec } from './read-run-spec.js';
 import type { HealthSpec } from './spec.js';
 import { newestGeneration, prepareAgain, startInstance } from './start.js';
 

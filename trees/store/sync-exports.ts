@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { reasonOf, TreesError } from '../errors.js';
 import { compileCommands, declaredCommands } from '../run/commands.js';
 import { launcherPath } from '../run/launcher.js';
-import { readRunSpec } from '../run/prepare.js';
+import { readRunSpec } from '../run/read-run-spec.js';
 import {
   commandLine,
   type ExportedCommand,

@@ -1,4 +1,4 @@
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { cgroupHost, planCgroups } from '../../../trees/run/cgroup-plan.js';
 import { compilePlan } from '../../../trees/run/compile.js';
@@ -104,7 +104,6 @@ export function launchFamilies(directory: string, rounds: number): readonly Fami
         const prefix = join(directory, 'prefix');
         const store = join(prefix, 'var/lib/trees');
         layOutApp(store, 'tool', { exec: ['/bin/true'] }, 1);
-        symlinkSync('1', join(store, 'apps/tool/current'));
         mkdirSync(join(directory, 'home'));
         const bin = join(projectRoot, 'dist/cli/bin.js');
         const env = { PATH: process.env['PATH'], HOME: join(directory, 'home'), TREES_ROOT: prefix };

@@ -1,7 +1,7 @@
 import { usageError } from '../../errors.js';
+import { readDeclaredLimits } from '../../run/declared-limits.js';
 import { requireInstance } from '../../run/instances.js';
-import { readDeclaredLimits } from '../../run/limits-schema.js';
-import { readRunSpec } from '../../run/prepare.js';
+import { readRunSpec } from '../../run/read-run-spec.js';
 import { describeLimits, setLimits } from '../../run/set-limits.js';
 import { readInstalled } from '../../store/generations.js';
 import { storePaths } from '../../store/paths.js';
