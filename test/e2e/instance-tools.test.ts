@@ -208,6 +208,13 @@ test('limits that make no sense, or cannot be, are refused before anything start
   await failing(125, /Expected --cpuset-cpus to be a list/, ...run('--cpuset-cpus', '3-1'));
 });
 
+test('what the app declares and the machine cannot do is a warning', { skip }, async () => {
+  layOutApp(rig.store, 'greedy', { exec: ['echo', 'ran'], limits: { cpusetCpus: '0,4000', pids: 20 } });
+  const result = await rig.trees(['run', '--rm', 'greedy']);
+  assert.deepEqual([result.status, result.stdout], [0, 'ran\n']);
+  assert.match(result.stderr, /^warning: without the limit cpuset-cpus that the app declares: .* processor 4000/m);
+});
+
 test('what a killed launcher left is found', { skip }, async () => {
   await ok('run', '-d', '--name', name, '--replace', 'tool');
   const monitor = Number(/^monitor=(\d+)$/m.exec(state())?.[1]);

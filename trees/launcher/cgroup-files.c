@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -129,4 +130,16 @@ static int remove_below(int parent, const char *name, int depth) {
 
 int cgroup_remove(int parent, const char *name) {
   return remove_below(parent, name, 0);
+}
+
+const char *cgroup_problem(const char *format, ...) {
+  static char text[512];
+  int error = errno;
+  va_list arguments;
+  va_start(arguments, format);
+  int used = vsnprintf(text, sizeof text, format, arguments);
+  va_end(arguments);
+  if (used >= 0 && used < (int)sizeof text)
+    snprintf(text + used, sizeof text - (size_t)used, ": %s", strerror(error));
+  return text;
 }

@@ -3,6 +3,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "util.h"
+
 // Writes `value` to a file of the directory. -1 and errno.
 int cgroup_write(int dir, const char *file, const char *value);
 
@@ -24,3 +26,6 @@ int cgroup_claim(int parent, const char *name, char made[160]);
 
 // Removes the cgroup `name` in `parent` with all below it; -1 and errno (EBUSY: there are processes in it).
 int cgroup_remove(int parent, const char *name);
+
+// A message that ends with what errno means; valid until the next one.
+const char *cgroup_problem(const char *format, ...) PRINTF_LIKE(1, 2);

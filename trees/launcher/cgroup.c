@@ -2,38 +2,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "cgroup-files.h"
 #include "cgroup-members.h"
 #include "cgroup-scope.h"
 #include "util.h"
-
-#define REMOVE_PATIENCE 2000 // milliseconds that processes get to be gone in
-#define FREEZE_PATIENCE 5000
-
-PRINTF_LIKE(1, 2) static const char *problem(const char *format, ...) {
-  static char text[512];
-  int error = errno;
-  va_list arguments;
-  va_start(arguments, format);
-  int used = vsnprintf(text, sizeof text, format, arguments);
-  va_end(arguments);
-  if (used >= 0 && used < (int)sizeof text)
-    snprintf(text + used, sizeof text - (size_t)used, ": %s", strerror(error));
-  return text;
-}
-
-static void pause_for(long milliseconds) {
-  struct timespec time = {.tv_sec = milliseconds / 1000, .tv_nsec = milliseconds % 1000 * 1000000};
-  nanosleep(&time, NULL);
-}
 
 // A cpuset of version 1 takes no process before it has processors and nodes; those of the one above are the
 // default.
@@ -59,15 +36,16 @@ static const char *enable(int dir, const char *path, const char *controllers) {
   if (controllers[0] == '\0')
     return NULL;
   if (cgroup_read(dir, "cgroup.subtree_control", enabled, sizeof enabled) != 0)
-    return problem("cannot read %s/cgroup.subtree_control", path);
+    return cgroup_problem("cannot read %s/cgroup.subtree_control", path);
   while (*controllers != '\0') {
     char word[64];
     size_t length = strcspn(controllers, ",");
     snprintf(word, sizeof word, "+%.*s", (int)length, controllers);
     if (!cgroup_has_word(enabled, word + 1) && cgroup_write(dir, "cgroup.subtree_control", word) != 0)
-      return problem(errno == EBUSY ? "cannot pass on the %s controller below %s: there are processes in it"
-                                    : "cannot pass on the %s controller below %s",
-                     word + 1, path);
+      return cgroup_problem(errno == EBUSY
+                                ? "cannot pass on the %s controller below %s: there are processes in it"
+                                : "cannot pass on the %s controller below %s",
+                            word + 1, path);
     controllers += length + (controllers[length] == ',');
   }
   return NULL;
@@ -84,19 +62,19 @@ struct wanted {
 static const char *open_parent(const struct wanted *wanted, int *parent) {
   CLEANUP_FD int base = open(wanted->base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (base < 0)
-    return problem("cannot open %s", wanted->base);
+    return cgroup_problem("cannot open %s", wanted->base);
   if (mkdirat(base, "trees", 0755) != 0 && errno != EEXIST)
-    return problem("cannot make %s/trees", wanted->base);
+    return cgroup_problem("cannot make %s/trees", wanted->base);
   int dir = cgroup_open(base, "trees");
   if (dir < 0)
-    return problem("cannot open %s/trees", wanted->base);
+    return cgroup_problem("cannot open %s/trees", wanted->base);
   const char *failed = NULL;
   if (wanted->version == 2) {
     failed = enable(base, wanted->base, wanted->controllers);
     if (failed == NULL)
       failed = enable(dir, wanted->base, wanted->controllers);
   } else if (strstr(wanted->controllers, "cpuset") != NULL && inherit_cpuset(dir) != 0) {
-    failed = problem("cannot set processors and memory nodes of %s/trees", wanted->base);
+    failed = cgroup_problem("cannot set processors and memory nodes of %s/trees", wanted->base);
   }
   if (failed == NULL)
     *parent = dir;
@@ -119,7 +97,7 @@ static const char *add(struct cgroups *cgroups, const struct wanted *wanted) {
   // Of version 2 there is one for all controllers.
   cgroup->controllers = wanted->version == 2 ? "" : strdup(wanted->controllers);
   if (cgroup->dir < 0 || cgroup->path == NULL || cgroup->controllers == NULL) {
-    failed = problem("cannot make a cgroup for %s in %s/trees", wanted->name, wanted->base);
+    failed = cgroup_problem("cannot make a cgroup for %s in %s/trees", wanted->name, wanted->base);
     close_fd(&cgroup->dir);
     close(cgroup->parent);
     return failed;
@@ -128,7 +106,7 @@ static const char *add(struct cgroups *cgroups, const struct wanted *wanted) {
   cgroups->count++;
   if (wanted->version == 1 && strstr(wanted->controllers, "cpuset") != NULL &&
       inherit_cpuset(cgroup->dir) != 0)
-    return problem("cannot set processors and memory nodes of %s", cgroup->path);
+    return cgroup_problem("cannot set processors and memory nodes of %s", cgroup->path);
   return NULL;
 }
 
@@ -170,7 +148,7 @@ static const char *delegate(const struct plan *plan, const struct cgroup *cgroup
     return NULL;
   for (size_t i = 0; i < sizeof files / sizeof *files; i++)
     if (fchownat(cgroup->dir, files[i], root_of(plan), (gid_t)-1, AT_EMPTY_PATH) != 0)
-      return problem("cannot hand over %s to the container", cgroup->path);
+      return cgroup_problem("cannot hand over %s to the container", cgroup->path);
   return NULL;
 }
 
@@ -181,7 +159,7 @@ static const char *limit(const struct plan *plan, size_t index, const struct cgr
     const char *value = plan_string(plan, write->value);
     if (write->cgroup == index && cgroup_write(cgroup->dir, file, value) != 0 &&
         (write->flags & PLAN_CGROUP_OPTIONAL) == 0)
-      return problem("cannot set %s to %s in %s", file, value, cgroup->path);
+      return cgroup_problem("cannot set %s to %s in %s", file, value, cgroup->path);
   }
   return NULL;
 }
@@ -239,7 +217,7 @@ const char *cgroups_attach(const struct plan *plan, struct cgroups *cgroups, pid
     const struct cgroup *cgroup = &cgroups->list[i];
     // ESRCH: it has died, and has said why.
     if (cgroup->version == 1 && cgroup_write(cgroup->dir, "cgroup.procs", text) != 0 && errno != ESRCH)
-      failed = problem("cannot move it to %s", cgroup->path);
+      failed = cgroup_problem("cannot move it to %s", cgroup->path);
   }
   return failed;
 }
@@ -260,7 +238,7 @@ const char *cgroups_join(struct cgroups *cgroups, uint32_t version, const char *
       return NULL;
     // It is there, perhaps without this controller.
     CLEANUP_FD int above = openat(known->parent, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    const char *failed = above < 0 ? problem("cannot open what is above %s", known->path)
+    const char *failed = above < 0 ? cgroup_problem("cannot open what is above %s", known->path)
                                    : enable(above, "what is above it", controllers);
     return failed != NULL ? failed : enable(known->parent, "what is above it", controllers);
   }
@@ -272,102 +250,6 @@ const char *cgroups_join(struct cgroups *cgroups, uint32_t version, const char *
   *index = cgroups->count - 1;
   snprintf(tail, sizeof tail, "/trees/%s", cgroup->name);
   if (cgroup_move_members(cgroup->dir, init, cgroup->controllers, tail) != 0)
-    return problem("cannot move the container's processes to %s", cgroup->path);
+    return cgroup_problem("cannot move the container's processes to %s", cgroup->path);
   return NULL;
-}
-
-static bool reached(const struct cgroup *cgroup, bool frozen) {
-  char text[32];
-  if (cgroup->version == 2)
-    return cgroup_number(cgroup->dir, "cgroup.events", "frozen", 0) == (frozen ? 1 : 0);
-  return cgroup_read(cgroup->dir, "freezer.state", text, sizeof text) == 0 &&
-         strcmp(text, frozen ? "FROZEN\n" : "THAWED\n") == 0;
-}
-
-static const char *freeze_one(const struct cgroup *cgroup, bool frozen) {
-  const char *file = cgroup->version == 2 ? "cgroup.freeze" : "freezer.state";
-  const char *value = cgroup->version == 2 ? (frozen ? "1" : "0") : (frozen ? "FROZEN" : "THAWED");
-  for (int waited = 0; waited < FREEZE_PATIENCE; waited += 5) {
-    // Version 1 may have to be asked again: processes that were forking escaped.
-    if (cgroup_write(cgroup->dir, file, value) != 0)
-      return problem("cannot set %s of %s", file, cgroup->path);
-    if (reached(cgroup, frozen))
-      return NULL;
-    pause_for(5);
-  }
-  errno = ETIMEDOUT;
-  const char *failed = problem("cannot stop every process of %s", cgroup->path);
-  if (frozen)
-    cgroup_write(cgroup->dir, file, cgroup->version == 2 ? "0" : "THAWED");
-  return failed;
-}
-
-static bool can_freeze(const struct cgroup *cgroup) {
-  return cgroup->version == 2 || strstr(cgroup->controllers, "freezer") != NULL;
-}
-
-bool cgroups_can_freeze(const struct cgroups *cgroups) {
-  for (size_t i = 0; i < cgroups->count; i++)
-    if (can_freeze(&cgroups->list[i]))
-      return true;
-  return false;
-}
-
-const char *cgroups_freeze(const struct cgroups *cgroups, bool frozen) {
-  for (size_t i = 0; i < cgroups->count; i++)
-    if (can_freeze(&cgroups->list[i]))
-      return freeze_one(&cgroups->list[i], frozen);
-  return frozen ? "there is no cgroup to pause it with" : NULL;
-}
-
-unsigned long cgroups_oom_kills(const struct cgroups *cgroups) {
-  unsigned long kills = 0;
-  for (size_t i = 0; i < cgroups->count; i++) {
-    const struct cgroup *cgroup = &cgroups->list[i];
-    if (cgroup->version == 2)
-      kills += cgroup_number(cgroup->dir, "memory.events", "oom_kill", 0);
-    else if (strstr(cgroup->controllers, "memory") != NULL)
-      kills += cgroup_number(cgroup->dir, "memory.oom_control", "oom_kill", 0);
-  }
-  return kills;
-}
-
-static void remove_one(const struct cgroup *cgroup) {
-  // What is frozen does not end; and what is left is not supposed to be.
-  if (can_freeze(cgroup))
-    cgroup_write(cgroup->dir, cgroup->version == 2 ? "cgroup.freeze" : "freezer.state",
-                 cgroup->version == 2 ? "0" : "THAWED");
-  if (cgroup->version == 2)
-    cgroup_write(cgroup->dir, "cgroup.kill", "1"); // Linux 5.14
-  for (int waited = 0, step = 1; cgroup_remove(cgroup->parent, cgroup->name) != 0; waited += step) {
-    if (errno != EBUSY || waited >= REMOVE_PATIENCE) {
-      warning_errno("cannot remove the cgroup %s", cgroup->path);
-      return;
-    }
-    // The last process is reaped before the kernel has let go of it.
-    pause_for(step);
-    step = step < 50 ? step * 2 : step;
-  }
-}
-
-void cgroups_remove(struct cgroups *cgroups) {
-  for (size_t i = cgroups->count; i-- > 0;) {
-    struct cgroup *cgroup = &cgroups->list[i];
-    remove_one(cgroup);
-    close_fd(&cgroup->dir);
-    close_fd(&cgroup->parent);
-    free(cgroup->path);
-    if (cgroup->version == 1)
-      free((char *)(uintptr_t)cgroup->controllers);
-  }
-  cgroups->count = 0;
-  die_set_cleanup(NULL);
-}
-
-bool cgroups_finish(struct cgroups *cgroups) {
-  unsigned long kills = cgroups_oom_kills(cgroups);
-  if (kills > 0)
-    warning("the container reached its memory limit: the kernel killed %lu of its processes", kills);
-  cgroups_remove(cgroups);
-  return kills > 0;
 }

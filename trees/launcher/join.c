@@ -70,8 +70,7 @@ static char **arguments(char **words) {
 }
 
 _Noreturn static void become_command(const struct joining *joining, int launcher) {
-  uint64_t capabilities =
-      joining->privileged ? UINT64_MAX : privileges_of_init(&joining->target->plan);
+  uint64_t capabilities = joining->privileged ? UINT64_MAX : privileges_of_init(&joining->target->plan);
   char **env = environment(joining, launcher);
   char **argv = arguments(joining->words);
   privileges_bound(capabilities);
@@ -194,9 +193,8 @@ struct container join_start(const struct joining *joining) {
   // From here on processes of the container see ours, and must not look into it (CVE-2016-9962).
   if (prctl(PR_SET_DUMPABLE, 0ul, 0, 0, 0) != 0)
     die_errno("cannot protect the new process: PR_SET_DUMPABLE");
-  struct container container = plan_unprivileged(&target->plan)
-                                   ? spawn_through_helper(joining, &gate)
-                                   : spawn(joining, &gate);
+  struct container container =
+      plan_unprivileged(&target->plan) ? spawn_through_helper(joining, &gate) : spawn(joining, &gate);
   limits_raise(container.pid, &target->plan);
   join_cgroups(target, container.pid);
   uint64_t value = 1;
