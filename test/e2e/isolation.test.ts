@@ -63,8 +63,12 @@ test('options reach the container', { skip }, async () => {
     'umask; cat /proc/self/oom_score_adj /proc/sys/net/ipv4/ip_unprivileged_port_start; grep -c elsewhere /etc/hosts; cat /etc/resolv.conf; grep Seccomp: /proc/self/status';
   const { stdout, stderr } = await sh(
     [
-      ...['--umask', '027', '--oom-score-adj', '100', '--sysctl', 'net.ipv4.ip_unprivileged_port_start=80'],
-      ...['--add-host', 'elsewhere:192.0.2.1', '--dns', '192.0.2.53', '--security-opt', 'seccomp=unconfined'],
+      '--umask=027',
+      '--oom-score-adj=100',
+      '--sysctl=net.ipv4.ip_unprivileged_port_start=80',
+      '--add-host=elsewhere:192.0.2.1',
+      '--dns=192.0.2.53',
+      '--security-opt=seccomp=unconfined',
     ],
     script,
   );

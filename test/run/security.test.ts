@@ -113,13 +113,10 @@ test('umask, supplementary groups, score for running out of memory, size of /dev
 test('more is hidden, or less, and other people’s processes are', { skip }, async () => {
   const hidden = await box.sh('cat /proc/version; ls /etc', { security: { mask: ['/proc/version', '/etc'] } });
   assert.equal(hidden.stdout, '');
-  const shown = await box.sh(
-    'echo x > /proc/sys/kernel/hostname && hostname',
-    {
-      userns: 'host',
-      security: { unmask: 'all' },
-    },
-  );
+  const shown = await box.sh('echo x > /proc/sys/kernel/hostname && hostname', {
+    userns: 'host',
+    security: { unmask: 'all' },
+  });
   assert.match(shown.stdout, /x\n$/);
   const own = await box.sh('ls /proc | grep -cE "^[0-9]+$"; ls /proc/1 2>&1 | head -1', {
     user: 'app',

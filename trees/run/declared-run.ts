@@ -15,10 +15,8 @@ const VALID_FILE = 'run.valid';
 export async function declaredRun(generation: Generation, directory: string): Promise<RunSpec> {
   const text = JSON.stringify(generation.run ?? {});
   const file = join(directory, VALID_FILE);
-  if (text === '{}' || text === readValid(file)) {
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the schema has seen exactly this
-    return (generation.run ?? {}) as RunSpec;
-  }
+  // The schema has seen exactly this.
+  if (text === '{}' || text === readValid(file)) return generation.run ?? {};
   const { readRunSpec } = await import('./read-run-spec.js');
   const spec = readRunSpec(generation);
   // What the schema completes or changes has to be completed again.
