@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { mkdir, writeFile } from 'node:fs/promises';
 import { after, before, describe, it } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { createDebianRig, type DebianApp, type DebianRig, until } from '../support/debian-rig.js';
+import { stack } from '../support/debian-stack.js';
 import { at } from '../support/json.js';
-import { createRig, type Rig, type RunResult } from '../support/rig.js';
+import { createRig, type RunResult } from '../support/rig.js';
 
 const skip =
   process.getuid?.() !== 0
@@ -13,67 +13,24 @@ const skip =
       ? false
       : 'mmdebstrap is missing (package mmdebstrap)';
 
-/** Whole systems: Debian's systemd and sysvinit, from a definition to a running container. */
-const apps = {
-  systemd: ['systemd', 'systemd-sysv', 'dbus'],
-  sysv: ['sysvinit-core', 'sysv-rc', 'initscripts'],
-} as const;
+const probe = {
+  path: '/etc/systemd/system/probe.service',
+  content: '[Service]\nExecStart=/bin/sleep 1000\nExecStop=/bin/touch /var/lib/stopped\n',
+};
+const apps: Record<string, DebianApp> = {
+  systemd: { packages: ['systemd', 'systemd-sysv', 'dbus'], files: [probe], run: { mode: 'init' } },
+  sysv: { packages: ['sysvinit-core', 'sysv-rc', 'initscripts'], run: { mode: 'init' } },
+  stack,
+};
 
-const definition = (name: string, packages: readonly string[]): object => ({
-  kind: 'app',
-  name,
-  summary: `${name} as process 1`,
-  from: { base: 'deb', range: '*' },
-  version: { fixed: '1.0.0' },
-  build: {
-    packages,
-    files: [
-      {
-        path: '/etc/systemd/system/probe.service',
-        content: '[Service]\nExecStart=/bin/sleep 1000\nExecStop=/bin/touch /var/lib/stopped\n',
-      },
-    ],
-  },
-  run: { mode: 'init' },
-});
-
-describe('a system in a container', { skip }, () => {
-  let rig: Rig;
+describe('programs of Debian', { skip }, () => {
+  let rig: DebianRig;
   before(async () => {
-    rig = await createRig();
-    await mkdir(rig.path('defs'));
-    for (const [name, packages] of Object.entries(apps)) {
-      await writeFile(rig.path('defs', `${name}.json`), JSON.stringify(definition(name, packages)));
-    }
-    const files = Object.keys(apps).map((name) => rig.path('defs', `${name}.json`));
-    const built = await rig.json(['build', 'deb', ...files], { timeout: 600_000 });
-    const images = Object.keys(apps).map((_, index) => index + 1);
-    for (const index of [0, ...images]) {
-      const ref = String(at(built, 'images', index, 'ref'));
-      const file = rig.path(`${index}.delta.zst`);
-      await ok(['bundle', 'create', '--quick', '--repo', `${rig.store}/build/repo`, '--to', ref, '-o', file]);
-      await ok(['bundle', 'install', file, '--trust-unsigned']);
-    }
+    rig = await createDebianRig(apps);
   });
-  after(async () => {
-    await rig.trees(['stop', '--all', '-t', '1']);
-    await rig[Symbol.asyncDispose]();
-  });
-
-  async function ok(args: readonly string[]): Promise<RunResult> {
-    const result = await rig.trees(args, { timeout: 300_000 });
-    assert.equal(result.status, 0, `trees ${args.join(' ')}: ${result.stdout}${result.stderr}`);
-    return result;
-  }
-  const inside = (name: string, ...words: string[]): Promise<RunResult> => rig.trees(['exec', name, '--', ...words]);
-
-  async function until(what: string, done: () => Promise<boolean>): Promise<void> {
-    for (let i = 0; i < 600; i++) {
-      if (await done()) return;
-      await sleep(100);
-    }
-    assert.fail(`${what} did not happen`);
-  }
+  after(() => rig[Symbol.asyncDispose]());
+  const ok = (args: readonly string[]): Promise<RunResult> => rig.ok(args);
+  const inside = (name: string, ...words: string[]): Promise<RunResult> => rig.inside(name, ...words);
 
   it('systemd boots until it runs, without a failed unit', async () => {
     await ok(['run', '-d', 'systemd']);
@@ -141,6 +98,71 @@ describe('a system in a container', { skip }, () => {
     const { stdout } = await ok(['logs', 'sysv']);
     assert.match(stdout, /INIT: Entering runlevel: 2/);
     assert.match(stdout, /Will now halt|INIT: Sending processes|runlevel: 0/);
+  });
+
+  interface Service {
+    readonly state: string;
+    readonly pid: number;
+    readonly restarts: number;
+  }
+  const service = async (name: string): Promise<Service> => {
+    const document = await rig.json(['service', 'status', 'stack', name]);
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the command's documented shape
+    return at(document, 'services', 0) as Service;
+  };
+  const ready = (name: string): Promise<void> =>
+    until(`${name} being ready`, async () => (await service(name)).state === 'ready');
+
+  it('three services start in order, each when the one before is ready', async () => {
+    await ok(['run', '-d', 'stack']);
+    await ready('nginx');
+    const { stdout } = await ok(['logs', '--json', 'stack']);
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the command's documented shape
+    const entries = JSON.parse(stdout) as { service: string; time: string; text: string }[];
+    const time = (text: RegExp): string => {
+      const entry = entries.find((each) => text.test(each.text));
+      assert.ok(entry !== undefined, `${text} is not in the log:\n${entries.map((each) => each.text).join('\n')}`);
+      return entry.time;
+    };
+    const order = [
+      /^redis starts/,
+      /Ready to accept connections/,
+      /^php starts/,
+      /ready to handle connections/,
+      /^nginx starts/,
+    ];
+    const times = order.map(time);
+    assert.deepEqual(times, times.toSorted());
+  });
+
+  it('and work together', async () => {
+    const answer = await inside('stack', 'php8.2', '-r', 'readfile("http://127.0.0.1:8080/");');
+    assert.match(answer.stdout, /^visit \d+$/);
+  });
+
+  it('each comes back when it is killed', async () => {
+    for (const name of ['redis', 'php', 'nginx']) {
+      const before = await service(name);
+      assert.equal((await inside('stack', 'kill', '-KILL', String(before.pid))).status, 0);
+      await until(`${name} starting again`, async () => (await service(name)).restarts > before.restarts);
+      await ready(name);
+      const again = await service(name);
+      assert.equal(again.restarts, before.restarts + 1);
+      assert.notEqual(again.pid, before.pid);
+    }
+  });
+
+  it('one that does not answer its check is started again', async () => {
+    const before = await service('redis');
+    await inside('stack', 'kill', '-STOP', String(before.pid));
+    await until('redis starting again', async () => (await service('redis')).restarts > before.restarts);
+    await ready('redis');
+  });
+
+  it('stop in reverse order, with the status of the main one', async () => {
+    await ok(['stop', 'stack']);
+    const waited = await ok(['wait', 'stack']);
+    assert.equal(waited.stdout.trim(), '0');
   });
 });
 
