@@ -18,7 +18,9 @@ after(async () => {
   if (skip === false) await rig[Symbol.asyncDispose]();
 });
 
-const generationOf = async (name: string): Promise<unknown> => (await rig.instance(name))['generation'];
+const generationIn = async (where: InstanceRig, name: string): Promise<unknown> =>
+  (await where.instance(name))['generation'];
+const generationOf = async (name: string): Promise<unknown> => await generationIn(rig, name);
 
 test('restart moves to the current generation, and goes back when that does not run or is not healthy', {
   skip,
@@ -78,38 +80,39 @@ test('an instance in the foreground is restarted, too, and stays there', { skip 
 });
 
 test('update --restart moves what runs, and takes app and instances back when it is no good', { skip }, async () => {
-  const sample = await createRunningSample(rig);
-  await rig.ok(['run', '-d', 'hello']);
-  await rig.ok(['run', '-d', '--name', 'other', 'hello']);
+  await using own = await createInstanceRig();
+  const sample = await createRunningSample(own);
+  await own.ok(['run', '-d', 'hello']);
+  await own.ok(['run', '-d', '--name', 'other', 'hello']);
   await sample.writeApp({ version: '1.2.0', greeting: 'second' });
   await sample.publish();
 
   // Without --restart it goes on with what it was started on, and gc leaves that.
-  await rig.ok(['update']);
-  await rig.ok(['gc', '--keep', '0']);
-  assert.equal(await generationOf('hello'), 1);
-  assert.equal(existsSync(rig.path('root/var/lib/trees/apps/hello/1/rootfs/etc/greeting')), true);
-  assert.equal(await rig.ok(['exec', 'hello', '--', 'cat', '/etc/greeting']), 'first\n');
-  await rig.ok(['restart', '--all']);
-  assert.equal(await rig.ok(['exec', 'hello', '--', 'cat', '/etc/greeting']), 'second\n');
-  await rig.ok(['gc', '--keep', '0']);
-  assert.equal(existsSync(rig.path('root/var/lib/trees/apps/hello/1')), false);
+  await own.ok(['update']);
+  await own.ok(['gc', '--keep', '0']);
+  assert.equal(await generationIn(own, 'hello'), 1);
+  assert.equal(existsSync(own.path('root/var/lib/trees/apps/hello/1/rootfs/etc/greeting')), true);
+  assert.equal(await own.ok(['exec', 'hello', '--', 'cat', '/etc/greeting']), 'first\n');
+  await own.ok(['restart', '--all']);
+  assert.equal(await own.ok(['exec', 'hello', '--', 'cat', '/etc/greeting']), 'second\n');
+  await own.ok(['gc', '--keep', '0']);
+  assert.equal(existsSync(own.path('root/var/lib/trees/apps/hello/1')), false);
 
   await sample.writeApp({ version: '1.3.0', greeting: 'third' });
   await sample.publish();
-  const updated = await rig.json(['update', '--restart']);
+  const updated = await own.json(['update', '--restart']);
   assert.deepEqual(at(updated, 'apps', 0, 'restarted'), ['hello', 'other']);
-  assert.equal(await rig.ok(['exec', 'other', '--', 'cat', '/etc/greeting']), 'third\n');
+  assert.equal(await own.ok(['exec', 'other', '--', 'cat', '/etc/greeting']), 'third\n');
 
   await sample.writeApp({ version: '1.4.0', greeting: 'bad' });
   await sample.publish();
-  const failed = await rig.trees(['update', '--restart', '--json']);
+  const failed = await own.trees(['update', '--restart', '--json']);
   assert.equal(failed.status, 1, failed.stdout);
   assert.equal(at(JSON.parse(failed.stdout), 'apps', 0, 'error', 'code'), 'UNHEALTHY');
   assert.match(failed.stderr, /hello is at 1\.3\.0 again/);
-  assert.equal(readlinkSync(rig.path('root/var/lib/trees/apps/hello/current')), '3');
+  assert.equal(readlinkSync(own.path('root/var/lib/trees/apps/hello/current')), '3');
   for (const name of ['hello', 'other']) {
-    assert.equal(await generationOf(name), 3);
-    assert.equal((await rig.instance(name))['running'], true);
+    assert.equal(await generationIn(own, name), 3);
+    assert.equal((await own.instance(name))['running'], true);
   }
 });
