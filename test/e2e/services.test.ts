@@ -122,7 +122,7 @@ test('single services of an instance in the background are seen, stopped, starte
     ],
   );
   const text = trees('service', 'ls', 'stack').stdout;
-  assert.match(text, /^service +state +pid +exit +restarts +health/);
+  assert.match(text, /^service +state +pid +exit +restarts +health/i);
   assert.match(text, /web\* +running/);
   assert.equal(trees('service', 'status', 'stack', 'db').status, 0);
   assert.equal(trees('service', 'status', 'stack', 'crash').status, 1);

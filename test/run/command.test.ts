@@ -227,7 +227,7 @@ test('the network is none unless the app declares ports', { skip }, () => {
 
 test('wrong usage and everything that fails before the command is 125 with nothing on stdout', { skip }, () => {
   install('nothing', {});
-  install('services', { services: { web: { exec: ['web'] }, db: { exec: ['db'] } } });
+  install('services', { mode: 'services' });
   const cases: [string[], RegExp][] = [
     [['tool', '--bogus'], /bogus/],
     [[], /Expected APP/],
@@ -248,7 +248,7 @@ test('wrong usage and everything that fails before the command is 125 with nothi
     [['-w', '/no/dir', 'tool'], /\/no\/dir/],
     [['-u', 'nosuch', 'tool'], /nosuch/],
     [['nothing'], /declares no command/],
-    [['services'], /services \(web, db\)/],
+    [['services'], /none are declared/],
     [['not-installed'], /not-installed/],
   ];
   for (const [words, message] of cases) {
