@@ -6,9 +6,9 @@ import { builtInProfile, filterFor, packFilter } from '../../trees/run/seccomp/b
 import { builtInFilters } from '../../trees/run/seccomp/built-in-filters.js';
 import type { Place } from '../../trees/run/seccomp/decisions.js';
 import { compileFilter } from '../../trees/run/seccomp/filter.js';
+import { interpret } from '../../trees/run/seccomp/interpret.js';
 import { parseProfile, type SeccompProfile } from '../../trees/run/seccomp/profile.js';
 import { type Machine, machineOf } from '../../trees/run/seccomp/syscalls.js';
-import { interpret } from '../support/bpf.js';
 
 const machine = (arch: string): Machine => {
   const found = machineOf(arch);

@@ -5,8 +5,9 @@ import { type Capability, capabilityNames, defaultCapabilities } from './capabil
 import { protectOps } from './default-mounts.js';
 import type { IdMap, Plan, PlanOp } from './plan-format.js';
 import type { BpfInstruction } from './plan-security.js';
-import { packFilter } from './seccomp/built-in.js';
-import { builtInFilters } from './seccomp/built-in-filters.js';
+import { filterFor, packFilter } from './seccomp/built-in.js';
+import { interpret } from './seccomp/interpret.js';
+import { machineOf } from './seccomp/syscalls.js';
 
 /** What an instance may do, as data that programs can check. */
 export interface SecurityReport {
@@ -82,8 +83,10 @@ export interface ReportOptions {
  * @throws what reading /proc throws, except that the process has ended: then only the plan counts
  */
 export function securityReport(plan: Plan, options: ReportOptions = {}): SecurityReport {
-  const process = options.pid === undefined ? null : processReport(options.pid);
+  const running = options.pid === undefined ? null : processReport(options.pid);
   const seccomp = plan.seccomp ?? [];
+  const capabilities = capabilityNames.filter((_, bit) => ((plan.capabilities >> BigInt(bit)) & 1n) === 1n);
+  const nested = canNest(plan);
   const usual = protectOps(undefined).map(({ target }) => target ?? '');
   const targets = (type: PlanOp['type']): string[] =>
     plan.ops.filter((op) => op.type === type).map(({ target }) => target ?? '');
@@ -91,15 +94,15 @@ export function securityReport(plan: Plan, options: ReportOptions = {}): Securit
   const binds = plan.ops.filter(isHostMount);
   return {
     schema: 1,
-    source: process === null ? 'plan' : 'running',
-    capabilities: capabilityNames.filter((_, bit) => ((plan.capabilities >> BigInt(bit)) & 1n) === 1n),
+    source: running === null ? 'plan' : 'running',
+    capabilities,
     noNewPrivileges: plan.flags.includes('noNewPrivileges'),
-    seccomp: seccompReport(seccomp),
+    seccomp: seccompReport(seccomp, capabilities, nested),
     userNamespace: {
       mode: plan.userns,
       uidMap: plan.uidMap,
       gidMap: plan.gidMap,
-      nested: !(plan.sysctl ?? []).some(({ name, value }) => name === 'user/max_user_namespaces' && value === '0'),
+      nested,
     },
     sharedNamespaces: [
       ...(['ipc', 'uts', 'cgroup', 'net'] as const).filter((name) => !plan.namespaces.includes(name)),
@@ -115,8 +118,8 @@ export function securityReport(plan: Plan, options: ReportOptions = {}): Securit
     landlock: landlockReport(plan),
     sysctls: Object.fromEntries((plan.sysctl ?? []).map(({ name, value }) => [name.replaceAll('/', '.'), value])),
     keyring: plan.security?.flags.includes('keyring') === true ? 'own' : 'caller',
-    tiocsti: { kernel: kernelTiocsti(), filtered: isBuiltIn(seccomp) },
-    process,
+    tiocsti: { kernel: kernelTiocsti(), filtered: !letsTypeIntoTerminals(seccomp) },
+    process: running,
   };
 }
 
@@ -138,17 +141,43 @@ function mountReport(op: PlanOp): MountReport {
   };
 }
 
-function seccompReport(filter: readonly BpfInstruction[]): SecurityReport['seccomp'] {
+function seccompReport(
+  filter: readonly BpfInstruction[],
+  capabilities: readonly Capability[],
+  nested: boolean,
+): SecurityReport['seccomp'] {
   if (filter.length === 0) return { mode: 'none', hash: null, profile: 'none' };
-  const hash = createHash('sha256')
-    .update(Buffer.from(packFilter(filter), 'base64'))
-    .digest('hex');
-  return { mode: 'filter', hash, profile: isBuiltIn(filter) ? 'built-in' : 'own' };
+  const packed = packFilter(filter);
+  const hash = createHash('sha256').update(Buffer.from(packed, 'base64')).digest('hex');
+  const sets = [capabilities, ...(nested ? [[...capabilities, 'SYS_ADMIN' as const]] : [])];
+  const builtIn = sets.some((set) => packFilter(filterFor(undefined, set) ?? []) === packed);
+  return { mode: 'filter', hash, profile: builtIn ? 'built-in' : 'own' };
 }
 
-/** For the default capabilities. With others the built-in profile gives a filter that cannot be told from one's own. */
-function isBuiltIn(filter: readonly BpfInstruction[]): boolean {
-  return filter.length > 0 && Object.values(builtInFilters).includes(packFilter(filter));
+const TIOCSTI = 0x5412n;
+const NEW_USER_NAMESPACE = 0x1000_0000n;
+/** Of SECCOMP_RET_*: those with which the system call is made. */
+const LETS_PASS: ReadonlySet<number> = new Set([0x7fff_0000, 0x7ffc_0000]);
+
+/** Asks the filter itself. */
+function lets(filter: readonly BpfInstruction[], name: string, ...args: bigint[]): boolean {
+  const machine = machineOf(process.arch);
+  const number = machine?.numbers.get(name);
+  if (filter.length === 0 || machine === undefined || number === undefined) return true;
+  return LETS_PASS.has(interpret(filter, { number, machine: machine.audit, args }));
+}
+
+function letsTypeIntoTerminals(filter: readonly BpfInstruction[]): boolean {
+  return lets(filter, 'ioctl', 0n, TIOCSTI) || lets(filter, 'ioctl', 0n, TIOCSTI | (1n << 32n));
+}
+
+/** By the kernel's limit of an own user namespace, or by the filter. */
+function canNest(plan: Plan): boolean {
+  if ((plan.sysctl ?? []).some(({ name, value }) => name === 'user/max_user_namespaces' && value === '0')) return false;
+  const filter = plan.seccomp ?? [];
+  return (
+    lets(filter, 'unshare', NEW_USER_NAMESPACE) || lets(filter, 'clone', NEW_USER_NAMESPACE) || lets(filter, 'clone3')
+  );
 }
 
 const LANDLOCK_WRITE_FILE = 2n;
@@ -238,7 +267,7 @@ export function checkPolicy(report: SecurityReport, policy: SecurityPolicy): Fin
   want(risky.length === 0, 'mount-options', `mounts with setuid programs, devices or sharing: ${targetsOf(risky)}`);
   want(report.keyring === 'own', 'keyring', 'has the caller’s session keyring');
   want(
-    report.tiocsti.filtered || report.tiocsti.kernel === 'forbidden' || report.seccomp.profile === 'own',
+    report.tiocsti.filtered || report.tiocsti.kernel === 'forbidden',
     'tiocsti',
     'programs can type into terminals (TIOCSTI)',
   );

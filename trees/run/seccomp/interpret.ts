@@ -1,4 +1,4 @@
-import type { BpfInstruction } from '../../trees/run/plan-security.js';
+import type { BpfInstruction } from '../plan-security.js';
 
 /** What a system call looks like to a filter: `struct seccomp_data`. */
 export interface Call {
@@ -10,6 +10,9 @@ export interface Call {
 /**
  * Runs a filter as the kernel's interpreter does, and refuses what its checker refuses: jumps out of the program, unknown
  * instructions, loads that are no aligned words of the data, a last instruction that does not return.
+ *
+ * @returns the kernel's SECCOMP_RET_*
+ * @throws Error for what the kernel would refuse
  */
 export function interpret(program: readonly BpfInstruction[], call: Call): number {
   const data = Buffer.alloc(64);
