@@ -261,8 +261,12 @@ static void end_stream(struct logs *logs, struct stream *stream) {
     *at = stream->next;
     break;
   }
-  if (stream->fd >= 0)
+  if (stream->fd >= 0) {
+    // Closing is not enough: a compressor that was forked a moment ago may hold a copy, which would be
+    // reported.
+    epoll_ctl(logs->inputs, EPOLL_CTL_DEL, stream->fd, NULL);
     close(stream->fd);
+  }
   free(stream);
 }
 
