@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
+import { connect } from 'node:net';
+import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { launcherPath } from '../../trees/run/launcher.js';
@@ -57,6 +59,40 @@ test('the end of one’s input is not the end of the instance’s', { skip }, as
   second.child.stdin.write('end\n');
   assert.deepEqual(await Promise.all([first.done, second.done]), [7, 7]);
   assert.doesNotMatch(second.stdout(), /begin/);
+});
+
+test('input in frames, however they are cut, also together with the request', { skip }, async () => {
+  own.detach('framed', ['sh', '-c', echoes], { stdin: true });
+  const frame = (text: string, channel = 0): Buffer => {
+    const head = Buffer.alloc(8);
+    head.writeUInt8(channel, 0);
+    head.writeUInt32BE(text.length, 4);
+    return Buffer.concat([head, Buffer.from(text)]);
+  };
+  const all = Buffer.concat([
+    Buffer.from('attach stdin=1 stdout=1\n'),
+    frame('one\n'),
+    frame(''),
+    frame('not for standard input\n', 1),
+    frame('tw'),
+    frame('o\nend\n'),
+  ]);
+  const socket = connect(join(own.runDir('framed'), 'control'));
+  let answer = '';
+  socket.on('data', (chunk: Buffer) => (answer += chunk.toString('latin1')));
+  const closed = new Promise((resolve) => socket.once('close', resolve));
+  // The request and two and a half frames at once, then byte by byte.
+  const first = 24 + 12 + 8 + 5;
+  socket.write(all.subarray(0, first));
+  for (const byte of all.subarray(first)) {
+    await sleep(1);
+    socket.write(Buffer.of(byte));
+  }
+  await closed;
+  assert.match(answer, /^tty=0 stdin=1\nok\n/);
+  const words = answer.replaceAll(/[\0-\x09\x0b-\x1f]+/g, '');
+  for (const line of ['out one', 'out two', 'out end']) assert.ok(words.includes(`${line}\n`), JSON.stringify(words));
+  assert.doesNotMatch(words, /not for standard input/);
 });
 
 test('binary output arrives as it was written', { skip }, async () => {
