@@ -1,18 +1,19 @@
 import { linkSync, lstatSync, mkdtempSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { isErrno, reasonOf, TreesError } from '../errors.js';
-import { freeBytes } from '../store/space.js';
+import { freeSpace } from '../store/space.js';
 import { checkUsable } from '../store/usable.js';
 import { getXattr, setXattr } from '../system/index.js';
 import { type CheckResult, missing, ok, warn } from './result.js';
 
 const LOW_BYTES = 500_000_000;
+const LOW_FILES = 20_000;
 
 /** Whether a store can be at `root`. Nothing stays behind. */
 export async function checkStore(root: string): Promise<CheckResult[]> {
   try {
     const exists = await checkUsable(root);
-    const free = await freeBytes(root);
+    const { bytes: free, files } = await freeSpace(root);
     const results = [ok('store', 'store', exists ? `${root} is writable` : `${root} can be created`)];
     const megabytes = `${Math.floor(free / 1e6)} MB free`;
     results.push(
@@ -20,6 +21,8 @@ export async function checkStore(root: string): Promise<CheckResult[]> {
         ? warn('store', 'space', megabytes, 'make room: a base alone needs about 200 MB')
         : ok('store', 'space', megabytes),
     );
+    if (files !== undefined && files < LOW_FILES)
+      results.push(warn('store', 'inodes', `${files} free inodes`, 'make room: a base alone has about 5,000 files'));
     return results;
   } catch (error) {
     if (!(error instanceof TreesError)) throw error;

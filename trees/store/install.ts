@@ -20,7 +20,8 @@ import { linkSpeed } from './link-speed.js';
 import { ensureNoBase, NO_BASE } from './no-base.js';
 import { storePaths } from './paths.js';
 import { discardGenerations } from './remove.js';
-import { requireSpace, type SpaceEstimate, spaceFor } from './space.js';
+import { requireSpace, spaceFor } from './space.js';
+import { isEnough, type SpaceEstimate } from './space-estimate.js';
 import { openExistingStore, openStore, type Store, type StoreOptions } from './store.js';
 import { clearMarks, wholeCommits } from './whole.js';
 
@@ -136,7 +137,7 @@ export async function planInstall(options: InstallOptions): Promise<InstallPlan>
   const { selection } = target;
   const path = await explainFor(store, paths.root, selection);
   const space = await spaceFor(paths.root, selection, path);
-  const short = store !== undefined && space.needed > space.free;
+  const short = store !== undefined && !isEnough(space);
   return { target, path, space, collectible: short ? await collectibleBytes(store) : undefined };
 }
 
@@ -154,7 +155,7 @@ async function checkSpace(store: Store, selection: Selection): Promise<void> {
   const bytesPerSecond = linkSpeed(root, selection.feed.feed);
   const path = planBundles(selection, await wholeCommits(store.repo), { bytesPerSecond });
   const space = await spaceFor(root, selection, path);
-  requireSpace(root, space, space.needed > space.free ? await collectibleBytes(store) : undefined);
+  requireSpace(root, space, isEnough(space) ? undefined : await collectibleBytes(store));
 }
 
 function unchanged(generation: Generation): InstallResult {

@@ -3,13 +3,7 @@ import { dirname } from 'node:path';
 import { isErrno, TreesError } from '../errors.js';
 import type { PathPlan } from '../feed/path.js';
 import type { Selection } from '../feed/select.js';
-
-export interface SpaceEstimate {
-  /** Bytes that the whole operation needs at its peak. */
-  readonly needed: number;
-  /** Bytes that this user may still write to the file system. */
-  readonly free: number;
-}
+import { type SpaceEstimate, tooFewFiles } from './space-estimate.js';
 
 /** What libostree refuses to go below (`min-free-space-size`), and room for metadata and the link tree's directories. */
 const RESERVE = 64_000_000;
@@ -20,10 +14,17 @@ const PER_FILE = 512;
 export async function spaceFor(
   root: string,
   { base, app }: Pick<Selection, 'base' | 'app'>,
-  path: Pick<PathPlan, 'bytes' | 'writes'>,
+  path: Pick<PathPlan, 'bytes' | 'writes' | 'edges'>,
 ): Promise<SpaceEstimate> {
-  const files = base.version.files + app.files;
-  return await estimateSpace(root, { fetch: path.bytes, write: path.writes, files });
+  // A link is a file of its own to no file system but tmpfs.
+  const arriving = [base.version, app].filter(({ commit }) => path.edges.some(({ to }) => to === commit));
+  const objects = arriving.reduce((sum, { files }) => sum + files, 0);
+  return await estimateSpace(root, {
+    fetch: path.bytes,
+    write: path.writes,
+    files: base.version.files + app.files,
+    objects,
+  });
 }
 
 /**
@@ -32,17 +33,27 @@ export async function spaceFor(
  */
 export async function estimateSpace(
   path: string,
-  plan: { readonly fetch: number; readonly write: number; readonly files: number },
+  plan: { readonly fetch: number; readonly write: number; readonly files: number; readonly objects: number },
 ): Promise<SpaceEstimate> {
   const needed = plan.fetch + plan.write + plan.files * PER_FILE + RESERVE;
-  return { needed, free: await freeBytes(path) };
+  const { bytes, files } = await freeSpace(path);
+  return { needed, free: bytes, files: { needed: plan.objects, free: files } };
 }
 
 /**
  * @param collectible bytes that `trees gc` would free, if known
  * @throws TreesError NO_SPACE with the numbers
  */
-export function requireSpace(path: string, { needed, free }: SpaceEstimate, collectible?: number): void {
+export function requireSpace(path: string, space: SpaceEstimate, collectible?: number): void {
+  const { needed, free, files } = space;
+  if (needed <= free && tooFewFiles(files)) {
+    throw new TreesError(
+      'NO_SPACE',
+      `cannot install: about ${files.needed} files will be made at ${path}, and the file system has room for ` +
+        `${files.free} (free inodes)`,
+      { hint: hintFor(collectible), details: { path, files, collectible } },
+    );
+  }
   if (needed <= free) return;
   const missing = needed - free;
   throw new TreesError(
@@ -60,12 +71,13 @@ function hintFor(collectible: number | undefined): string {
     : 'trees gc would free nothing; make room, or put the store elsewhere with --root';
 }
 
-/** Bytes free for this user on the file system where `path` is or would be. */
-export async function freeBytes(path: string): Promise<number> {
+/** What is free for this user on the file system where `path` is or would be: bytes, and files if they are limited. */
+export async function freeSpace(path: string): Promise<{ bytes: number; files: number | undefined }> {
   for (let at = path; ; at = dirname(at)) {
     try {
       const info = await statfs(at);
-      return info.bavail * info.bsize;
+      // Some (btrfs) make inodes as they need them and say that there are none.
+      return { bytes: info.bavail * info.bsize, files: info.files > 0 ? info.ffree : undefined };
     } catch (error) {
       if (!isErrno(error, 'ENOENT') || at === dirname(at)) throw error;
     }

@@ -1,8 +1,7 @@
 import { resolve } from 'node:path';
 import { usageError } from '../../errors.js';
-import { parseAppReference } from '../../feed/select.js';
 import { checkoutApp } from '../../store/checkout-app.js';
-import { readInstalled } from '../../store/generations.js';
+import { isAppName, readInstalled } from '../../store/generations.js';
 import { storePaths } from '../../store/paths.js';
 import { type Context, defineCommand } from '../command.js';
 import { storeOptions } from '../store-options.js';
@@ -36,7 +35,7 @@ export const command = defineCommand({
       throw usageError('Expected --target together with --copy or --force');
     }
     const { settings } = context;
-    const reference = parseAppReference(args.app);
+    const reference = await referenceOf(args.app);
     const { name } = reference;
     const paths = storePaths(settings.root);
     // With a range or a feed it is for the installer to say whether what is there will do.
@@ -73,6 +72,13 @@ export const command = defineCommand({
     return { json: { ...tree, target, placed, same, copied, kept }, text: `${target}\n` };
   },
 });
+
+/** What is only a name needs nothing that knows of versions, which takes longer to load than a small tree to link. */
+async function referenceOf(app: string) {
+  if (isAppName(app)) return { feed: undefined, name: app, range: undefined };
+  const { parseAppReference } = await import('../../feed/select.js');
+  return parseAppReference(app);
+}
 
 async function install(context: Context, app: string) {
   const { command: installer } = await import('./install.js');

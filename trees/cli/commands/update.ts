@@ -6,7 +6,7 @@ import type { UpdateOptions, UpdateOutcome, UpdatePlan } from '../../store/updat
 import { type Context, defineCommand } from '../command.js';
 import { reportError } from '../errors.js';
 import { formatBytes } from '../render/format.js';
-import { planJson, planLines } from '../render/plan.js';
+import type { planJson, planLines } from '../render/plan.js';
 import { storeOptions } from '../store-options.js';
 
 export const command = defineCommand({
@@ -42,11 +42,12 @@ export const command = defineCommand({
     const found = (dryRun ? undefined : knownApps(context, args.app)) ?? (await lookInto(options, dryRun));
     const apps = args.restart === true && !dryRun ? await restartApps(context, found) : found;
     for (const app of apps) if (app.action === 'failed') warn(context, app.name, app.error);
+    const views = dryRun ? await import('../render/plan.js') : undefined;
     const failed = apps.some(({ action }) => action === 'failed');
     return {
       status: failed ? 1 : 0,
-      json: { dryRun, apps: apps.map(toJson) },
-      text: toText(apps),
+      json: { dryRun, apps: apps.map((app) => toJson(app, views)) },
+      text: toText(apps, views),
     };
   },
 });
@@ -60,6 +61,12 @@ function knownApps(context: Context, names: readonly string[]): UpdateOutcome[] 
 async function lookInto(options: UpdateOptions, dryRun: boolean): Promise<ReadonlyArray<UpdateOutcome | UpdatePlan>> {
   const { planUpdate, updateApps } = await import('../../store/update.js');
   return dryRun ? await planUpdate(options) : await updateApps(options);
+}
+
+/** How plans are shown; loaded for those only. */
+interface PlanViews {
+  readonly planJson: typeof planJson;
+  readonly planLines: typeof planLines;
 }
 
 type App = UpdateOutcome | UpdatePlan | RestartedApp;
@@ -108,7 +115,7 @@ function warn(context: Context, name: string, error: unknown): void {
   context.reporter.warn(`${name} was not updated: ${message}${hint === undefined ? '' : `\nhint: ${hint}`}`);
 }
 
-function toJson(app: App) {
+function toJson(app: App, views: PlanViews | undefined) {
   const { name, action } = app;
   if (action === 'failed') {
     const { code, message, hint, details } = reportError(app.error);
@@ -127,7 +134,7 @@ function toJson(app: App) {
           : { name: selection.base.name, version: selection.base.version.version },
       installed: { version: installed.current.version, generation: installed.current.number },
       pin: pin?.range ?? null,
-      ...planJson({ path, space }),
+      ...views?.planJson({ path, space }),
     };
   }
   const { generation, pin } = app;
@@ -155,13 +162,13 @@ function baseOf({ base }: { base: { name: string; version: string } }) {
   return { name: base.name, version: base.version };
 }
 
-function toText(apps: readonly App[]): string {
+function toText(apps: readonly App[], views: PlanViews | undefined): string {
   if (apps.length === 0) return 'no app is installed\n';
   if (apps.every(({ action }) => action === 'unchanged')) {
     const held = apps.filter((app) => pinOf(app) !== undefined).map(({ name }) => name);
     return `everything is up to date${held.length === 0 ? '' : ` (pinned: ${held.join(', ')})`}\n`;
   }
-  return apps.map(line).join('');
+  return apps.map((app) => line(app, views)).join('');
 }
 
 function pinOf(app: App): string | undefined {
@@ -169,7 +176,7 @@ function pinOf(app: App): string | undefined {
   return ('target' in app ? app.target.pin : app.pin)?.range;
 }
 
-function line(app: App): string {
+function line(app: App, views: PlanViews | undefined): string {
   const { name } = app;
   if (app.action === 'failed') return '';
   const held = pinOf(app) === undefined ? '' : `, pinned to ${pinOf(app)}`;
@@ -181,7 +188,7 @@ function line(app: App): string {
       `would ${app.action} ${name}: ${installed.current.version} on ${installed.current.base.name} ` +
       `${installed.current.base.version} → ${selection.app.version} on ${base.name} ${base.version.version}, ` +
       `fetch ${formatBytes(app.path.bytes)}${held}`;
-    return [what, ...(app.path.edges.length === 0 ? [] : planLines(app)), ''].join('\n');
+    return [what, ...(app.path.edges.length === 0 ? [] : (views?.planLines(app) ?? [])), ''].join('\n');
   }
   const { version, base, number } = app.generation;
   if (!('previous' in app)) return `${name} ${version} is up to date${held}\n`;

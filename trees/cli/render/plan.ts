@@ -1,5 +1,5 @@
 import type { ExplainedPlan } from '../../store/install-plan.js';
-import type { SpaceEstimate } from '../../store/space.js';
+import { isEnough, type SpaceEstimate } from '../../store/space-estimate.js';
 import { formatBytes } from './format.js';
 
 /** What would be fetched and written, as commands with `--dry-run` give it. */
@@ -32,8 +32,8 @@ export function planJson({ path, space, collectible }: PlanView) {
       reason,
       bundles: edges.map(({ file }) => file),
     })),
-    space: space === undefined ? null : { ...space, missing: missingOf(space), collectible: collectible ?? null },
-    fits: space === undefined || missingOf(space) === 0,
+    space: space === undefined ? null : spaceJson(space, collectible),
+    fits: space === undefined || isEnough(space),
   };
 }
 
@@ -53,8 +53,21 @@ export function planLines({ path, space, collectible }: PlanView): string[] {
   if (missing > 0) {
     const gc = collectible === undefined ? '' : `; trees gc would free ${formatBytes(collectible)}`;
     lines.push(`         this does not fit: ${formatBytes(missing)} are missing${gc}`);
+  } else if (!isEnough(space)) {
+    const { needed, free } = space.files;
+    lines.push(`         this does not fit: about ${needed} files, and there are ${free} free inodes`);
   }
   return lines;
+}
+
+function spaceJson(space: SpaceEstimate, collectible: number | undefined) {
+  const { needed, free } = space.files;
+  return {
+    ...space,
+    files: { needed, free: free ?? null },
+    missing: missingOf(space),
+    collectible: collectible ?? null,
+  };
 }
 
 function missingOf({ needed, free }: SpaceEstimate): number {
