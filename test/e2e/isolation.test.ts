@@ -78,7 +78,7 @@ test('options reach the container', { skip }, async () => {
 test('privileged: every capability, no filter, nothing hidden; still its own user ids', { skip }, async () => {
   const { stdout, stderr } = await sh(
     ['--privileged'],
-    'grep -E "^(CapBnd|NoNewPrivs|Seccomp):" /proc/self/status; tr -s " " < /proc/self/uid_map; head -c1 /proc/timer_list >/dev/null && echo shown; mount -t tmpfs t /mnt && echo mounted',
+    'grep -E "^(CapBnd|NoNewPrivs|Seccomp):" /proc/self/status; tr -s " " < /proc/self/uid_map; head -c1 /proc/timer_list >/dev/null && echo shown; mount -t tmpfs t /tmp && echo mounted',
   );
   assert.match(stdout, /^NoNewPrivs:\t0\nSeccomp:\t0$/m, stderr);
   assert.match(stdout, /CapBnd:\t0+1f{10}$/m);
