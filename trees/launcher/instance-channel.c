@@ -80,8 +80,7 @@ static void handle(struct instance *instance, struct channel_packet *packet) {
   else if (strcmp(verb, "failed") == 0 || is_status(verb)) {
     instance->refused = true;
     state_error(&instance->state, word(request, 1));
-  }
-  else if (strcmp(verb, "ready") == 0)
+  } else if (strcmp(verb, "ready") == 0)
     set_ready(instance, strcmp(word(request, 0), "1") == 0);
   else if (strcmp(verb, "health") == 0)
     set_health(instance, word(request, 0));

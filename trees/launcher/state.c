@@ -22,8 +22,8 @@
 // A name that goes away between two steps is made again: the instance before this one may be removing it.
 #define ATTEMPTS 10
 
-static const char *const files[] = {"state",   ".state",    "plan",     ".plan",
-                                    "control", "spec.json", "next.plan", "starting", "lock"};
+static const char *const files[] = {"state",     ".state",    "plan",     ".plan", "control",
+                                    "spec.json", "next.plan", "starting", "lock"};
 
 int64_t state_now(void) {
   struct timespec time;
