@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { TreesError } from '../trees/errors.js';
 import { type Metadata, Repo, variant } from '../trees/ostree/index.js';
 import type { Reporter } from '../trees/reporter.js';
-import { askInstance } from '../trees/run/control.js';
+import { pauseInstance, unpauseInstance } from '../trees/run/cgroup-control.js';
 import { claimInstance } from '../trees/run/instance-claim.js';
 import { instanceUpper } from '../trees/run/instance-tree.js';
 import type { Instance, InstancePlaces } from '../trees/run/instances.js';
@@ -117,11 +117,12 @@ async function copyUpper(instance: Instance, { from, to, lockTimeout, signal }: 
     await copyDirectory(from, to);
     return;
   }
-  await askInstance(instance, 'pause', {}, { signal });
+  await pauseInstance(instance, { signal });
   try {
     await copyDirectory(from, to);
   } finally {
-    await askInstance(instance, 'unpause');
+    // Also when the caller has given up meanwhile.
+    await unpauseInstance(instance);
   }
 }
 

@@ -6,7 +6,7 @@ import { logOptions, readLogs } from './run-options/logs.js';
 import { mountOptions, readMounts } from './run-options/mounts.js';
 import { processOptions, readProcess } from './run-options/process.js';
 import { readResources, resourceOptions } from './run-options/resources.js';
-import { checkSecurity, readSecurity, readUserns, securityOptions } from './run-options/security.js';
+import { checkSecurity, loadProfileReader, readSecurity, readUserns, securityOptions } from './run-options/security.js';
 import { readServices, serviceOptions } from './run-options/services.js';
 import { readSystem, systemOptions } from './run-options/system.js';
 
@@ -35,17 +35,17 @@ export interface RunOptions {
 type RunArgs = Args<typeof runOptions, readonly []>;
 
 /** @throws TreesError `USAGE` */
-export function readRunOptions(
+export async function readRunOptions(
   context: Pick<Context, 'env' | 'cwd'>,
   args: RunArgs,
   services?: ServicesSpec,
-): RunOptions {
+): Promise<RunOptions> {
   const mounts = readMounts(context, args);
   const request: RunRequest = {
     ...readProcess(context, args),
     ...mounts,
     ephemeral: mounts.ephemeral || args.rm === true,
-    ...readSecurity(context, args),
+    ...readSecurity(context, args, await loadProfileReader(args)),
     ...readResources(args),
     ...readLifecycle(args),
     ...readServices(services),

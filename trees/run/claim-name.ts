@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { alreadyRunning, type Claim, type ClaimOptions, claimInstance, tryClaim } from './instance-claim.js';
 import { findInstance, type InstancePlaces, runDirectory } from './instances.js';
-import { stopInstance } from './stop.js';
 
 export interface NameRequest {
   readonly app: string;
@@ -56,5 +55,7 @@ function withSuffix(app: string, suffix: string): string {
 
 async function stopFirst(places: InstancePlaces, name: string, options: ClaimOptions): Promise<void> {
   const instance = findInstance(places, name);
-  if (instance !== undefined) await stopInstance(places, instance, { abort: options.signal });
+  if (instance === undefined) return;
+  const { stopInstance } = await import('./stop.js');
+  await stopInstance(places, instance, { abort: options.signal });
 }

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import * as z from 'zod/mini';
 import { isErrno, reasonOf, TreesError } from '../errors.js';
 import { acquireLock } from '../store/locks.js';
 import type { StorePaths } from '../store/paths.js';
@@ -16,12 +15,10 @@ const FIRST_SLOT = 0x7000;
 const LAST_SLOT = 0x7ffd;
 const SLOTS = LAST_SLOT - FIRST_SLOT + 1;
 
-const rangeSchema = z.strictObject({
-  start: z.int().check(z.minimum(1)),
-  count: z.literal(RANGE_SIZE),
-});
-
-export type IdRange = z.infer<typeof rangeSchema>;
+export interface IdRange {
+  readonly start: number;
+  readonly count: number;
+}
 
 const IDS_FILE = 'ids.json';
 
@@ -80,7 +77,7 @@ export function chooseRange(instance: string, taken: readonly Range[]): IdRange 
 function readRange(paths: StorePaths, instance: string): IdRange | undefined {
   const file = join(paths.data, instance, IDS_FILE);
   try {
-    return z.parse(rangeSchema, JSON.parse(readFileSync(file, 'utf8')));
+    return parseRange(JSON.parse(readFileSync(file, 'utf8')));
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return undefined;
     const why = reasonOf(error);
@@ -89,6 +86,15 @@ function readRange(paths: StorePaths, instance: string): IdRange | undefined {
       cause: error,
     });
   }
+}
+
+/** By hand: a schema library would cost `trees run` more than everything else that it does here. */
+function parseRange(value: unknown): IdRange {
+  const start: unknown = Reflect.get(Object(value), 'start');
+  const count: unknown = Reflect.get(Object(value), 'count');
+  if (typeof start === 'number' && Number.isInteger(start) && start >= 1 && count === RANGE_SIZE)
+    return { start, count };
+  throw new Error(`Expected a range of ${RANGE_SIZE} ids, got ${JSON.stringify(value)}`);
 }
 
 function otherRanges(paths: StorePaths): Range[] {

@@ -2,21 +2,30 @@ import { readFileSync } from 'node:fs';
 import { isAbsolute, normalize, resolve } from 'node:path';
 import { isErrno, TreesError, usageError } from '../errors.js';
 import type { IdMap } from './plan-format.js';
-import { parseProfile } from './seccomp/profile.js';
+import type { ProfileReader } from './seccomp/read-profile.js';
 import type { DeviceSpec, IdsRequest, SecurityRequest, SharedNamespace } from './security.js';
 
 /** podman's ways to say on the command line what a container may do. */
 
-/**
- * `--security-opt NAME[=VALUE]`, each one changing what came before.
- * @param cwd for the names of files
- * @throws TreesError `USAGE`, `UNSUPPORTED`
- */
-export function parseSecurityOptions(texts: readonly string[], cwd: string): SecurityRequest {
-  return texts.reduce<SecurityRequest>((request, text) => ({ ...request, ...parseOne(text, cwd, request) }), {});
+export interface SecurityOptionsContext {
+  /** For the names of files. */
+  readonly cwd: string;
+  readonly readProfile: ProfileReader;
 }
 
-function parseOne(text: string, cwd: string, before: SecurityRequest): SecurityRequest {
+/**
+ * `--security-opt NAME[=VALUE]`, each one changing what came before.
+ * @throws TreesError `USAGE`, `UNSUPPORTED`
+ */
+export function parseSecurityOptions(
+  texts: readonly string[],
+  { cwd, readProfile }: SecurityOptionsContext,
+): SecurityRequest {
+  const profile = (path: string): SecurityRequest => ({ seccomp: readProfile(resolve(cwd, path)) });
+  return texts.reduce<SecurityRequest>((request, text) => ({ ...request, ...parseOne(text, profile, request) }), {});
+}
+
+function parseOne(text: string, profile: (path: string) => SecurityRequest, before: SecurityRequest): SecurityRequest {
   const [, name = '', value] = /^([^=:]+)(?:[=:](.*))?$/s.exec(text) ?? [];
   switch (name) {
     case 'no-new-privileges':
@@ -24,7 +33,7 @@ function parseOne(text: string, cwd: string, before: SecurityRequest): SecurityR
       return { noNewPrivileges: value !== 'false' };
     case 'seccomp':
       if (value === undefined || value === '') break;
-      return value === 'unconfined' ? { seccomp: value } : { seccomp: readProfile(resolve(cwd, value)) };
+      return value === 'unconfined' ? { seccomp: value } : profile(value);
     case 'mask':
       return { mask: [...(before.mask ?? []), ...paths(text, value)] };
     case 'unmask': {
@@ -65,15 +74,6 @@ function paths(text: string, value: string | undefined): string[] {
     throw usageError(`Expected --security-opt ${text} to have absolute paths, separated by ":"`);
   }
   return list;
-}
-
-function readProfile(path: string) {
-  try {
-    return parseProfile(readFileSync(path, 'utf8'), path);
-  } catch (error) {
-    if (!isErrno(error, 'ENOENT', 'EACCES', 'EISDIR')) throw error;
-    throw usageError(`cannot read the seccomp profile ${path}: ${error.message}`);
-  }
 }
 
 /**

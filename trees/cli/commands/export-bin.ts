@@ -6,7 +6,7 @@ import { isCommandName } from '../../store/exports.js';
 import { type Args, type Context, defineCommand, type OptionSpec } from '../command.js';
 import { mountOptions, readMounts } from '../run-options/mounts.js';
 import { processOptions, readProcess } from '../run-options/process.js';
-import { readSecurity, readUserns, securityOptions } from '../run-options/security.js';
+import { loadProfileReader, readSecurity, readUserns, securityOptions } from '../run-options/security.js';
 import { storeOptions } from '../store-options.js';
 
 const { entrypoint: _entrypoint, ...process } = processOptions;
@@ -76,7 +76,7 @@ export const command = defineCommand({
       ...common,
       directory,
       exec: [program, ...args.rest],
-      request: requestOf(context, args),
+      request: await requestOf(context, args),
       userns: readUserns(args),
       force: args.force === true,
     });
@@ -95,12 +95,12 @@ function chooseDirectory({ cwd, settings }: Context, given: string | undefined):
   throw new TreesError('USAGE', 'Expected --dir, as the settings say binDir: none', { status: 2 });
 }
 
-function requestOf(context: Context, args: ExportArgs) {
+async function requestOf(context: Context, args: ExportArgs) {
   return {
     ...plainRequest,
     ...readProcess(context, { ...args, rest: [] }),
     ...readMounts(context, args),
-    ...readSecurity(context, args),
+    ...readSecurity(context, args, await loadProfileReader(args)),
     ephemeral: args.persistent !== true,
   };
 }

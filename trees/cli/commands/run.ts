@@ -48,7 +48,7 @@ export const command = defineCommand({
   async handler(context, args): Promise<CommandResult> {
     try {
       const services = await loadServices(context, args);
-      return await run(context, args.app, { ...readRunOptions(context, args, services), terminal: args.tty });
+      return await run(context, args.app, { ...(await readRunOptions(context, args, services)), terminal: args.tty });
     } catch (error) {
       throw launchError(error);
     }
@@ -83,6 +83,7 @@ async function run(
   using _claim = claim;
   const prepared = await prepare(context, generation, { ...options, name, data });
   const tty = chooseTerminal(prepared.container, options);
+  for (const warning of prepared.container.resources?.warnings ?? []) context.reporter.warn(warning);
   prepared.makeDirectories();
   noteInstanceSpec(settings, {
     name,

@@ -6,6 +6,7 @@ import { sysctlProblem } from '../../run/compile-security.js';
 import { hostDevices } from '../../run/devices.js';
 import { parseSize } from '../../run/mount-options.js';
 import type { RunRequest } from '../../run/resolve.js';
+import type { ProfileReader } from '../../run/seccomp/read-profile.js';
 import type { NamesSpec, SecurityRequest } from '../../run/security.js';
 import {
   parseDevice,
@@ -74,17 +75,26 @@ export const securityOptions = {
 
 type SecurityArgs = Args<typeof securityOptions, readonly []>;
 
+/** What reads profiles; without such an option that is not loaded, which would cost every run milliseconds. */
+export async function loadProfileReader(args: SecurityArgs): Promise<ProfileReader> {
+  if (args['security-opt'] !== undefined) return (await import('../../run/seccomp/read-profile.js')).readProfile;
+  return (path) => {
+    throw new Error(`Expected no seccomp profile without --security-opt, got ${path}`);
+  };
+}
+
 /** @throws TreesError `USAGE`, `UNSUPPORTED` */
 export function readSecurity(
   { cwd }: Pick<Context, 'cwd'>,
   args: SecurityArgs,
+  readProfile: ProfileReader,
 ): Pick<RunRequest, 'capAdd' | 'capDrop' | 'security'> {
   const privileged = args.privileged === true;
   const capAdd = capabilities(args['cap-add'], '--cap-add');
   const security = definedOf<SecurityRequest>({
     privileged: args.privileged,
     ids: parseIds(args.userns, args.uidmap ?? [], args.gidmap ?? []),
-    ...parseSecurityOptions(args['security-opt'] ?? [], cwd),
+    ...parseSecurityOptions(args['security-opt'] ?? [], { cwd, readProfile }),
     oomScoreAdj: whole(args['oom-score-adj'], '--oom-score-adj', 1000),
     keyring: args['no-keyring'] === true ? false : undefined,
     landlock: landlock(args),

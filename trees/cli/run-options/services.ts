@@ -2,8 +2,6 @@ import { resolve } from 'node:path';
 import { usageError } from '../../errors.js';
 import type { RunRequest } from '../../run/resolve.js';
 import type { ServicesSpec } from '../../run/service-spec.js';
-import { readServicesFile } from '../../run/services-file.js';
-import { parseMulti } from '../../run/services-multi.js';
 import type { Args, Context, OptionSpec } from '../command.js';
 
 /** Which services run, and how. */
@@ -27,8 +25,11 @@ export async function loadServices(
   if (file !== undefined && (multi === true || rest.length > 0)) {
     throw usageError(`Expected --services or ${multi === true ? '--multi' : 'a command'}, got both`);
   }
-  if (multi === true) return parseMulti(rest);
-  return file === undefined ? undefined : await readServicesFile(resolve(cwd, file));
+  // Most runs have neither, and must not load what checks them.
+  if (multi === true) return (await import('../../run/services-multi.js')).parseMulti(rest);
+  if (file === undefined) return undefined;
+  const { readServicesFile } = await import('../../run/services-file.js');
+  return await readServicesFile(resolve(cwd, file));
 }
 
 /** Services take the place of a command. */
