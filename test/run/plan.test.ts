@@ -57,6 +57,11 @@ const everySection: Partial<Plan> = {
     groups: ['7', 'users'],
   },
   sysctl: [{ name: 'net/ipv4/ip_forward', value: '0' }],
+  cgroups: [{ version: 2, scope: 'user', base: '/sys/fs/cgroup', name: 'plan', controllers: ['memory', 'pids'] }],
+  cgroupWrites: [
+    { cgroup: 0, flags: [], file: 'pids.max', value: '5' },
+    { cgroup: 0, flags: ['optional'], file: 'memory.swap.max', value: '0' },
+  ],
 };
 const valid = Buffer.from(
   compilePlan(
