@@ -45,7 +45,7 @@ test('lazy services start with the first connection, and again after they have e
     udp: { exec: sh('exec helper datagram 3'), listen: ['udp:8084'], lazy: true },
     main: {
       exec: sh(
-        'sleep 0.3; echo before; nc 127.0.0.1 8083 </dev/null; nc 127.0.0.1 8083 </dev/null; echo packet | nc -u -w 1 127.0.0.1 8084; sleep 0.5',
+        'sleep 0.3; echo before; nc 127.0.0.1 8083 </dev/null; nc 127.0.0.1 8083 </dev/null; helper send 8084; sleep 0.5',
       ),
       main: true,
     },

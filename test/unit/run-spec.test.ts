@@ -251,10 +251,14 @@ test('resolving: the invocation wins over the app, the app over the defaults', (
   );
 });
 
-test('resolving: services cannot be run yet, and that is said', () => {
-  assert.throws(() => resolveContainer({ services: { a: { exec: ['a'] } } }, request, place), {
-    code: 'UNSUPPORTED',
-    status: 125,
-  });
+test('resolving: services instead of a command, with the longest stop; a command wins; something has to run', () => {
+  const services = { a: { exec: ['a'], stopTimeout: 30 }, b: { exec: ['b'], main: true, after: ['a'] } };
+  const container = resolveContainer({ services, exec: ['x'] }, request, place);
+  assert.deepEqual(Object.keys(container.services ?? {}), ['a', 'b']);
+  assert.deepEqual([container.argv, container.stopTimeout], [['b'], 40]);
+  const own = resolveContainer({ services }, { ...request, command: ['y'] }, place);
+  assert.deepEqual([own.services, own.argv], [undefined, ['y']]);
+  assert.throws(() => resolveContainer({ services }, { ...request, noInit: true }, place), { code: 'USAGE' });
   assert.throws(() => resolveContainer({}, request, place), { code: 'COMMAND_NOT_FOUND', status: 125 });
+});
 });

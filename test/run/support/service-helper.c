@@ -3,6 +3,7 @@
 //   flood COUNT            sends COUNT messages, then READY=1
 //   accept FD              accepts one connection and answers with a line
 //   datagram FD            prints one datagram
+//   send PORT              sends one to a port of 127.0.0.1
 //   daemon FILE            leaves a process behind in a session of its own, whose id is written to FILE
 //   orphans COUNT          leaves COUNT processes behind that end at once
 //   forks                  forks processes that fork, until it is killed
@@ -130,6 +131,11 @@ int main(int argc, char **argv) {
     char text[512];
     long size = recv(atoi(word), text, sizeof text, 0);
     return size < 0 || write(1, text, (size_t)size) != size;
+  } else if (strcmp(verb, "send") == 0) {
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(word))};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    return sendto(fd, "packet\n", 7, 0, (struct sockaddr *)&address, sizeof address) != 7;
   } else if (strcmp(verb, "daemon") == 0) {
     leave_daemon(word);
     wait(NULL);
