@@ -23,11 +23,11 @@ static bool is_port(uint32_t number) {
 static const char *check_health(const struct plan *plan, const struct plan_health *health) {
   if (health->kind >= PLAN_CHECK_END || health->on_failure >= PLAN_UNHEALTHY_END)
     return "unknown health check";
-  if (health->kind == PLAN_CHECK_NONE)
-    return NULL;
   if (!plan_valid_string(plan, health->address) || !plan_valid_string(plan, health->host) ||
       !plan_valid_string(plan, health->path))
     return "string out of bounds in a health check";
+  if (health->kind == PLAN_CHECK_NONE)
+    return NULL;
   if (health->interval == 0 || health->timeout == 0 || health->retries == 0)
     return "health check without interval, timeout or retries";
   switch ((enum plan_check)health->kind) {
