@@ -77,6 +77,12 @@ void instance_channel(struct instance *instance);
 // The command was executed.
 void instance_executed(struct instance *instance);
 
+// Whether there is room for input of attached clients; takes it from them; gives it to a standard input that
+// is a pipe.
+bool instance_input_room(const struct instance *instance);
+void instance_take_input(struct instance *instance);
+void instance_give_input(struct instance *instance);
+
 // The handler of the control socket.
 void instance_request(void *context, struct client *client, const struct request *request);
 

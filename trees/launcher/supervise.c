@@ -92,41 +92,6 @@ static void handle_signal(struct instance *instance, int sig) {
     relay_resume(&instance->relay);
 }
 
-static bool input_room(const struct instance *instance) {
-  if (instance->terminal.wanted)
-    return relay_room(&instance->relay) > 0;
-  return instance->streams.in >= 0 && instance->input.start == instance->input.end;
-}
-
-static void take_input(struct instance *instance) {
-  char bytes[sizeof instance->input.bytes];
-  size_t room = instance->terminal.wanted ? relay_room(&instance->relay) : sizeof bytes;
-  if (room == 0 || !input_room(instance))
-    return;
-  size_t size = attached_input(&instance->control, bytes, room);
-  if (size == 0)
-    return;
-  if (instance->terminal.wanted) {
-    relay_type(&instance->relay, bytes, size);
-    return;
-  }
-  memcpy(instance->input.bytes, bytes, size);
-  instance->input.start = 0;
-  instance->input.end = size;
-}
-
-static void give_input(struct instance *instance) {
-  struct relay_buffer *input = &instance->input;
-  ssize_t count = RETRY(write(instance->streams.in, input->bytes + input->start, input->end - input->start));
-  if (count > 0)
-    input->start += (size_t)count;
-  else if (count < 0 && errno != EAGAIN) { // nobody reads it any more
-    close(instance->streams.in);
-    instance->streams.in = -1;
-    input->start = input->end = 0;
-  }
-}
-
 // What the kernel says to a program whose reader or whose terminal has gone away.
 static void watch_readers(struct instance *instance) {
   int sig = instance->logs != NULL && logs_reader_gone(instance->logs) ? SIGPIPE
@@ -158,7 +123,7 @@ static void prepare(const struct instance *instance, struct pollfd polled[POLL_C
   else
     for (int i = 0; i < RELAY_POLLED; i++)
       polled[POLL_RELAY + i] = (struct pollfd){.fd = -1};
-  control_poll(&instance->control, polled + POLL_CONTROL, running && input_room(instance));
+  control_poll(&instance->control, polled + POLL_CONTROL, running && instance_input_room(instance));
   *deadline = control_deadline(&instance->control);
   *deadline = earlier(*deadline, instance->start_at);
   *deadline = earlier(*deadline, instance->kill_at);
@@ -183,13 +148,13 @@ static void act(struct instance *instance, const struct pollfd polled[POLL_COUNT
   if (polled[POLL_LOGS].revents != 0)
     logs_act(instance->logs);
   if (polled[POLL_INPUT].revents != 0)
-    give_input(instance);
+    instance_give_input(instance);
   if (instance->container.pid != 0)
     relay_act(&instance->relay, polled + POLL_RELAY);
   control_act(&instance->control, polled + POLL_CONTROL);
   attached_catch_up(&instance->control);
   if (instance->container.pid != 0) {
-    take_input(instance);
+    instance_take_input(instance);
     watch_readers(instance);
   }
   if (instance->kill_at != 0 && instance->kill_at <= clock_ms() && instance->container.pid != 0) {
