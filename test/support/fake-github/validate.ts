@@ -78,9 +78,12 @@ export function describedExample(name: string): unknown {
   return member(load(), 'components', 'examples', name, 'value');
 }
 
+/** By operation and what of it; one set a process, as compiling takes far longer than checking. */
+const compiled = new Map<string, ValidateFunction>();
+const operations = new Map<string, unknown>();
+
 export function createValidator(): Validator {
   const document = load();
-  const compiled = new Map<string, ValidateFunction>();
 
   function schemaOf(schema: unknown, key: string): ValidateFunction {
     const known = compiled.get(key);
@@ -139,7 +142,8 @@ export function createValidator(): Validator {
 
   return {
     check(exchange) {
-      const described = findOperation(document, exchange.operation);
+      const described = operations.get(exchange.operation) ?? findOperation(document, exchange.operation);
+      operations.set(exchange.operation, described);
       return [...checkRequest(exchange, described), ...checkAnswer(exchange, described)];
     },
   };
