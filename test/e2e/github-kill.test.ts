@@ -5,6 +5,7 @@ import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { readSignedIndex } from '../../releases/feed-to-read.js';
 import { generateKeyPair, readSecretKey } from '../../releases/key-file.js';
 import { verifyFeed } from '../../releases/verify.js';
 import { openFeed } from '../../trees/feed/open.js';
@@ -83,9 +84,23 @@ describe('a publisher that is killed', () => {
         const { status, stderr } = await runProgram(process.execPath, line(root, feed), { env });
         assert.equal(status, 0, stderr);
       };
+      const sound = new Set<string>();
+      /** Bundles of the same bytes are applied once: after most kills a feed is what it was after another one. */
       const read = async (feed: string) => {
         const opened = openFeed(`github:${FEED.owner}/${feed}`, { github: { server: github.server, api: github.api } });
-        return await verifyFeed(opened, { keys: [trusted], now: new Date(), reporter: silentReporter });
+        const { index } = await readSignedIndex(opened, { keys: [trusted], now: new Date() });
+        const releases = [...(github.world.repositories.get(`${FEED.owner}/${feed}`)?.releases.values() ?? [])];
+        for (const { file, release, sha256 } of index.bundles) {
+          const assets = [...(releases.find(({ tag, draft }) => tag === release && !draft)?.assets.values() ?? [])];
+          const found = assets.find(({ name, state }) => name === file && state === 'uploaded');
+          assert.equal(found?.sha256, sha256, `${file} of ${release}`);
+        }
+        const { bases, apps, bundles } = index;
+        const content = JSON.stringify([bases, apps, bundles]);
+        if (sound.has(content)) return { index, problems: [] };
+        const verified = await verifyFeed(opened, { keys: [trusted], now: new Date(), reporter: silentReporter });
+        if (verified.problems.length === 0) sound.add(content);
+        return verified;
       };
       await build('3.5.0');
       await publish(prepared, FEED.repo);
