@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { trees } from '../support/cli.js';
 import { createCrash, scenarios } from '../support/crash-scenarios.js';
+import { createFailingDisk } from '../support/failing-disk.js';
 import { reasonToSkipMounts } from '../support/mount.js';
 import { createStoreFixture, publishTool, readTree } from '../support/store-fixture.js';
 import { mountTmpfs, type Tmpfs } from '../support/tmpfs.js';
@@ -16,9 +17,11 @@ const STEP = 8;
 describe('a full disk', { skip: reasonToSkipMounts, timeout: 900_000 }, () => {
   let dir: string;
   let disk: Tmpfs;
+  let roomy: Readonly<Record<string, string>>;
   before(async () => {
     dir = mkdtempSync(join(tmpdir(), 'trees-full-'));
     disk = await mountTmpfs(join(dir, 'disk'), ROOMY);
+    ({ roomy } = await createFailingDisk(dir));
   });
   after(async () => {
     try {
@@ -39,7 +42,8 @@ describe('a full disk', { skip: reasonToSkipMounts, timeout: 900_000 }, () => {
         await disk.limit(ROOMY);
         const { root, paths } = await crash.restore();
         await disk.limit(`size=400m,nr_inodes=${(await disk.used()).inodes + spare}`);
-        const result = await trees(root, [...scenario.args, '--json']);
+        // What it finds out in the middle is of interest here, not that it would not begin.
+        const result = await trees(root, [...scenario.args, '--json'], [], { env: roomy });
         await disk.limit(ROOMY);
         if (result.status === 0) break;
         const code = /"code": ?"([A-Z_]+)"/.exec(result.stdout + result.stderr)?.[1] ?? 'none';
@@ -75,6 +79,30 @@ describe('a full disk', { skip: reasonToSkipMounts, timeout: 900_000 }, () => {
       assert.deepEqual(readdirSync(paths.downloads), []);
       await crash.finish(root);
     }
+  });
+
+  it('is told before anything is fetched where there are too few inodes', async () => {
+    await disk.limit(ROOMY);
+    const update = scenarios.find(({ args }) => args[0] === 'update');
+    assert.ok(update !== undefined);
+    await using crash = await createCrash(update, { copyTo: join(disk.path, 'copy') });
+    let told = 0;
+    for (const spare of [1, 3, 4, 5, 6]) {
+      const { root, paths } = await crash.restore();
+      await disk.limit(`size=400m,nr_inodes=${(await disk.used()).inodes + spare}`);
+      const planned = await trees(root, ['update', '--dry-run', '--json']);
+      const result = await trees(root, ['update', '--json']);
+      await disk.limit(ROOMY);
+      if (spare === 1) assert.match(planned.stdout, /"fits": ?false/);
+      assert.equal(result.status, 1);
+      assert.match(result.stdout, /NO_SPACE/);
+      // With fewer not even the index can be stored.
+      if (/about \d+ files will be made at .* has room for \d \(free inodes\)/.test(result.stdout)) told += 1;
+      await crash.afterFailure(paths);
+      assert.deepEqual(readdirSync(paths.downloads), []);
+      await crash.finish(root);
+    }
+    assert.ok(told > 0, 'that it is inodes');
   });
 
   it('while an app is copied out leaves whole files or none', async () => {

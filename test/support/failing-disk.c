@@ -4,7 +4,7 @@
  * included. FAULT_BELOW   the directory, an absolute path without symbolic links FAULT_CALL    read, write,
  * sync, rename, link or mkdir FAULT_AT      which of those calls fails, from 1; 0 counts only FAULT_STAYS
  * set: all calls of this kind after it fail, too FAULT_COUNTS  a file that `CALL COUNT` is appended to when
- * the process ends
+ * the process ends FAULT_ROOMY   set: file systems say that they have room for a million files more
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -95,6 +96,18 @@ WRAP(int, linkat, fails_at("link", tofd, to),
      (int fromfd, const char *from, int tofd, const char *to, int flags), (fromfd, from, tofd, to, flags))
 WRAP(int, mkdir, fails_at("mkdir", AT_FDCWD, path), (const char *path, mode_t mode), (path, mode))
 WRAP(int, mkdirat, fails_at("mkdir", fd, path), (int fd, const char *path, mode_t mode), (fd, path, mode))
+
+#define WRAP_STATFS(name, type)                                                                              \
+  int name(const char *path, struct type *into) {                                                            \
+    NEXT(int, #name, (const char *path, struct type *into));                                                 \
+    int result = next(path, into);                                                                           \
+    if (result == 0 && getenv("FAULT_ROOMY") != NULL)                                                        \
+      into->f_files = into->f_ffree = 1000000;                                                               \
+    return result;                                                                                           \
+  }
+
+WRAP_STATFS(statfs, statfs)
+WRAP_STATFS(statfs64, statfs64)
 
 __attribute__((destructor)) static void tell(void) {
   const char *file = getenv("FAULT_COUNTS");

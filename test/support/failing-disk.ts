@@ -14,6 +14,8 @@ export interface FailingDisk {
    * @param fault.stays so do all after it
    */
   failing(below: string, fault: { call: FailingCall; at: number; stays: boolean }): Record<string, string>;
+  /** All file systems say that they have room for a million files more. */
+  readonly roomy: Readonly<Record<string, string>>;
   /** How many calls of a kind a program makes. @param run runs it in the environment it is given */
   count(below: string, call: FailingCall, run: (env: Record<string, string>) => Promise<unknown>): Promise<number>;
 }
@@ -30,6 +32,7 @@ export async function createFailingDisk(directory: string): Promise<FailingDisk>
     FAULT_CALL: call,
   });
   return {
+    roomy: { LD_PRELOAD: library, FAULT_ROOMY: '1' },
     failing: (below, { call, at, stays }) => ({
       ...env(below, call),
       FAULT_AT: String(at),

@@ -156,12 +156,12 @@ async function repair(store: Store, found: Repair): Promise<void> {
   const names = options.names ?? appNames(store.paths);
   for (const name of names) await cleanLeftovers(store, name);
   for (const { name, generation } of damage.filter((one) => one.kind === 'record')) {
-    await attempt(store, async () => await rebuildRecord(store, feeds, name, generation));
+    await attempt(store, { name, number: generation }, async () => await rebuildRecord(store, feeds, name, generation));
   }
   const generations = generationsOf(store, options.names);
   await replaceDamaged(store, generations, found);
   for (const generation of generations) {
-    await attempt(store, async () => {
+    await attempt(store, generation, async () => {
       await restoreCommits(store, generation, { feeds, options, supplies });
       const { base, layer } = generation;
       // What is still missing comes in the next round, or is told of as damage.
@@ -170,7 +170,7 @@ async function repair(store: Store, found: Repair): Promise<void> {
   }
   const renewed = await findRenewed(store, damage);
   for (const generation of generations)
-    await attempt(store, async () => await restoreLinks(store, generation, renewed));
+    await attempt(store, generation, async () => await restoreLinks(store, generation, renewed));
   for (const name of names) await restoreCurrent(store, name);
 }
 
@@ -185,12 +185,18 @@ async function findRenewed({ repo }: Store, damage: readonly Damage[]): Promise<
 }
 
 /** What one generation cannot get back must not keep the others from it. */
-async function attempt(store: Store, work: () => Promise<void>): Promise<void> {
+async function attempt(
+  store: Store,
+  { name, number }: Pick<Generation, 'name' | 'number'>,
+  work: () => Promise<void>,
+): Promise<void> {
   try {
     await work();
   } catch (error) {
     if (store.signal?.aborted === true || (error instanceof TreesError && error.code === 'CANCELLED')) throw error;
-    store.reporter.warn(reasonOf(error));
+    // What is no failure of ours does not say what came to nothing.
+    const what = error instanceof TreesError ? '' : `cannot repair generation ${number} of ${name}: `;
+    store.reporter.warn(`${what}${reasonOf(error)}`);
   }
 }
 

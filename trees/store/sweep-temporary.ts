@@ -1,4 +1,4 @@
-import { link, readdir, rm } from 'node:fs/promises';
+import { link, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno } from '../errors.js';
 import { removeTree } from './files.js';
@@ -13,6 +13,11 @@ const BUNDLE_LOCK = /^bundle-[0-9a-f]{64}\.lock$/;
 /** What `replaceFile` calls a file until it is renamed. An update may be writing its note just then; it does without. */
 const NEW_FILE = /^\.new-[0-9a-f]{12}$/;
 
+/** What a feed's records are called until they are renamed (feed/files.ts). Feeds are written to without our lock. */
+const FEED_FILE = /\.[0-9a-f]{12}\.tmp$/;
+/** Nobody takes that long to write a file of a few kilobytes. Milliseconds. */
+const ABANDONED = 60 * 60 * 1000;
+
 /**
  * Deletes what killed processes left: files that never got their name, and the locks of bundles. Files called
  * otherwise are not ours to judge. The caller holds the store's lock exclusively, so nobody is at work.
@@ -25,7 +30,8 @@ export async function sweepTemporary(store: Store): Promise<void> {
   const refs = await allBelow(join(repo, 'refs/heads'));
   for (const directory of [repo, join(repo, 'state'), ...objects, ...refs]) await deleteFiles(directory, TEMPORARY);
   await deleteFiles(paths.locks, BUNDLE_LOCK);
-  await deleteFiles(paths.root, NEW_FILE);
+  for (const directory of [paths.root, ...(await directoriesIn(paths.feeds))]) await deleteFiles(directory, NEW_FILE);
+  for (const directory of await directoriesIn(paths.feeds)) await deleteOld(directory, FEED_FILE);
 }
 
 /**
@@ -78,6 +84,15 @@ function isLock(name: string): boolean {
 async function deleteFiles(directory: string, pattern: RegExp): Promise<void> {
   for (const entry of await entriesOf(directory)) {
     if (entry.isFile() && pattern.test(entry.name)) await rm(join(directory, entry.name), { force: true });
+  }
+}
+
+async function deleteOld(directory: string, pattern: RegExp): Promise<void> {
+  for (const entry of await entriesOf(directory)) {
+    const path = join(directory, entry.name);
+    if (!entry.isFile() || !pattern.test(entry.name)) continue;
+    const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: Number.POSITIVE_INFINITY }));
+    if (mtimeMs < Date.now() - ABANDONED) await rm(path, { force: true });
   }
 }
 
