@@ -151,7 +151,11 @@ test('a restart policy: on-failure as often as it says, never after stop', { ski
 
 test('two at once: one starts, the other is told; stop while it starts; rm of what runs', { skip }, async () => {
   const both = await Promise.all([1, 2, 3].map(() => rig.trees(['run', '-d', '--name', 'race', 'server'])));
-  assert.deepEqual(both.map(({ status }) => status).sort(), [0, 125, 125], both.map(({ stderr }) => stderr).join(''));
+  assert.deepEqual(
+    both.map(({ status }) => String(status)).sort(),
+    ['0', '125', '125'],
+    both.map(({ stderr }) => stderr).join(''),
+  );
   for (const { status, stderr } of both) if (status !== 0) assert.match(stderr, /running already/);
   const refused = await rig.trees(['rm', 'race']);
   assert.equal(refused.status, 1);

@@ -174,17 +174,38 @@ test('what an instance was asked to be survives writing and reading, limits with
   assert.throws(() => findInstanceSpec({ runDir, data }), { code: 'STORE_CORRUPT' });
 });
 
+const blank: InstanceReport = {
+  name: 'web',
+  app: 'app',
+  id: null,
+  generation: 1,
+  status: 'running',
+  running: true,
+  health: null,
+  ready: null,
+  pid: null,
+  started: null,
+  finished: null,
+  exit: null,
+  oom: false,
+  restarts: 0,
+  detached: null,
+  tty: null,
+  error: null,
+  labels: {},
+};
+
 test('filters: of one key any, of different keys all', () => {
-  const report = {
+  const report: InstanceReport = {
+    ...blank,
     name: 'web-1',
     app: 'nginx',
     status: 'exited',
     exit: 3,
-    health: null,
     id: 'abc',
     labels: { t: 'x' },
   };
-  const fits = (...texts: string[]): boolean => parseFilters(texts)(report as unknown as InstanceReport);
+  const fits = (...texts: string[]): boolean => parseFilters(texts)(report);
   assert.ok(
     fits('name=^web', 'app=nginx', 'status=running', 'status=exited', 'exited=3', 'label=t', 'label=t=x', 'id=a'),
   );
@@ -194,20 +215,17 @@ test('filters: of one key any, of different keys all', () => {
 });
 
 test('how long it has been so', () => {
-  const report = (change: object): InstanceReport =>
-    ({
-      status: 'running',
-      started: new Date(0).toISOString(),
-      finished: null,
-      health: null,
-      ...change,
-    }) as InstanceReport;
+  const report = (change: Partial<InstanceReport>): InstanceReport => ({
+    ...blank,
+    started: new Date(0).toISOString(),
+    ...change,
+  });
   assert.equal(describeStatus(report({}), 1000), 'Up 1 second');
   assert.equal(
     describeStatus(report({ health: 'healthy', status: 'paused' }), 7_200_000),
     'Up 2 hours (healthy, paused)',
   );
-  const ended = { status: 'exited', exit: 137, oom: true, finished: new Date(0).toISOString() };
+  const ended = { status: 'exited' as const, exit: 137, oom: true, finished: new Date(0).toISOString() };
   assert.equal(describeStatus(report(ended), 200_000_000), 'Exited (137, out of memory) 2 days ago');
 });
 

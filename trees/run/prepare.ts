@@ -43,7 +43,7 @@ export interface PrepareInput {
 export interface Prepared {
   readonly container: ContainerSpec;
   /** Makes the directories that it needs. The caller holds the instance. */
-  makeDirectories(): void;
+  makeDirectories(this: void): void;
 }
 
 /**

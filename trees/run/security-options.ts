@@ -1,6 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { isAbsolute, normalize, resolve } from 'node:path';
-import { isErrno, TreesError, usageError } from '../errors.js';
+import { TreesError, usageError } from '../errors.js';
 import type { IdMap } from './plan-format.js';
 import type { ProfileReader } from './seccomp/read-profile.js';
 import type { DeviceSpec, IdsRequest, SecurityRequest, SharedNamespace } from './security.js';

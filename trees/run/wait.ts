@@ -90,17 +90,8 @@ export async function waitForCondition(
 function holds(instance: Instance | undefined, condition: WaitCondition): boolean {
   if (instance === undefined) return condition === 'removed' || condition === 'stopped';
   const { status, alive, state } = instance;
-  switch (condition) {
-    case 'stopped':
-      return !alive;
-    case 'removed':
-      return false;
-    case 'healthy':
-    case 'unhealthy':
-      return alive && state?.health === condition;
-    case 'ready':
-      return alive && state?.ready === true;
-    default:
-      return status === condition;
-  }
+  if (condition === 'stopped') return !alive;
+  if (condition === 'removed') return false;
+  if (condition === 'healthy' || condition === 'unhealthy') return alive && state?.health === condition;
+  return condition === 'ready' ? alive && state?.ready === true : status === condition;
 }

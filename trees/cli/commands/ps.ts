@@ -89,6 +89,6 @@ function fill(template: string, report: InstanceReport, now: number): string {
         );
       }
       const value = fields.get(key);
-      return typeof value === 'object' ? (value === null ? '' : JSON.stringify(value)) : String(value);
+      return typeof value === 'string' ? value : value === null ? '' : JSON.stringify(value);
     });
 }

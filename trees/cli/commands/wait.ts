@@ -1,8 +1,10 @@
 import { usageError } from '../../errors.js';
-import { waitConditions, waitForCondition, waitForEnd } from '../../run/wait.js';
+import { type WaitCondition, waitConditions, waitForCondition, waitForEnd } from '../../run/wait.js';
 import { defineCommand } from '../command.js';
-import { allOption, chooseInstances, forEachInstance, instanceNames } from '../instance-names.js';
+import { allOption, chooseInstances, forEachInstance, instanceNames, type Outcome } from '../instance-names.js';
 import { readSeconds } from '../seconds.js';
+
+type Waited = { readonly exit: number } | { readonly condition: WaitCondition };
 
 export const command = defineCommand({
   name: 'wait',
@@ -33,14 +35,17 @@ export const command = defineCommand({
       throw usageError(`Expected --condition to be one of ${waitConditions.join(', ')}, got "${strange}"`);
     }
     const names = chooseInstances(settings, { names: args.instance, all: args.all, what: 'wait for' });
-    const { outcomes, status } = await forEachInstance(names, { ...context, what: 'wait for' }, async (instance) =>
-      conditions.length === 0
-        ? { exit: await waitForEnd(settings, instance, { timeout, signal }) }
-        : { condition: await waitForCondition(settings, instance, { conditions, timeout, signal }) },
+    const { outcomes, status } = await forEachInstance<Waited>(
+      names,
+      { ...context, what: 'wait for' },
+      async (instance) =>
+        conditions.length === 0
+          ? { exit: await waitForEnd(settings, instance, { timeout, signal }) }
+          : { condition: await waitForCondition(settings, instance, { conditions, timeout, signal }) },
     );
-    const line = (outcome: object): string => {
-      const value: unknown = Reflect.get(outcome, 'exit') ?? Reflect.get(outcome, 'condition');
-      return value === undefined ? '' : `${String(value)}\n`;
+    const line = (outcome: Outcome<Waited>): string => {
+      if (outcome.error !== undefined) return '';
+      return 'exit' in outcome ? `${outcome.exit}\n` : `${outcome.condition}\n`;
     };
     return { status, json: { instances: outcomes }, text: outcomes.map(line).join('') };
   },

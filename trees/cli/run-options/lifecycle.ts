@@ -116,19 +116,8 @@ export function readLabels(args: LifecycleArgs): Record<string, string> {
 
 function parseRestart(text: string): RestartSpec {
   const [, policy, max] = /^(no|never|on-failure|always|unless-stopped)(?::(\d{1,9}))?$/.exec(text) ?? [];
-  switch (policy) {
-    case 'no':
-    case 'never':
-      if (max === undefined) return { policy: 'no' };
-      break;
-    case 'on-failure':
-      return { policy, ...(max === undefined ? {} : { max: Number(max) }) };
-    case 'always':
-    case 'unless-stopped':
-      if (max === undefined) return { policy };
-      break;
-    default:
-      break;
-  }
+  if (policy === 'on-failure') return { policy, ...(max === undefined ? {} : { max: Number(max) }) };
+  if (max === undefined && (policy === 'no' || policy === 'never')) return { policy: 'no' };
+  if (max === undefined && (policy === 'always' || policy === 'unless-stopped')) return { policy };
   throw usageError(`Expected --restart to be no, on-failure[:MAX], always or unless-stopped, got "${text}"`);
 }
