@@ -19,6 +19,3 @@ void privileges_bound(uint64_t keep);
 // Sets permitted and effective to `keep` as far as permitted now; inheritable and ambient become empty, which
 // keeps file capabilities from adding to them (CVE-2022-24769). Ends the process on failure.
 void privileges_keep(uint64_t keep);
-
-// The bounding set.
-uint64_t privileges_bounding(void);
