@@ -27,12 +27,12 @@ describe('completion', async () => {
 
   const cases: ReadonlyArray<readonly [readonly string[], readonly string[]]> = [
     [['he'], ['hello', 'help']],
-    [['e'], ['etcd']],
+    [['e'], ['etcd', 'exec', 'export-bin']],
     [['--roo'], ['--root']],
     [['--root', ''], [':directory']],
     [
       ['--root', 'x', 'co'],
-      ['co', 'completion', 'config'],
+      ['co', 'commit', 'completion', 'config'],
     ],
     [['hello', '-b', ''], ['mini']],
     [['hello', '--del'], ['--delete']],

@@ -14,7 +14,7 @@ export const command = defineCommand({
     'has for them.',
   positionals: [{ name: 'instance', describe: 'its name', required: true, complete: 'instances' }],
   options: {},
-  examples: [['top web', '']],
+  examples: [['top web', 'what runs in it']],
   handler: async (context, args) => {
     const { settings } = context;
     const instance = requireRunning(settings, args.instance, 'list processes of');
