@@ -261,4 +261,3 @@ test('resolving: services instead of a command, with the longest stop; a command
   assert.throws(() => resolveContainer({ services }, { ...request, noInit: true }, place), { code: 'USAGE' });
   assert.throws(() => resolveContainer({}, request, place), { code: 'COMMAND_NOT_FOUND', status: 125 });
 });
-});
