@@ -102,7 +102,7 @@ test('looking whether it runs does not keep it from starting', { skip }, async (
   own.detach('looked-at', ['true']);
   await own.waitForState('looked-at', 'status', 'exited');
   const fd = openSync(join(own.runDir('looked-at'), 'lock'), 'r');
-  assert.ok(tryFlock(fd, 'shared'));
+  await eventually(() => tryFlock(fd, 'shared'), 'the monitor has let go');
   setTimeout(() => closeSync(fd), 50);
   const { child, done } = foreground('looked-at', ['sh', '-c', 'exit 3']);
   assert.equal(await done, 3);
