@@ -129,7 +129,7 @@ Plan make_plan(const Repo &repo, const std::optional<Checksum> &from, const Chec
     plan.bytes += file.meta.size;
 
   if (from) {
-    find_sources(repo, old_tree, plan.files, options.crew, job);
+    find_sources(repo, old_tree, plan.files, {options.crew, job, options.effort == CompareEffort::Quick});
     choose_deliveries(plan, repo, options, job);
   }
   std::vector<const NewFile *> regular;

@@ -20,6 +20,8 @@ constexpr size_t COMMON = 64;
 constexpr size_t MAX_SAME_NAME = 32;
 // In thousandths: a file at the same path that is so similar needs no better source.
 constexpr unsigned ALIKE = 500;
+// Where time counts more than bytes, a file of this size is believed to be a version of what was at its path.
+constexpr uint64_t BELIEVED = 256 << 10;
 
 using Sketch = std::vector<uint64_t>;
 
@@ -48,24 +50,36 @@ const std::array<uint64_t, 256> &gear() {
   return table;
 }
 
-Sketch sketch_of(View content) {
-  std::unordered_set<uint64_t> pieces;
-  uint64_t rolling = 0, hash = 0;
-  size_t start = 0;
-  for (size_t i = 0; i < content.size; i++) {
-    rolling = (rolling << 1) + gear()[content.data[i]];
-    hash = (hash + content.data[i] + 1) * 0x9e3779b97f4a7c15ULL;
-    // The high bits depend on the last 64 bytes, the low ones only on the last few.
-    if (((rolling >> 48) & CUT_MASK) == 0 || i - start >= MAX_PIECE || i + 1 == content.size) {
-      pieces.insert(mix(hash));
-      hash = 0;
-      start = i + 1;
-    }
+// The smallest different hashes, in order.
+void insert(Sketch &sketch, uint64_t hash) {
+  if (sketch.size() == SKETCH_SIZE && hash >= sketch.back())
+    return;
+  auto place = std::lower_bound(sketch.begin(), sketch.end(), hash);
+  if (place != sketch.end() && *place == hash)
+    return;
+  if (sketch.size() == SKETCH_SIZE) {
+    // The largest makes room; what is before it stays where it is.
+    std::move_backward(place, sketch.end() - 1, sketch.end());
+    *place = hash;
+  } else {
+    sketch.insert(place, hash);
   }
-  Sketch sketch(pieces.begin(), pieces.end());
-  size_t count = std::min(sketch.size(), SKETCH_SIZE);
-  std::partial_sort(sketch.begin(), sketch.begin() + static_cast<std::ptrdiff_t>(count), sketch.end());
-  sketch.resize(count);
+}
+
+// A piece is known by the bytes before its end that the rolling hash depends on, which are the last 64.
+Sketch sketch_of(View content) {
+  const std::array<uint64_t, 256> &table = gear();
+  Sketch sketch;
+  sketch.reserve(SKETCH_SIZE);
+  uint64_t rolling = 0;
+  for (size_t at = 0; at < content.size;) {
+    size_t end = std::min(content.size, at + MAX_PIECE);
+    // The high bits depend on all of these bytes, the low ones only on the last few.
+    do
+      rolling = (rolling << 1) + table[content.data[at++]];
+    while (at < end && ((rolling >> 48) & CUT_MASK) != 0);
+    insert(sketch, mix(rolling));
+  }
   return sketch;
 }
 
@@ -103,8 +117,8 @@ std::string name_key(const std::string &path) {
 
 class Finder {
 public:
-  Finder(const Repo &repo, const Tree &tree, Crew &crew, const Job &job)
-      : repo_(repo), crew_(crew), job_(job) {
+  Finder(const Repo &repo, const Tree &tree, const FindOptions &options)
+      : repo_(repo), crew_(options.crew), job_(options.job), quick_(options.quick) {
     for (const TreeFile &file : tree.files)
       old_.push_back({&file, 0, false, {}});
   }
@@ -145,8 +159,10 @@ private:
 
   void look_at_path(Search &search) {
     job_.check();
-    search.sketch = sketch_of(repo_.content(search.file->checksum).view());
     auto path = by_path_.find(search.file->path);
+    if (quick_ && path != by_path_.end() && believe(search, old_[path->second]))
+      return;
+    search.sketch = sketch_of(repo_.content(search.file->checksum).view());
     if (path == by_path_.end())
       return;
     OldFile old = old_[path->second];
@@ -155,6 +171,17 @@ private:
       return;
     take(*search.file, old);
     search.done = true;
+  }
+
+  bool believe(Search &search, const OldFile &old) const {
+    uint64_t size = search.file->meta.size;
+    if (size < BELIEVED)
+      return false;
+    FileMeta meta = repo_.file_meta(old.file->checksum);
+    search.done = !meta.symlink && meta.size <= 2 * size && size <= 2 * meta.size;
+    if (search.done)
+      take(*search.file, old);
+    return search.done;
   }
 
   static void take(NewFile &file, const OldFile &old) { file.source = old.file->checksum; }
@@ -208,6 +235,7 @@ private:
   const Repo &repo_;
   Crew &crew_;
   const Job &job_;
+  bool quick_;
   std::vector<OldFile> old_;
   std::unordered_map<std::string, size_t> by_path_;
   std::unordered_map<std::string, std::vector<size_t>> by_name_;
@@ -216,9 +244,9 @@ private:
 
 } // namespace
 
-void find_sources(const Repo &repo, const Tree &old_tree, std::vector<NewFile> &files, Crew &crew,
-                  const Job &job) {
-  Finder(repo, old_tree, crew, job).run(files);
+void find_sources(const Repo &repo, const Tree &old_tree, std::vector<NewFile> &files,
+                  const FindOptions &options) {
+  Finder(repo, old_tree, options).run(files);
 }
 
 } // namespace trees::delta

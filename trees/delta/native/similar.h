@@ -5,8 +5,14 @@
 
 namespace trees::delta {
 
+struct FindOptions {
+  Crew &crew;
+  const Job &job;
+  bool quick; // large files whose path was there are not looked at
+};
+
 // Sets `source` of the files for which there is a likely one: same path, similar name, or similar content.
-void find_sources(const Repo &repo, const Tree &old_tree, std::vector<NewFile> &files, Crew &crew,
-                  const Job &job);
+void find_sources(const Repo &repo, const Tree &old_tree, std::vector<NewFile> &files,
+                  const FindOptions &options);
 
 } // namespace trees::delta
