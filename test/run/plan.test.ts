@@ -23,7 +23,13 @@ const parserSources = readdirSync(launcherSources)
   .map((name) => join(launcherSources, name));
 /** Everything that a service can have. */
 const services = planServices({
-  db: { exec: ['db'], ready: { fd: 9 }, rlimits: { nofile: 64 }, listen: [80, '/run/db'], watch: [{ path: '/etc/db' }] },
+  db: {
+    exec: ['db'],
+    ready: { fd: 9 },
+    rlimits: { nofile: 64 },
+    listen: [80, '/run/db'],
+    watch: [{ path: '/etc/db' }],
+  },
   web: {
     exec: ['web', 'x'],
     env: { A: 'b' },

@@ -145,11 +145,7 @@ test('subordinate ids: other users exist, and files of theirs are those ids’ o
     });
   };
   const { status, stdout, stderr } = start(`somebody:${grant.start}:${grant.count}\n`);
-  assert.deepEqual(
-    [status, stdout],
-    [6, 'uid=1000(app) gid=1000(app) groups=2000(extra)\n1000:1000\n0:0\n'],
-    stderr,
-  );
+  assert.deepEqual([status, stdout], [6, 'uid=1000(app) gid=1000(app) groups=2000(extra)\n1000:1000\n0:0\n'], stderr);
   assert.equal(statSync(join(upper.upper, 'tmp/mine')).uid, grant.start + 999);
   const refused = start('');
   assert.equal(refused.status, 125);

@@ -49,7 +49,11 @@ export function readHealth(args: HealthArgs): HealthSpec | 'none' | undefined {
 
 const optionOf = { interval: '--health-interval', timeout: '--health-timeout', startPeriod: '--health-start-period' };
 
-function seconds(member: keyof typeof optionOf, text: string | undefined, more: boolean): Pick<HealthSpec, keyof typeof optionOf> {
+function seconds(
+  member: keyof typeof optionOf,
+  text: string | undefined,
+  more: boolean,
+): Pick<HealthSpec, keyof typeof optionOf> {
   if (text === undefined) return {};
   const value = parseDuration(text, optionOf[member]);
   if (more && value === 0) throw usageError(`Expected ${optionOf[member]} to be more than 0, got "${text}"`);
