@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { alreadyRunning, type Claim, type ClaimOptions, claimInstance, tryClaim } from './instance-claim.js';
 import { findInstance, type InstancePlaces, runDirectory } from './instances.js';
 
@@ -39,7 +38,11 @@ export async function claimName(
     return { name: chosen, data, claim: await claimInstance(runDirectory(places, chosen), chosen, options) };
   };
   if (name !== undefined) return await claimNamed(name, name);
-  if (passing) return await claimNamed(withSuffix(app, randomBytes(3).toString('hex')), app);
+  if (passing) {
+    // Only here: every other run would pay for loading it.
+    const { randomBytes } = await import('node:crypto');
+    return await claimNamed(withSuffix(app, randomBytes(3).toString('hex')), app);
+  }
   if (keeps || request.replace) return await claimNamed(app, app);
   for (let number = 1; number < MAX_NUMBER; number++) {
     const candidate = number === 1 ? app : withSuffix(app, String(number));

@@ -1,4 +1,4 @@
-import { type SpawnOptions, spawn } from 'node:child_process';
+import type { SpawnOptions } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, existsSync, readlinkSync } from 'node:fs';
 import { constants } from 'node:os';
@@ -60,6 +60,7 @@ export async function spawnContainer(container: ContainerSpec, options: SpawnCon
   const args = [`--die-with-parent=${process.pid}`, `--plan-fd=${PLAN_FD}`];
   try {
     options.signal?.throwIfAborted();
+    const { spawn } = await import('node:child_process');
     const child = spawn(launcherPath(), args, spawnOptions);
     options.onSpawn?.({ stdin: child.stdin, stdout: child.stdout, stderr: child.stderr });
     let timer: NodeJS.Timeout | undefined;
@@ -180,6 +181,7 @@ export async function startContainer(plan: Uint8Array, options: LaunchOptions = 
     const planAt = FIRST_PRESERVED + keep.length;
     const holding = hold.map((_, index) => `--hold-fd=${planAt + 1 + index}`);
     const args = ['--detach', ...launchFlags(options), ...holding, `--plan-fd=${planAt}`];
+    const { spawn } = await import('node:child_process');
     const child = spawn(launcherPath(), args, {
       env: launcherEnvironment(options),
       stdio: ['ignore', 'ignore', 'pipe', ...keep, fd, ...hold],
