@@ -12,12 +12,12 @@ import { fileURLToPath } from 'node:url';
 const here = dirname(fileURLToPath(import.meta.url));
 const [name, output, configuration] = process.argv.slice(2);
 /** What the init has in common with the launcher, besides all that reads launch plans (plan*.c). */
-const shared = ['channel.c', 'landlock.c', 'privileges.c', 'request.c', 'seccomp.c', 'util.c'];
+const shared = new Set(['channel.c', 'landlock.c', 'privileges.c', 'request.c', 'seccomp.c', 'util.c']);
 const sources = {
   launch: cFiles(here),
   init: [
     ...cFiles(join(here, '..', 'init')),
-    ...cFiles(here).filter((file) => shared.includes(basename(file)) || basename(file).startsWith('plan')),
+    ...cFiles(here).filter((file) => shared.has(basename(file)) || basename(file).startsWith('plan')),
   ],
 }[name];
 if (sources === undefined || !['Release', 'Debug'].includes(configuration)) {
