@@ -39,7 +39,7 @@ const LAST_WORD_MS = 2000;
 export async function waitForEnd(places: InstancePlaces, instance: Instance, options: WaitOptions): Promise<number> {
   if (!instance.alive) return knownExit(instance);
   const milliseconds = options.timeout === undefined ? Infinity : options.timeout * 1000;
-  const { lines } = await askInstance(instance, 'wait', {}, { timeout: milliseconds, signal: options.signal });
+  const lines = await askForEnd(instance, { timeout: milliseconds, signal: options.signal });
   const told = lines.findLast((line) => line['exit'] !== undefined)?.['exit'];
   if (told !== undefined) return Number(told);
   for (const end = performance.now() + LAST_WORD_MS; performance.now() < end; await sleep(POLL_MS)) {
@@ -47,6 +47,19 @@ export async function waitForEnd(places: InstancePlaces, instance: Instance, opt
     if (now !== undefined && now.state?.id === instance.state?.id && !now.alive) return knownExit(now);
   }
   throw unknown(instance.name);
+}
+
+/** Nothing when it ended between looking and asking. */
+async function askForEnd(
+  instance: Instance,
+  options: { readonly timeout: number; readonly signal: AbortSignal | undefined },
+): Promise<Awaited<ReturnType<typeof askInstance>>['lines']> {
+  try {
+    return (await askInstance(instance, 'wait', {}, options)).lines;
+  } catch (error) {
+    if (error instanceof TreesError && error.code === 'INSTANCE_NOT_RUNNING') return [];
+    throw error;
+  }
 }
 
 function knownExit({ name, status, state }: Instance): number {
