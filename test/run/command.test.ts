@@ -3,13 +3,11 @@ import { spawn, spawnSync } from 'node:child_process';
 import {
   closeSync,
   existsSync,
-  mkdirSync,
   mkdtempSync,
   openSync,
   readdirSync,
   readFileSync,
   statSync,
-  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -17,7 +15,8 @@ import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { RunSpec } from '../../trees/run/spec.js';
 import { tryFlock } from '../../trees/system/index.js';
-import { makeRootfs, missingForContainers } from '../support/rootfs.js';
+import { layOutApp } from '../support/laid-out-app.js';
+import { missingForContainers } from '../support/rootfs.js';
 import { bench, descendants, eventually, isAlive } from './support/container.js';
 
 /** `trees run` as a user sees it, on generations laid out as the store does. */
@@ -31,35 +30,7 @@ const root = join(prefix, 'var/lib/trees');
 const project = fileURLToPath(new URL('../../', import.meta.url));
 const bin = [process.execPath, '--import', 'tsx', '--', join(project, 'trees/cli/bin.ts')];
 
-const zeros = '0'.repeat(64);
-
-/** What installing leaves behind (trees/store/generations.ts). */
-function install(name: string, run: RunSpec): string {
-  const generation = join(root, 'apps', name, '1');
-  mkdirSync(generation, { recursive: true });
-  makeRootfs(generation);
-  const record = {
-    schema: 1,
-    number: 1,
-    name,
-    app: name,
-    version: '1.0.0',
-    arch: 'x86_64',
-    summary: '',
-    feed: 'test',
-    base: { name: 'box', version: '1.0.0', commit: zeros },
-    layer: zeros,
-    tree: zeros,
-    size: 1,
-    files: 1,
-    installed: new Date().toISOString(),
-    run,
-  };
-  writeFileSync(join(generation, 'generation.json'), JSON.stringify(record));
-  writeFileSync(join(generation, '.in-use'), '');
-  symlinkSync('1', join(root, 'apps', name, 'current'));
-  return generation;
-}
+const install = (name: string, run: RunSpec): string => layOutApp(root, name, run);
 
 function environment(): NodeJS.ProcessEnv {
   return {

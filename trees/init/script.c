@@ -8,19 +8,13 @@
 #include <stdio.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "../launcher/channel.h"
+#include "../launcher/clock.h"
 #include "../launcher/syscalls.h"
 #include "../launcher/util.h"
 #include "command.h"
-
-static int64_t now(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
-}
 
 static bool asks_to_end(int sig) {
   return sig == SIGTERM || sig == SIGINT || sig == SIGQUIT || sig == SIGHUP;
@@ -41,7 +35,7 @@ static bool pass_on(int signals, pid_t child) {
 
 // Its wait status, -1 if it took too long. Orphans it leaves are reaped on the way.
 static int wait_for(pid_t child, uint32_t timeout, int signals, bool *asked) {
-  int64_t deadline = now() + timeout;
+  int64_t deadline = clock_ms() + timeout;
   struct pollfd polled = {.fd = signals, .events = POLLIN};
   for (bool late = false;;) {
     int status;
@@ -50,7 +44,7 @@ static int wait_for(pid_t child, uint32_t timeout, int signals, bool *asked) {
       return late ? -1 : status;
     if (pid > 0)
       continue;
-    int64_t left = timeout == 0 || late ? -1 : deadline - now();
+    int64_t left = timeout == 0 || late ? -1 : deadline - clock_ms();
     if (left == 0 || left < -1) {
       late = true;
       kill(-child, SIGKILL);

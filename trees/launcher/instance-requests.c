@@ -9,6 +9,7 @@
 #include "instance.h"
 #include "resume.h"
 #include "syscalls.h"
+#include "system.h"
 #include "util.h"
 
 #define MAX_SIGNAL 64
@@ -25,14 +26,10 @@ static void status(struct instance *instance, struct client *client, const struc
   control_end(client, NULL);
 }
 
-static int stop_signal(const struct instance *instance) {
-  return instance->supervision->stop_signal != 0 ? (int)instance->supervision->stop_signal : SIGTERM;
-}
-
 // False, and the client has its answer, when the numbers are none.
 static bool read_stop(const struct instance *instance, struct client *client, const struct request *request,
                       uint64_t *sig, uint64_t *timeout) {
-  *sig = (uint64_t)stop_signal(instance);
+  *sig = (uint64_t)system_stop_signal(instance);
   *timeout = instance->supervision->stop_timeout;
   if (request_number(request, "signal", MAX_SIGNAL, sig) && *sig > 0 &&
       request_number(request, "timeout", MAX_TIMEOUT_MS, timeout))
@@ -63,7 +60,7 @@ static void kill_it(struct instance *instance, struct client *client, const stru
     return;
   }
   // What ends it on somebody's word does not start it again.
-  if (sig == SIGKILL || (int)sig == stop_signal(instance))
+  if (sig == SIGKILL || (int)sig == system_stop_signal(instance))
     instance->ended_by_user = true;
   if (sig == SIGKILL)
     instance_stop(instance, SIGKILL, 0);
