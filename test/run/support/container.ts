@@ -160,14 +160,19 @@ function watch(child: ChildProcess): Running {
   };
 }
 
-/** Host pids of a process's descendants, itself not included. */
+/** Host pids of a process's descendants, itself not included. One that ends meanwhile has none. */
 export function descendants(pid: number): number[] {
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
-    .trim()
-    .split(' ')
-    .filter(Boolean)
-    .map(Number);
-  return children.flatMap((child) => [child, ...descendants(child)]);
+  return childrenOf(pid).flatMap((child) => [child, ...descendants(child)]);
+}
+
+function childrenOf(pid: number): number[] {
+  try {
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number);
+  } catch (error) {
+    // ESRCH: it ended between opening and reading.
+    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ESRCH')) return [];
+    throw error;
+  }
 }
 
 export function isAlive(pid: number): boolean {
