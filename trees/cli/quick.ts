@@ -1,0 +1,10 @@
+/**
+ * Tries to do what a line asks for before the bundle of all commands is loaded. It is part of the starter, so what it
+ * imports is paid by every command: synchronous file access and the system addon only, and nothing that reads the
+ * settings. Whatever it does not fully understand, mistakes included, it leaves to the bundle.
+ * @param argv words after `trees`
+ * @returns false if the bundle has to do it; where it can do it, it does not return, as the process has become another
+ */
+export function tryQuick(_argv: readonly string[]): boolean {
+  return false;
+}
