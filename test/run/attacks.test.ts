@@ -13,7 +13,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
-import { launcherPath } from '../../trees/run/launcher.js';
+import { launcherPath } from '../../trees/run/exec-launcher.js';
 import { makeRootfs, missingForContainers } from '../support/rootfs.js';
 import { bench, RANGE } from './support/container.js';
 import { compileProbe, missingCompiler } from './support/probe.js';

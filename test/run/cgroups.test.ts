@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { type CgroupHost, cgroupHost, planCgroups } from '../../trees/run/cgroup-plan.js';
 import { hierarchyOf } from '../../trees/run/cgroups.js';
-import { launcherPath } from '../../trees/run/launcher.js';
+import { launcherPath } from '../../trees/run/exec-launcher.js';
 import { type LimitName, type Limits, limitNames } from '../../trees/run/limits.js';
 import type { ResourcesSpec } from '../../trees/run/resources.js';
 import { runProgram } from '../support/rig.js';

@@ -4,7 +4,7 @@ import { closeSync, existsSync, openSync, readFileSync, readlinkSync, writeFileS
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { launcherPath } from '../../trees/run/launcher.js';
+import { launcherPath } from '../../trees/run/exec-launcher.js';
 import { tryFlock } from '../../trees/system/index.js';
 import { missingForContainers } from '../support/rootfs.js';
 import { bench, eventually, isAlive } from './support/container.js';

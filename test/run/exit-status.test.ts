@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { after, test } from 'node:test';
-import { launcherPath } from '../../trees/run/launcher.js';
+import { launcherPath } from '../../trees/run/exec-launcher.js';
 import { missingForContainers } from '../support/rootfs.js';
 import { bench, descendants } from './support/container.js';
 

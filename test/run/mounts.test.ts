@@ -135,7 +135,7 @@ test('bind mounts: writable both ways with the owners of the disk; read-only wit
       mounts: [{ ...mount, readOnly: true, idmap: false }],
     }),
   );
-  const { launcherPath } = await import('../../trees/run/launcher.js');
+  const { launcherPath } = await import('../../trees/run/exec-launcher.js');
   const nested = spawnSync(
     'unshare',
     [

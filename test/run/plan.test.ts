@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { crc32 } from 'node:zlib';
 import { compilePlan, planOf } from '../../trees/run/compile.js';
 import { planServices } from '../../trees/run/compile-services.js';
-import { launcherPath } from '../../trees/run/launcher.js';
+import { launcherPath } from '../../trees/run/exec-launcher.js';
 import { decodePlan, encodePlan } from '../../trees/run/plan-file.js';
 import type { Plan, PlanOp } from '../../trees/run/plan-format.js';
 import { missingForContainers } from '../support/rootfs.js';

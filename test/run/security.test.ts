@@ -5,7 +5,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { sysctlProblem } from '../../trees/run/compile-security.js';
-import { launcherPath } from '../../trees/run/launcher.js';
+import { launcherPath } from '../../trees/run/exec-launcher.js';
 import { missingForContainers } from '../support/rootfs.js';
 import { bench } from './support/container.js';
 import { compileProbe, missingCompiler } from './support/probe.js';

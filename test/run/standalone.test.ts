@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { launcherPath } from '../../trees/run/launcher.js';
+import { launcherPath } from '../../trees/run/exec-launcher.js';
 import { bench } from './support/container.js';
 
 /** trees-init under the names tini and dumb-init, beside the programs of that name. */

@@ -14,7 +14,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { launcherPath } from '../../trees/run/launcher.js';
+import { launcherPath } from '../../trees/run/exec-launcher.js';
 import { tryFlock } from '../../trees/system/index.js';
 import { missingForContainers } from '../support/rootfs.js';
 import { bench, eventually, isAlive } from './support/container.js';

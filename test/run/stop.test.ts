@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { launcherPath } from '../../trees/run/launcher.js';
+import { launcherPath } from '../../trees/run/exec-launcher.js';
 import { missingForContainers } from '../support/rootfs.js';
 import { bench, descendants, eventually, isAlive } from './support/container.js';
 import { attachClient, instances } from './support/instance.js';

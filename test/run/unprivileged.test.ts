@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, copyFileSync, mkdirSync, mkdtempSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { launcherPath } from '../../trees/run/launcher.js';
+import { launcherPath } from '../../trees/run/exec-launcher.js';
 import { missingForContainers } from '../support/rootfs.js';
 import { bench, RANGE } from './support/container.js';
 

@@ -9,8 +9,9 @@ import { readLabels, readLifecycle } from '../../trees/cli/run-options/lifecycle
 import { TreesError } from '../../trees/errors.js';
 import { askInstance, decodeWord, encodeWord } from '../../trees/run/control.js';
 import { parseDuration } from '../../trees/run/duration.js';
-import { claimInstance, tryClaim } from '../../trees/run/instance-claim.js';
+import { claimInstance } from '../../trees/run/instance-claim.js';
 import { parseFilters } from '../../trees/run/instance-filter.js';
+import { tryClaim } from '../../trees/run/instance-locks.js';
 import { describeStatus, type InstanceReport } from '../../trees/run/instance-report.js';
 import { findInstanceSpec, type InstanceSpec, noteInstanceSpec } from '../../trees/run/instance-spec.js';
 import { bootId, parseInstanceState } from '../../trees/run/instance-state.js';

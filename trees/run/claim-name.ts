@@ -1,4 +1,5 @@
-import { alreadyRunning, type Claim, type ClaimOptions, claimInstance, tryClaim } from './instance-claim.js';
+import { alreadyRunning, type ClaimOptions, claimInstance } from './instance-claim.js';
+import { type Claim, tryClaim } from './instance-locks.js';
 import { findInstance, type InstancePlaces, runDirectory } from './instances.js';
 
 export interface NameRequest {

@@ -1,9 +1,6 @@
-import { closeSync, constants, fstatSync, mkdirSync, openSync, statSync } from 'node:fs';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isErrno, TreesError } from '../errors.js';
-import { tryFlock } from '../system/index.js';
-import { isHeld, LOCK_FILE, STARTING_FILE } from './instances.js';
+import { TreesError } from '../errors.js';
+import { type Claim, tryClaim } from './instance-locks.js';
 
 export interface ClaimOptions {
   /** What it is for, for messages: `run`, `reset`. */
@@ -11,15 +8,6 @@ export interface ClaimOptions {
   /** Seconds to wait for another command that is at work on the instance. */
   readonly timeout: number;
   readonly signal?: AbortSignal | undefined;
-}
-
-/** An instance that does not run, held so that nobody else starts or changes it. */
-export interface Claim extends Disposable {
-  /**
-   * The open lock. A launcher that inherits it goes on holding the instance while it takes its own lock, so that there
-   * is no moment between the two.
-   */
-  readonly fd: number;
 }
 
 const FIRST_PAUSE_MS = 2;
@@ -44,52 +32,6 @@ export async function claimInstance(runDir: string, name: string, options: Claim
     }
     await sleep(pause, undefined, options.signal === undefined ? {} : { signal: options.signal });
   }
-}
-
-/** As `claimInstance`, without waiting. */
-export function tryClaim(runDir: string): Claim | 'running' | 'busy' {
-  const path = join(runDir, STARTING_FILE);
-  const fd = openClaim(runDir, path);
-  let keep = false;
-  try {
-    if (!tryFlock(fd, 'exclusive')) return isHeld(join(runDir, LOCK_FILE)) ? 'running' : 'busy';
-    // An instance that left nothing took the directory with it: then this is a file that nobody else finds.
-    if (!isSame(fd, path)) return 'busy';
-    if (isHeld(join(runDir, LOCK_FILE))) return 'running';
-    keep = true;
-    return heldClaim(fd);
-  } finally {
-    if (!keep) closeSync(fd);
-  }
-}
-
-function openClaim(runDir: string, path: string): number {
-  for (;;) {
-    mkdirSync(runDir, { recursive: true, mode: 0o700 });
-    try {
-      return openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
-    } catch (error) {
-      // Removed by an instance that left nothing, between the two calls.
-      if (!isErrno(error, 'ENOENT')) throw error;
-    }
-  }
-}
-
-function isSame(fd: number, path: string): boolean {
-  const own = fstatSync(fd);
-  const found = statSync(path, { throwIfNoEntry: false });
-  return found?.ino === own.ino && found.dev === own.dev;
-}
-
-function heldClaim(fd: number): Claim {
-  let open = true;
-  return {
-    fd,
-    [Symbol.dispose]: () => {
-      if (open) closeSync(fd);
-      open = false;
-    },
-  };
 }
 
 export function alreadyRunning(name: string, what: string): TreesError {

@@ -5,7 +5,8 @@ import { removeTree, temporaryName } from '../store/files.js';
 import { isAppName } from '../store/generations.js';
 import { storePaths } from '../store/paths.js';
 import { instancePaths, recordApp } from './instance.js';
-import { type Claim, claimInstance } from './instance-claim.js';
+import { claimInstance } from './instance-claim.js';
+import type { Claim } from './instance-locks.js';
 import { findInstance, type Instance, type InstancePlaces, runDirectory } from './instances.js';
 import type { RunSettings } from './prepare.js';
 

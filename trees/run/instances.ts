@@ -1,10 +1,10 @@
-import { closeSync, existsSync, openSync, readdirSync } from 'node:fs';
+import { closeSync, existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { isErrno, TreesError } from '../errors.js';
 import { isAppName } from '../store/generations.js';
 import { type StorePaths, storePaths } from '../store/paths.js';
-import { tryFlock } from '../system/index.js';
 import { appOf, instancePaths } from './instance.js';
+import { holdShared, isHeld, LOCK_FILE, STARTING_FILE } from './instance-locks.js';
 import {
   bootId,
   type InstanceState,
@@ -32,10 +32,6 @@ export interface Instance {
   readonly data: string | undefined;
 }
 
-/** Held (flock, exclusive) by the launcher or monitor for its whole life. */
-export const LOCK_FILE = 'lock';
-/** Held (flock, exclusive) by whoever starts the instance or changes what it consists of, and then by its launcher. */
-export const STARTING_FILE = 'starting';
 export const CONTROL_SOCKET = 'control';
 /** Copy of the plan that the instance was started from. */
 export const PLAN_COPY = 'plan';
@@ -133,30 +129,6 @@ function isLocked(runDir: string): boolean {
     return isHeld(join(runDir, LOCK_FILE));
   } finally {
     if (starting !== undefined) closeSync(starting);
-  }
-}
-
-/** Whether somebody holds a lock file exclusively. Looking takes it shared for an instant. */
-export function isHeld(path: string): boolean {
-  const fd = holdShared(path);
-  if (typeof fd === 'number') closeSync(fd);
-  return fd === 'held';
-}
-
-function holdShared(path: string): number | 'held' | undefined {
-  let fd: number;
-  try {
-    fd = openSync(path, 'r');
-  } catch (error) {
-    if (isErrno(error, 'ENOENT', 'ENOTDIR')) return undefined;
-    throw error;
-  }
-  let keep = false;
-  try {
-    keep = tryFlock(fd, 'shared');
-    return keep ? fd : 'held';
-  } finally {
-    if (!keep) closeSync(fd);
   }
 }
 

@@ -1,5 +1,6 @@
 import { usageError } from '../errors.js';
-import { execLauncher, preserved } from './launcher.js';
+import { execLauncher } from './exec-launcher.js';
+import { preserved } from './launcher.js';
 
 export interface ExecCommandOptions {
   readonly detach: boolean;

@@ -1,15 +1,14 @@
 import type { SpawnOptions } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, existsSync, readlinkSync } from 'node:fs';
+import { closeSync, readlinkSync } from 'node:fs';
 import { constants } from 'node:os';
-import { dirname, join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isErrno, reasonOf, TreesError, usageError } from '../errors.js';
-import { nativePath } from '../native-loader.js';
-import { execve, memfd } from '../system/index.js';
+import { isErrno, TreesError, usageError } from '../errors.js';
+import { memfd } from '../system/index.js';
 import { compilePlan } from './compile.js';
 import type { ContainerSpec } from './container.js';
+import { execLauncher, launcherPath, launchFailed } from './exec-launcher.js';
 
 /** Descriptor on which a spawned launcher gets its plan. */
 const PLAN_FD = 3;
@@ -18,23 +17,6 @@ const FIRST_PRESERVED = 3;
 const LAST_WORDS_MS = 500;
 /** Seconds between TERM and KILL when a spawned container is aborted. */
 const ABORT_GRACE = 10;
-
-/**
- * Path of trees-launch; trees-init lies beside it.
- *
- * @throws TreesError `NATIVE_MISSING` when it was not built.
- */
-export function launcherPath(): string {
-  const path = join(dirname(nativePath('system')), 'trees-launch');
-  if (!existsSync(path)) {
-    throw new TreesError('NATIVE_MISSING', `cannot find the launcher: ${path} does not exist`, {
-      hint: 'build it: node scripts/build-native.mjs trees-launch trees-init',
-      status: 125,
-      details: { path },
-    });
-  }
-  return path;
-}
 
 export interface SpawnContainerOptions {
   /** Three entries as in `child_process.spawn`; default all inherited. */
@@ -226,25 +208,4 @@ export function execAttach(runDir: string, options: AttachOptions): never {
     ...(options.stdin === false ? ['--no-stdin'] : []),
   ];
   return execLauncher(['--attach', runDir, ...flags]);
-}
-
-/**
- * Replaces this process by the launcher.
- * @throws TreesError `LAUNCH_FAILED` when it cannot be executed
- */
-export function execLauncher(
-  args: readonly string[],
-  options: { readonly keep?: readonly number[]; readonly env?: Readonly<Record<string, string>> } = {},
-): never {
-  const launcher = launcherPath();
-  try {
-    return execve(launcher, ['trees-launch', ...args], { env: options.env ?? {}, keep: options.keep ?? [] });
-  } catch (error) {
-    throw launchFailed(error);
-  }
-}
-
-function launchFailed(error: unknown): TreesError {
-  const why = reasonOf(error);
-  return new TreesError('LAUNCH_FAILED', `cannot execute the launcher: ${why}`, { cause: error, status: 125 });
 }

@@ -3,7 +3,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno, TreesError } from '../errors.js';
 import { compileCommands } from '../run/commands.js';
-import { launcherPath } from '../run/launcher.js';
+import { launcherPath } from '../run/exec-launcher.js';
 import { commandLine, type ExportedCommand, lineSuffix, lookAtFile, readExports, writeExports } from './exports.js';
 import { findGeneration, requireInstalled } from './generations.js';
 import { openInstalled } from './open-installed.js';

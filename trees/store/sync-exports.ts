@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { reasonOf, TreesError } from '../errors.js';
 import { compileCommands, declaredCommands } from '../run/commands.js';
-import { launcherPath } from '../run/launcher.js';
+import { launcherPath } from '../run/exec-launcher.js';
 import { readRunSpec } from '../run/read-run-spec.js';
 import {
   commandLine,

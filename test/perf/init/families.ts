@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, 
 import { dirname, join } from 'node:path';
 import { compilePlan } from '../../../trees/run/compile.js';
 import type { ContainerSpec } from '../../../trees/run/container.js';
-import { launcherPath } from '../../../trees/run/launcher.js';
+import { launcherPath } from '../../../trees/run/exec-launcher.js';
 import type { ServicesSpec } from '../../../trees/run/service-spec.js';
 import { projectRoot } from '../../support/rig.js';
 import { makeRootfs } from '../../support/rootfs.js';

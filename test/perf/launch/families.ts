@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { cgroupHost, planCgroups } from '../../../trees/run/cgroup-plan.js';
 import { compilePlan } from '../../../trees/run/compile.js';
 import type { ContainerSpec } from '../../../trees/run/container.js';
-import { launcherPath } from '../../../trees/run/launcher.js';
+import { launcherPath } from '../../../trees/run/exec-launcher.js';
 import type { Limits } from '../../../trees/run/limits.js';
 import { layOutApp } from '../../support/laid-out-app.js';
 import { projectRoot } from '../../support/rig.js';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { compilePlan } from '../../../trees/run/compile.js';
 import type { ContainerSpec } from '../../../trees/run/container.js';
-import { launcherPath } from '../../../trees/run/launcher.js';
+import { launcherPath } from '../../../trees/run/exec-launcher.js';
 import { atMost, bytes, type Family } from '../delta/table.js';
 import { withoutUnified, writeBundle } from './crun.js';
 import { milliseconds, takeTurns } from './turns.js';

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { compilePlan } from '../../../trees/run/compile.js';
 import type { ContainerSpec } from '../../../trees/run/container.js';
-import { launcherPath } from '../../../trees/run/launcher.js';
+import { launcherPath } from '../../../trees/run/exec-launcher.js';
 import { makeRootfs, missingForContainers } from '../../support/rootfs.js';
 
 /** Everything one test file needs: a tree, an instance's directories, and containers that are reaped at the end. */

@@ -3,7 +3,7 @@ import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import type { ContainerSpec } from '../../../trees/run/container.js';
-import { launcherPath } from '../../../trees/run/launcher.js';
+import { launcherPath } from '../../../trees/run/exec-launcher.js';
 import type { SupervisionSpec } from '../../../trees/run/supervision.js';
 import { type Bench, eventually, isAlive } from './container.js';
 
