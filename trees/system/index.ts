@@ -7,6 +7,7 @@ import { loadNative } from '../native-loader.js';
 
 interface Native {
   flock(fd: number, operation: number): boolean;
+  isTerminal(fd: number): boolean;
   syncfs(fd: number): Promise<void>;
   rename2(from: string, to: string, flags: number): void;
   memfd(name: string, bytes: Uint8Array): number;
@@ -63,6 +64,11 @@ export async function flock(
     }
     await sleep(pause, undefined, options.signal === undefined ? {} : { signal: options.signal });
   }
+}
+
+/** Whether a descriptor is a terminal, as isatty(3) says; without loading node:tty, and the network with it. */
+export function isTerminal(fd: number): boolean {
+  return native().isTerminal(fd);
 }
 
 /** Writes everything that is dirty on the file system of `target` (path or descriptor) to disk. Off the main thread. */

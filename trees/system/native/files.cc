@@ -36,6 +36,11 @@ Napi::Value Flock(const Napi::CallbackInfo &info) {
   return Napi::Boolean::New(info.Env(), true);
 }
 
+/// isTerminal(fd): node:tty would load the network, which takes longer than anything else at a start.
+Napi::Value IsTerminal(const Napi::CallbackInfo &info) {
+  return Napi::Boolean::New(info.Env(), isatty(int_arg(info, 0)) == 1);
+}
+
 /// syncfs may take seconds, so it runs on a worker thread, on its own duplicate of the descriptor.
 class SyncfsWorker : public Napi::AsyncWorker {
 public:
@@ -155,6 +160,7 @@ Napi::Value ListXattrs(const Napi::CallbackInfo &info) {
 
 void register_files(Napi::Env env, Napi::Object exports) {
   exports.Set("flock", Napi::Function::New(env, Flock));
+  exports.Set("isTerminal", Napi::Function::New(env, IsTerminal));
   exports.Set("syncfs", Napi::Function::New(env, Syncfs));
   exports.Set("rename2", Napi::Function::New(env, Rename2));
   exports.Set("memfd", Napi::Function::New(env, Memfd));
