@@ -5,6 +5,7 @@ import { edgeKey } from './bundle-file.js';
 import type { Delivered } from './destination.js';
 import { type Edge, isWorthwhile } from './edges.js';
 import { type ProveOptions, proveBundle } from './prove.js';
+import { createWays } from './ways.js';
 
 export type Encoding = BundleEntry['encoding'];
 
@@ -24,9 +25,7 @@ export interface BundleOptions {
 }
 
 export interface MadeBundles {
-  /** All bundles of the new index. */
-  readonly bundles: readonly BundleEntry[];
-  /** Those of them that were made now. */
+  /** Those that are new in the index. */
   readonly made: readonly BundleEntry[];
   readonly declined: readonly Edge[];
 }
@@ -37,7 +36,10 @@ const ENCODING_SAVING = 0.05;
 const sameEdge = (a: Pick<Edge, 'from' | 'to'>, b: Pick<Edge, 'from' | 'to'>): boolean =>
   a.from === b.from && a.to === b.to;
 
-/** Whether an entry of this size is worth publishing beside the others. */
+/**
+ * Whether an entry of this size is worth publishing beside the others.
+ * @param others those that are part of a way to where the edge leads
+ */
 function pays(edge: Edge, { encoding, size }: Pick<BundleEntry, 'encoding' | 'size'>, others: readonly BundleEntry[]) {
   const twin = others.find((other) => sameEdge(other, edge) && other.encoding !== encoding);
   if (twin !== undefined) return size <= twin.size * (1 - ENCODING_SAVING);
@@ -91,23 +93,23 @@ export async function makeBundles(
   existing: readonly BundleEntry[],
   options: BundleOptions,
 ): Promise<MadeBundles> {
-  const bundles = [...existing];
+  const ways = createWays(existing);
   const made: BundleEntry[] = [];
   const declined: Edge[] = [];
   for (const edge of edges) {
     let isMade = false;
     for (const encoding of options.encodings) {
       options.signal?.throwIfAborted();
-      if (bundles.some((bundle) => sameEdge(bundle, edge) && bundle.encoding === encoding)) continue;
-      const entry = await tryEdge(edge, encoding, { others: bundles, options });
+      if (ways.to(edge.to).some((bundle) => sameEdge(bundle, edge) && bundle.encoding === encoding)) continue;
+      const entry = await tryEdge(edge, encoding, { others: ways.leadingTo(edge.to), options });
       if (entry === undefined) break;
-      bundles.push(entry);
+      ways.add(entry);
       made.push(entry);
       isMade = true;
     }
-    if (!isMade && !bundles.some((bundle) => sameEdge(bundle, edge))) declined.push(edge);
+    if (!isMade && !ways.to(edge.to).some((bundle) => sameEdge(bundle, edge))) declined.push(edge);
   }
-  return { bundles, made, declined };
+  return { made, declined };
 }
 
 /** What is left in the cache once everything is published. */

@@ -2,6 +2,7 @@ import compare from 'semver/functions/rcompare.js';
 import { planPath } from '../trees/feed/path.js';
 import type { BundleEntry, Channel } from '../trees/feed/schema.js';
 import { type Content, isStable } from './content.js';
+import { createWays } from './ways.js';
 
 /** A bundle that may be worth publishing. */
 export interface Edge {
@@ -79,11 +80,12 @@ function replacedCommits(previous: readonly Versioned[], next: readonly Versione
 /** Versions that nothing published leads to: each then needs a bundle of its own. */
 function unreachable(content: Content, edges: readonly Edge[], existing: readonly BundleEntry[]): Edge[] {
   const covered = new Set(edges.map(({ to }) => to));
+  const ways = createWays(existing);
   const missing: Edge[] = [];
   for (const group of [content.bases, content.apps]) {
     for (const [name, { versions }] of Object.entries(group)) {
       for (const { version, arch, commit: to } of versions) {
-        if (covered.has(to) || planPath(existing, new Set(), to) !== undefined) continue;
+        if (covered.has(to) || ways.isReachable(to)) continue;
         missing.push({ from: null, to, name, version, arch, required: true, have: [] });
       }
     }

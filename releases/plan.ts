@@ -4,6 +4,7 @@ import { type BundleEntry, type FeedIndex, INDEX_SCHEMA_VERSION } from '../trees
 import type { Content } from './content.js';
 import { considerEdges, type Edge } from './edges.js';
 import type { Published } from './published.js';
+import { createWays } from './ways.js';
 
 /** What a release comes down to, before any bundle is made. */
 export interface Plan {
@@ -68,5 +69,6 @@ export function compareIndexes(before: FeedIndex | undefined, after: FeedIndex, 
 
 /** Those edges that nothing published covers; a published bundle is not doubled in another encoding later. */
 export function freshEdges({ edges, existing }: Plan): Edge[] {
-  return edges.filter((edge) => !existing.some((bundle) => bundle.from === edge.from && bundle.to === edge.to));
+  const ways = createWays(existing);
+  return edges.filter((edge) => !ways.to(edge.to).some(({ from }) => from === edge.from));
 }

@@ -10,6 +10,7 @@ import { planPath } from '../trees/feed/path.js';
 import type { BundleEntry } from '../trees/feed/schema.js';
 import type { Repo } from '../trees/ostree/index.js';
 import type { Reporter } from '../trees/reporter.js';
+import { createWays } from './ways.js';
 
 export interface RecallOptions {
   readonly feed: Feed;
@@ -39,11 +40,12 @@ export async function hasCommit(repo: Repo, commit: string): Promise<boolean> {
 export async function recallCommit(repo: Repo, commit: string, options: RecallOptions): Promise<boolean> {
   const { feed, bundles, keys, scratch, reporter, signal } = options;
   if (await hasCommit(repo, commit)) return true;
+  const leading = createWays(bundles).leadingTo(commit);
   const have = new Set<string>();
-  for (const origin of new Set(bundles.map(({ from }) => from))) {
+  for (const origin of new Set(leading.map(({ from }) => from))) {
     if (origin !== null && (await hasCommit(repo, origin))) have.add(origin);
   }
-  const path = planPath(bundles, have, commit);
+  const path = planPath(leading, have, commit);
   if (path === undefined) return false;
   reporter.info(`fetching back ${commit.slice(0, 12)} from ${feed.url}: ${path.reason}`);
   for (const entry of path.edges) {

@@ -73,12 +73,11 @@ export async function createBuildRepo(root: string): Promise<BuildRepo> {
           '--timestamp=2026-01-01T00:00:00Z',
           '--owner-uid=0',
           '--owner-gid=0',
-          '--orphan',
+          '--parent=none',
+          // Nothing here has to outlive a power cut.
+          '--fsync=no',
           ...Object.entries(metadata).map(([key, value]) => `--add-metadata-string=${key}=${value}`),
-        ).then(async (checksum) => {
-          await ostree('refs', `--repo=${repo}`, `--create=${ref}`, '--force', checksum);
-          return checksum;
-        });
+        );
       } finally {
         await rm(directory, { recursive: true, force: true });
       }
