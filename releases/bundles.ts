@@ -5,6 +5,7 @@ import { edgeKey } from './bundle-file.js';
 import type { Delivered } from './destination.js';
 import { type Edge, isWorthwhile } from './edges.js';
 import { type ProveOptions, proveBundle } from './prove.js';
+import { type Start, sideBySide } from './side-by-side.js';
 import { createWays } from './ways.js';
 
 export type Encoding = BundleEntry['encoding'];
@@ -30,6 +31,14 @@ export interface MadeBundles {
   readonly declined: readonly Edge[];
 }
 
+/**
+ * Bundles that are delivered and proved beside each other and beside the making of the next one; most of the time of a
+ * small one is waiting for servers and disks.
+ */
+const AT_ONCE = 4;
+/** Unpacked bytes up to which a bundle counts as small. Of larger ones each has memory and processors to itself. */
+const SMALL = 16 * 1024 * 1024;
+
 /** Of two encodings of the same edge the second has to save this share of the first. */
 const ENCODING_SAVING = 0.05;
 
@@ -54,21 +63,27 @@ function pays(edge: Edge, { encoding, size }: Pick<BundleEntry, 'encoding' | 'si
 async function deliverAndProve(made: BundleEntry, options: BundleOptions): Promise<BundleEntry> {
   const path = options.cache.path(made);
   if (options.deliver === undefined) return made;
+  options.signal?.throwIfAborted();
   const delivered = await options.deliver(made, path);
   await proveBundle(delivered.path, delivered.entry, options.proof);
   return delivered.entry;
 }
 
-/** Makes and proves what an edge needs. @returns undefined if it is not worth publishing */
+interface Made {
+  readonly entry: BundleEntry;
+  readonly isDelivered: boolean;
+}
+
+/** Makes what an edge needs. @returns undefined if it is not worth publishing */
 async function tryEdge(
   edge: Edge,
   encoding: Encoding,
   { others, options }: { others: readonly BundleEntry[]; options: BundleOptions },
-): Promise<BundleEntry | undefined> {
+): Promise<Made | undefined> {
   const { declined, delivered, cache } = options;
   const key = edgeKey(edge, encoding);
   const known = delivered.get(key);
-  if (known !== undefined && pays(edge, known, others)) return known;
+  if (known !== undefined && pays(edge, known, others)) return { entry: known, isDelivered: true };
   const knownSize = declined.get(key);
   if (knownSize !== undefined && !pays(edge, { encoding, size: knownSize }, others)) return undefined;
   // An older version whose commit cannot be had any more is reached by other ways.
@@ -79,9 +94,7 @@ async function tryEdge(
     await cache.drop(made);
     return undefined;
   }
-  const entry = await deliverAndProve(made, options);
-  delivered.set(key, entry);
-  return entry;
+  return { entry: made, isDelivered: false };
 }
 
 /**
@@ -93,6 +106,18 @@ export async function makeBundles(
   existing: readonly BundleEntry[],
   options: BundleOptions,
 ): Promise<MadeBundles> {
+  let result: MadeBundles = { made: [], declined: [] };
+  await sideBySide(AT_ONCE, async (start) => {
+    result = await makeAll(edges, existing, { options, start });
+  });
+  return result;
+}
+
+async function makeAll(
+  edges: readonly Edge[],
+  existing: readonly BundleEntry[],
+  { options, start }: { readonly options: BundleOptions; readonly start: Start },
+): Promise<MadeBundles> {
   const ways = createWays(existing);
   const made: BundleEntry[] = [];
   const declined: Edge[] = [];
@@ -101,11 +126,21 @@ export async function makeBundles(
     for (const encoding of options.encodings) {
       options.signal?.throwIfAborted();
       if (ways.to(edge.to).some((bundle) => sameEdge(bundle, edge) && bundle.encoding === encoding)) continue;
-      const entry = await tryEdge(edge, encoding, { others: ways.leadingTo(edge.to), options });
-      if (entry === undefined) break;
+      const found = await tryEdge(edge, encoding, { others: ways.leadingTo(edge.to), options });
+      if (found === undefined) break;
+      const { entry } = found;
       ways.add(entry);
-      made.push(entry);
+      const at = made.push(entry) - 1;
       isMade = true;
+      if (found.isDelivered) continue;
+      const finish = async (): Promise<void> => {
+        const delivered = await deliverAndProve(entry, options);
+        // Now with its pieces.
+        made[at] = delivered;
+        options.delivered.set(edgeKey(edge, encoding), delivered);
+      };
+      if (entry.rawSize <= SMALL) await start(finish);
+      else await finish();
     }
     if (!isMade && !ways.to(edge.to).some((bundle) => sameEdge(bundle, edge))) declined.push(edge);
   }

@@ -4,6 +4,7 @@ import { TreesError } from '../../trees/errors.js';
 import { fetchBundle } from '../../trees/feed/download.js';
 import type { BundleEntry } from '../../trees/feed/schema.js';
 import type { Delivered, Publishing } from '../destination.js';
+import { inTurn } from '../side-by-side.js';
 import type { GithubApi } from './api.js';
 import { currentRelease, isOurs, openDraft, ownDrafts, sequenceOf, tagOf } from './draft.js';
 import { assetsFeed } from './feed.js';
@@ -19,7 +20,7 @@ import {
   type Release,
 } from './releases.js';
 import { switchRelease } from './switch.js';
-import { ensureAsset } from './upload.js';
+import { ensureAsset, type Upload } from './upload.js';
 
 export interface GithubPublishingOptions {
   readonly api: GithubApi;
@@ -66,6 +67,8 @@ async function restoreLatest(api: GithubApi): Promise<void> {
 export function githubPublishing(options: GithubPublishingOptions): Publishing {
   const { api, publisher, scratch, assetLimit, assetsPerRelease } = options;
   let draft: Draft | undefined;
+  // GitHub wants requests that change something one after the other.
+  const oneByOne = inTurn();
 
   const opened = async (): Promise<Draft> => {
     if (draft === undefined) {
@@ -76,6 +79,18 @@ export function githubPublishing(options: GithubPublishingOptions): Publishing {
     return draft;
   };
 
+  const upload = async (uploads: readonly Upload[]): Promise<Draft> => {
+    const { release, assets } = await opened();
+    const others = [...assets.keys()].filter((name) => !uploads.some((one) => one.name === name));
+    if (others.length + uploads.length + FIXED_FILES.size > assetsPerRelease) {
+      throw new TreesError('RELEASE_FAILED', `cannot release more than ${assetsPerRelease} assets at once`, {
+        hint: 'release some of the apps first: trees release NAME…',
+      });
+    }
+    for (const one of uploads) await ensureAsset(api, release, one, assets);
+    return { release, assets };
+  };
+
   const fetchBack = async (entry: BundleEntry, { assets }: Draft): Promise<string> => {
     const feed = assetsFeed(api, async () => await Promise.resolve(assets));
     const { signal, reporter } = api;
@@ -83,25 +98,18 @@ export function githubPublishing(options: GithubPublishingOptions): Publishing {
   };
 
   const deliver = async (made: BundleEntry, path: string): Promise<Delivered> => {
-    const { release, assets } = await opened();
     const { entry, uploads } = await cutToSize(made, path, assetLimit);
-    const others = [...assets.keys()].filter((name) => !uploads.some((upload) => upload.name === name));
-    if (others.length + uploads.length + FIXED_FILES.size > assetsPerRelease) {
-      throw new TreesError('RELEASE_FAILED', `cannot release more than ${assetsPerRelease} assets at once`, {
-        hint: 'release some of the apps first: trees release NAME…',
-      });
-    }
     for (let attempt = 1; ; attempt += 1) {
-      for (const upload of uploads) await ensureAsset(api, release, upload, assets);
+      const at = await oneByOne(async () => await upload(uploads));
       try {
-        return { entry, path: await fetchBack(entry, { release, assets }) };
+        return { entry, path: await fetchBack(entry, at) };
       } catch (error) {
         // Where the server gives no digests, an asset of an earlier run can turn out to have other bytes.
         if (!(error instanceof TreesError) || error.code !== 'BUNDLE_CORRUPT' || attempt > 1) throw error;
         for (const { name } of uploads) {
-          const asset = assets.get(name);
+          const asset = at.assets.get(name);
           if (asset !== undefined) await deleteAsset(api, asset.id);
-          assets.delete(name);
+          at.assets.delete(name);
         }
       }
     }

@@ -114,8 +114,9 @@ export async function ensureAsset(
       });
     }
     // What the server has now is not what we knew: a broken connection may have left something, or somebody else.
-    assets.clear();
-    for (const asset of await listAssets(api, release.id)) assets.set(asset.name, asset);
+    const now = (await listAssets(api, release.id)).find(({ name }) => name === upload.name);
+    if (now === undefined) assets.delete(upload.name);
+    else assets.set(now.name, now);
   }
 }
 

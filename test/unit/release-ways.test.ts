@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { createWays } from '../../releases/ways.js';
 import { planPath } from '../../trees/feed/path.js';
 import type { BundleEntry } from '../../trees/feed/schema.js';
