@@ -23,11 +23,16 @@ function parseRange(header: string | undefined, size: number): Span | null | und
   return span.start >= size || span.end < span.start ? null : span;
 }
 
+export interface Sending {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly fault: Fault | undefined;
+  /** Called with the number of bytes of each piece of a body. */
+  readonly onSent: (bytes: number) => void;
+}
+
 /** Sends an asset's bytes as a content delivery network does: entity tag, ranges, conditions. */
-export async function sendAsset(
-  asset: Asset,
-  { request, response, fault }: { request: IncomingMessage; response: ServerResponse; fault: Fault | undefined },
-): Promise<void> {
+export async function sendAsset(asset: Asset, { request, response, fault, onSent }: Sending): Promise<void> {
   const { headers } = request;
   const isChanged = fault?.kind === 'changed';
   const etag = `"0x${isChanged ? 'CHANGED' : (asset.sha256 ?? '').slice(0, 16)}"`;
@@ -63,7 +68,7 @@ export async function sendAsset(
   const file = createReadStream(asset.path, { start, end });
   response.on('close', () => file.destroy());
   try {
-    await sendStream(fault?.kind === 'gzip' ? file.pipe(createGzip()) : file, response, { fault, isChanged });
+    await sendStream(fault?.kind === 'gzip' ? file.pipe(createGzip()) : file, response, { fault, isChanged, onSent });
   } catch (error) {
     // Who asked went away: that is theirs to decide.
     if (!response.destroyed) throw error;
@@ -83,7 +88,7 @@ async function drained(response: ServerResponse): Promise<void> {
 async function sendStream(
   body: AsyncIterable<Buffer>,
   response: ServerResponse,
-  { fault, isChanged }: { fault: Fault | undefined; isChanged: boolean },
+  { fault, isChanged, onSent }: Pick<Sending, 'fault' | 'onSent'> & { readonly isChanged: boolean },
 ): Promise<void> {
   const cut =
     fault?.kind === 'reset' || fault?.kind === 'stall' || fault?.kind === 'truncate' ? (fault.after ?? 0) : undefined;
@@ -92,6 +97,7 @@ async function sendStream(
     if (response.destroyed) return;
     const bytes = isChanged ? Buffer.from(chunk).fill('changed ') : chunk.subarray(0, Math.min(chunk.length, left));
     left -= bytes.length;
+    onSent(bytes.length);
     if (!response.write(bytes)) await drained(response);
     if (left <= 0) break;
   }

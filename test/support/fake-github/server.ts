@@ -55,7 +55,9 @@ export interface FakeGithub extends AsyncDisposable {
   readonly violations: string[];
   /** Requests so far: to one endpoint, or with `api` to any of the REST API. */
   count(endpoint: 'api' | (string & {})): number;
-  /** Forgets requests seen so far. */
+  /** Bytes of the bodies of downloads, by the asset's name. */
+  readonly sent: ReadonlyMap<string, number>;
+  /** Forgets requests seen and bytes sent so far. */
   resetCounts(): void;
   createRepository(owner: string, name: string, options?: RepositoryOptions): Repository;
   /** A token with this permission on every repository. */
@@ -87,6 +89,7 @@ export async function createFakeGithub(options: FakeGithubOptions = {}): Promise
   const violations: string[] = [];
   const faults = createFaultPlan();
   const apiCalls = { count: 0 };
+  const sent = new Map<string, number>();
 
   async function see(request: IncomingMessage, endpoint: string, file?: string): Promise<void> {
     const { method = 'GET', url = '/', headers } = request;
@@ -122,7 +125,9 @@ export async function createFakeGithub(options: FakeGithubOptions = {}): Promise
       return;
     }
     signed.asset.downloads += 1;
-    await sendAsset(signed.asset, { request, response, fault });
+    const { name } = signed.asset;
+    const onSent = (bytes: number): void => void sent.set(name, (sent.get(name) ?? 0) + bytes);
+    await sendAsset(signed.asset, { request, response, fault, onSent });
   }
 
   async function answer(request: IncomingMessage, response: ServerResponse, origin: string): Promise<void> {
@@ -177,10 +182,12 @@ export async function createFakeGithub(options: FakeGithubOptions = {}): Promise
     limits: world.limits,
     requests,
     violations,
+    sent,
     count: (endpoint) =>
       endpoint === 'api' ? apiCalls.count : requests.filter((request) => request.endpoint === endpoint).length,
     resetCounts() {
       requests.length = 0;
+      sent.clear();
       apiCalls.count = 0;
     },
     createRepository(owner, name, { isPrivate = false, isEmpty = false, immutableReleases = false } = {}) {
