@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
 import { defineCommand } from '../../trees/cli/command.js';
 import { fastParse } from '../../trees/cli/fast-parse.js';
 import { readLine } from '../../trees/cli/line.js';
@@ -174,6 +175,9 @@ describe('every command', () => {
       assert.equal(loaded.name, entry.name);
       const { commandHelp, groupHelp } = await import('../../trees/cli/yargs-parse.js');
       const commands = loaded.kind === 'group' ? loaded.commands : [loaded];
+      const warnings: string[] = [];
+      const onWarning = ({ message }: Error): void => void warnings.push(message);
+      process.on('warning', onWarning);
       for (const command of commands) {
         assert.ok(command.examples.length > 0, 'at least one example');
         assert.ok(command.summary.length > 0);
@@ -184,6 +188,10 @@ describe('every command', () => {
         for (const [line] of command.examples) assert.ok(help.includes(`trees ${line}`), `"${line}" is in one piece`);
       }
       if (loaded.kind === 'group') assert.match(await groupHelp(loaded), /Commands:/);
+      // Node gives them in the next turn.
+      await turn();
+      process.off('warning', onWarning);
+      assert.deepEqual(warnings, []);
     });
   }
 

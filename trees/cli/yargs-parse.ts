@@ -22,8 +22,6 @@ export async function yargsParse(command: Command, title: string, argv: readonly
   const parser = describeCommand(command, title)
     .exitProcess(false)
     .strict()
-    .help(false)
-    .version(false)
     .fail((message: string | undefined, error: Error | undefined) => {
       throw usageError(message ?? error?.message ?? 'cannot parse the command line', hint);
     });
@@ -45,7 +43,7 @@ export async function yargsParse(command: Command, title: string, argv: readonly
 
 /** Help text of one command. */
 export async function commandHelp(command: Command, title: string): Promise<string> {
-  return `${await describeCommand(command, title).help(false).version(false).getHelp()}\n`;
+  return `${await describeCommand(command, title).getHelp()}\n`;
 }
 
 /** Help text of a group: its commands, then each one's usage. */
@@ -67,7 +65,7 @@ async function fallbackHelp(group: CommandGroup, fallback: Command): Promise<str
     (command) => `  trees ${usageOf(command, `${group.name} ${command.name}`)}\n      ${command.summary}`,
   );
   parser.epilogue(`\nCommands:\n${lines.join('\n')}`);
-  return `${await parser.help(false).version(false).getHelp()}\n`;
+  return `${await parser.getHelp()}\n`;
 }
 
 const generalExamples: Command['examples'] = [
@@ -120,7 +118,10 @@ function describeCommand(command: Command, title: string): Argv {
       'greedy-arrays': false,
     })
     .wrap(HELP_WIDTH)
-    .showHelpOnFail(false);
+    .showHelpOnFail(false)
+    // Before any option is named: a command may have one of these names.
+    .help(false)
+    .version(false);
   parser.command(
     ['$0', ...command.positionals.map(positionalUsage)].join(' '),
     false,
