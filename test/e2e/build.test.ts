@@ -3,8 +3,8 @@ import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import compare from 'semver/functions/compare.js';
+import { eventually } from '../support/eventually.js';
 import { createRig, projectRoot, type Rig, runProgram } from '../support/rig.js';
 
 const skip =
@@ -280,13 +280,6 @@ test('a dry run says what would be built and builds nothing', { skip }, async ()
   assert.equal(result.stdout, 'alp: would be built\ndemo: would be built\n');
   assert.equal(await rig.ostree([`--repo=${repoOf(rig)}`, 'refs']), '');
 });
-
-async function eventually(what: string, condition: () => boolean): Promise<void> {
-  for (let tries = 0; !condition(); tries++) {
-    if (tries > 600) assert.fail(`waited for a minute in vain: ${what}`);
-    await sleep(100);
-  }
-}
 
 /** Pids of processes whose command line has `text`. */
 function processesWith(text: string): string[] {

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
-import { createDebianRig, type DebianApp, type DebianRig, until } from '../support/debian-rig.js';
+import { createDebianRig, type DebianApp, type DebianRig } from '../support/debian-rig.js';
 import { stack } from '../support/debian-stack.js';
+import { eventually } from '../support/eventually.js';
 import { at } from '../support/json.js';
 import { createRig, type RunResult } from '../support/rig.js';
 
@@ -35,7 +36,7 @@ describe('programs of Debian', { skip }, () => {
   it('systemd boots until it runs, without a failed unit', async () => {
     await ok(['run', '-d', 'systemd']);
     let last = '';
-    await until('the end of booting', async () => {
+    await eventually('the end of booting', async () => {
       last = (await inside('systemd', 'systemctl', 'is-system-running')).stdout.trim();
       return last === 'running' || last === 'degraded';
     });
@@ -69,7 +70,7 @@ describe('programs of Debian', { skip }, () => {
     const id = (await inside('systemd', 'cat', '/etc/machine-id')).stdout;
     assert.match(id, /^[0-9a-f]{32}\n$/);
     await ok(['restart', 'systemd']);
-    await until('another boot', async () =>
+    await eventually('another boot', async () =>
       (await inside('systemd', 'systemctl', 'is-system-running')).stdout.startsWith('running'),
     );
     assert.equal((await inside('systemd', 'cat', '/etc/machine-id')).stdout, id);
@@ -87,7 +88,7 @@ describe('programs of Debian', { skip }, () => {
 
   it('powers off from the inside', async () => {
     await ok(['start', 'systemd']);
-    await until('booting', async () => (await inside('systemd', 'systemctl', 'list-jobs')).status === 0);
+    await eventually('booting', async () => (await inside('systemd', 'systemctl', 'list-jobs')).status === 0);
     await inside('systemd', 'systemctl', '--no-block', 'poweroff');
     const waited = await rig.trees(['wait', 'systemd']);
     assert.equal(waited.stdout.trim(), '0', waited.stderr);
@@ -95,7 +96,7 @@ describe('programs of Debian', { skip }, () => {
 
   it('sysvinit boots to its runlevel and ends in order', async () => {
     await ok(['run', '-d', 'sysv']);
-    await until('runlevel 2', async () => (await inside('sysv', '/sbin/runlevel')).stdout.trim() === 'N 2');
+    await eventually('runlevel 2', async () => (await inside('sysv', '/sbin/runlevel')).stdout.trim() === 'N 2');
     await ok(['stop', 'sysv']);
     const { stdout } = await ok(['logs', 'sysv']);
     assert.match(stdout, /INIT: Entering runlevel: 2/);
@@ -113,7 +114,7 @@ describe('programs of Debian', { skip }, () => {
     return at(document, 'services', 0) as Service;
   };
   const ready = (name: string): Promise<void> =>
-    until(`${name} being ready`, async () => (await service(name)).state === 'ready');
+    eventually(`${name} being ready`, async () => (await service(name)).state === 'ready');
 
   it('three services start in order, each when the one before is ready', async () => {
     await ok(['run', '-d', 'stack']);
@@ -146,7 +147,7 @@ describe('programs of Debian', { skip }, () => {
     for (const name of ['redis', 'php', 'nginx']) {
       const before = await service(name);
       assert.equal((await inside('stack', 'kill', '-KILL', String(before.pid))).status, 0);
-      await until(`${name} starting again`, async () => (await service(name)).restarts > before.restarts);
+      await eventually(`${name} starting again`, async () => (await service(name)).restarts > before.restarts);
       await ready(name);
       const again = await service(name);
       assert.equal(again.restarts, before.restarts + 1);
@@ -157,7 +158,7 @@ describe('programs of Debian', { skip }, () => {
   it('one that does not answer its check is started again', async () => {
     const before = await service('redis');
     await inside('stack', 'kill', '-STOP', String(before.pid));
-    await until('redis starting again', async () => (await service('redis')).restarts > before.restarts);
+    await eventually('redis starting again', async () => (await service('redis')).restarts > before.restarts);
     await ready('redis');
   });
 

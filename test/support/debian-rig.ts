@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { mkdir, writeFile } from 'node:fs/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { at } from './json.js';
 import { createRig, type Rig, type RunResult } from './rig.js';
 
@@ -56,13 +55,4 @@ export async function createDebianRig(apps: Readonly<Record<string, DebianApp>>)
       await rig[Symbol.asyncDispose]();
     },
   };
-}
-
-/** Waits for something that takes a while on a loaded machine. */
-export async function until(what: string, done: () => Promise<boolean>): Promise<void> {
-  for (let i = 0; i < 600; i++) {
-    if (await done()) return;
-    await sleep(100);
-  }
-  assert.fail(`${what} did not happen`);
 }
