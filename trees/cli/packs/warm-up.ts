@@ -1,0 +1,73 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { storeCaches } from './make-caches.js';
+import { packNames } from './names.js';
+import { openPacks } from './packs.js';
+import { cacheName } from './start.js';
+
+/*
+ * A program of its own: warm-up.js DIRECTORY makes the caches of all packs in a directory; warm-up.js --modules FILE
+ * writes which modules each group of command lines loads. It runs command lines in an empty store, as V8 puts those functions
+ * into a cache that were called; the others are compiled when they are, as always.
+ */
+
+/** Groups of command lines; each gets a pack for the modules that none before it has loaded. */
+const GROUPS: ReadonlyArray<ReadonlyArray<readonly string[]>> = [
+  [['--version'], ['ls'], ['ls', '--json'], ['update'], ['update', '--json']],
+  [
+    ['ps'],
+    ['run', '--dry-run', 'warm'],
+    ['checkout', 'warm', '-t', 'tree'],
+    ['exec', 'warm', '--', 'true'],
+    ['stop', 'warm'],
+    ['logs', 'warm'],
+  ],
+  [['--help'], ['run', '--help'], ['install', 'warm'], ['feed', 'ls'], ['info', 'warm'], ['gc'], ['config'], ['frob']],
+];
+
+interface Main {
+  main(argv: readonly string[]): Promise<void>;
+}
+
+async function warmUp(): Promise<void> {
+  const [mode = '', file = ''] = process.argv.slice(2);
+  const packs = openPacks(__dirname, {
+    names: packNames,
+    outside: require,
+    cacheOf: () => undefined,
+    compiling: () => undefined,
+  });
+  const root = mkdtempSync(join(tmpdir(), 'trees-warm-up-'));
+  // Nothing of this user's is read or changed.
+  for (const name of Object.keys(process.env)) if (/^(TREES|XDG|GITHUB|GH)_/.test(name)) delete process.env[name];
+  Object.assign(process.env, { HOME: root, TREES_ROOT: join(root, 'store') });
+  process.chdir(root);
+  // Each line adds its own.
+  for (const output of [process.stdout, process.stderr]) output.setMaxListeners(0);
+  // V8 forgets functions that were not called for a while.
+  setFlagsFromString('--no-flush-bytecode');
+  const groups: string[][] = [];
+  try {
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- trees/cli/main.ts
+    const { main } = packs.require('./main.js') as Main;
+    for (const lines of GROUPS) {
+      for (const line of lines) await main(line);
+      groups.push([...packs.modules.keys()]);
+    }
+  } finally {
+    process.chdir('/');
+    rmSync(root, { recursive: true, force: true });
+  }
+  // As it is part of what V8 compares.
+  setFlagsFromString('--flush-bytecode');
+  if (mode === '--modules') {
+    writeFileSync(file, JSON.stringify(groups));
+  } else {
+    storeCaches(mode, new Map([...packs.opened].map(([name, script]) => [cacheName(name), script.createCachedData()])));
+  }
+  process.exitCode = 0;
+}
+
+void warmUp();
