@@ -114,6 +114,8 @@ export interface Command {
   readonly restName: string | undefined;
   /** Exit status for a wrong command line: 2, or 125 for `run` and `exec`. */
   readonly usageStatus: number;
+  /** What a line comes to is kept, for the next one that is the same: `kept/keep.ts`. */
+  readonly keepsLaunch: boolean;
   run(context: Context, args: Readonly<Record<string, unknown>>): Promise<CommandResult>;
 }
 
@@ -127,6 +129,7 @@ interface CommandDefinition<O extends Record<string, OptionSpec>, P extends read
   examples: readonly (readonly [string, string])[];
   restName?: string;
   usageStatus?: number;
+  keepsLaunch?: boolean;
   handler(context: Context, args: Args<O, P>): Promise<CommandResult>;
 }
 
@@ -148,6 +151,7 @@ export function defineCommand<const O extends Record<string, OptionSpec>, const 
     examples: definition.examples,
     restName: definition.restName,
     usageStatus: definition.usageStatus ?? 2,
+    keepsLaunch: definition.keepsLaunch ?? false,
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the parser validated the values against the table that gives `Args` its type
     run: (context, args) => definition.handler(context, args as Args<O, P>),
   };

@@ -4,7 +4,11 @@ import type { Context } from './command.js';
 import { terminalReporter } from './render/reporter.js';
 
 /** Wires a command's context to this process. */
-export function processContext({ settings, origins }: LoadedSettings, signal: AbortSignal): Context {
+export function processContext(
+  { settings, origins }: LoadedSettings,
+  env: Context['env'],
+  signal: AbortSignal,
+): Context {
   const reporter = terminalReporter({
     output: process.stderr,
     color: settings.color,
@@ -15,7 +19,7 @@ export function processContext({ settings, origins }: LoadedSettings, signal: Ab
     origins,
     reporter,
     signal,
-    env: process.env,
+    env,
     cwd: process.cwd(),
     confirm: (question) => (settings.yes ? Promise.resolve(true) : ask(question, signal)),
   };

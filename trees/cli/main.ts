@@ -19,7 +19,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   let request: Request | undefined;
   try {
     request = await readLine(argv);
-    const status = await perform(request, { json: asksForJson(argv, request), signal: interrupted.signal });
+    const status = await perform(argv, request, { json: asksForJson(argv, request), signal: interrupted.signal });
     process.exitCode ??= status;
   } catch (error) {
     const report = reportError(error);
@@ -32,6 +32,7 @@ export async function main(argv: readonly string[]): Promise<void> {
 }
 
 async function perform(
+  argv: readonly string[],
   request: Request,
   { json, signal }: { readonly json: boolean; readonly signal: AbortSignal },
 ): Promise<number> {
@@ -49,14 +50,18 @@ async function perform(
       return request.status;
     }
     case 'run': {
+      const { command, line } = request;
+      const env = command.keepsLaunch
+        ? (await import('../run/kept/keep.js')).recordLaunch({ words: argv, root: line.globals['root'] }, process.env)
+        : process.env;
       const loaded = await loadSettings({
-        flags: request.line.globals,
-        env: process.env,
+        flags: line.globals,
+        env,
         cwd: workingDirectory(),
         uid: process.geteuid?.() ?? 0,
         tty: process.stderr.isTTY,
       });
-      const result = await request.command.run(processContext(loaded, signal), request.line.args);
+      const result = await command.run(processContext(loaded, env, signal), line.args);
       await printResult(result, loaded.settings.json);
       return result.status ?? 0;
     }

@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { extname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { isErrno, reasonOf, TreesError } from '../errors.js';
+import { noteUnknowable, readTextFile } from '../inputs.js';
 
 const FILE_NAMES = ['trees.yaml', 'trees.yml', 'trees.json'];
 const EXECUTABLE = new Set(['.ts', '.mts', '.js', '.mjs', '.cjs']);
@@ -62,7 +62,7 @@ async function searchDirectory(directory: string, withPackage: boolean) {
 
 function readIfThere(path: string): string | undefined {
   try {
-    return readFileSync(path, 'utf8');
+    return readTextFile(path);
   } catch (error) {
     if (isErrno(error, 'ENOENT', 'EACCES', 'ENOTDIR')) return undefined;
     throw unreadable(path, error);
@@ -90,6 +90,7 @@ async function parse(path: string, text: string): Promise<unknown> {
 }
 
 async function loadExecutable(path: string): Promise<unknown> {
+  noteUnknowable(`what ${path} does`);
   try {
     const { createJiti } = await import('jiti');
     return await createJiti(pathToFileURL(path).href).import(path, { default: true });

@@ -2,6 +2,7 @@ import { homedir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
 import { TreesError, usageError } from '../errors.js';
 import type { NetworkOptions } from '../feed/network.js';
+import { noteUnknowable } from '../inputs.js';
 import { readSettingsFiles, type SettingsSource } from './files.js';
 import { environmentName, type Leaf, leaves, machineArch } from './leaves.js';
 import { proxySettings } from './proxy.js';
@@ -209,7 +210,7 @@ function stateDirectories(prefix: string | undefined, scope: 'system' | 'user', 
     root,
     runtimeDir: runtime && isAbsolute(runtime) ? join(runtime, 'trees') : join(root, 'run'),
     logDir: join(xdgDirectory(env, 'XDG_STATE_HOME', '.local/state'), 'trees/log'),
-    binDir: join(env['HOME'] || homedir(), '.local/bin'),
+    binDir: join(home(env), '.local/bin'),
   };
 }
 
@@ -220,5 +221,11 @@ function chosenDirectory(cwd: string, value: string): string | undefined {
 /** XDG base directory: the variable if absolute (the specification says to ignore it otherwise), else below home. */
 function xdgDirectory(env: Environment, name: string, fallback: string): string {
   const value = env[name];
-  return value && isAbsolute(value) ? value : join(env['HOME'] || homedir(), fallback);
+  return value && isAbsolute(value) ? value : join(home(env), fallback);
+}
+
+function home(env: Environment): string {
+  if (env['HOME']) return env['HOME'];
+  noteUnknowable('the home directory, which comes from wherever the system keeps users');
+  return homedir();
 }

@@ -1,6 +1,6 @@
-import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isErrno, TreesError } from '../errors.js';
+import { existsSync, readKernelFile } from '../inputs.js';
 import {
   type CgroupLayout,
   type CgroupPlace,
@@ -172,7 +172,7 @@ function unsupported(limit: LimitName, why: string): TreesError {
 
 function onlineCpus(): string {
   try {
-    return readFileSync('/sys/devices/system/cpu/online', 'utf8').trim();
+    return readKernelFile('/sys/devices/system/cpu/online').trim();
   } catch (error) {
     if (isErrno(error, 'ENOENT', 'EACCES')) return '';
     throw error;

@@ -1,6 +1,6 @@
-import { accessSync, constants, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isErrno } from '../errors.js';
+import { may, readKernelFile } from '../inputs.js';
 
 /**
  * Which control groups this machine has: version 2 (one hierarchy), version 1 (one a controller) or both side by side
@@ -138,9 +138,9 @@ export function placeInput(): PlaceInput {
   const uid = process.geteuid?.() ?? 0;
   return {
     uid,
-    systemd: can('/run/systemd/system', constants.F_OK),
-    userSystemd: can(`/run/user/${uid}/bus`, constants.F_OK),
-    writable: (path) => can(path, constants.W_OK),
+    systemd: may('visible', '/run/systemd/system'),
+    userSystemd: may('visible', `/run/user/${uid}/bus`),
+    writable: (path) => may('writable', path),
   };
 }
 
@@ -198,18 +198,9 @@ function words(text: string): string[] {
 
 function read(path: string): string {
   try {
-    return readFileSync(path, 'utf8');
+    return readKernelFile(path);
   } catch (error) {
     if (isErrno(error, 'ENOENT', 'EACCES', 'ENODEV')) return '';
     throw error;
-  }
-}
-
-function can(path: string, mode: number): boolean {
-  try {
-    accessSync(path, mode);
-    return true;
-  } catch {
-    return false;
   }
 }

@@ -1,3 +1,4 @@
+import { noteUnknowable } from '../inputs.js';
 import { alreadyRunning, type ClaimOptions, claimInstance } from './instance-claim.js';
 import { type Claim, tryClaim } from './instance-locks.js';
 import { findInstance, type InstancePlaces, runDirectory } from './instances.js';
@@ -40,6 +41,7 @@ export async function claimName(
   };
   if (name !== undefined) return await claimNamed(name, name);
   if (passing) {
+    noteUnknowable('its name is drawn at random');
     // Only here: every other run would pay for loading it.
     const { randomBytes } = await import('node:crypto');
     return await claimNamed(withSuffix(app, randomBytes(3).toString('hex')), app);
@@ -48,6 +50,7 @@ export async function claimName(
   for (let number = 1; number < MAX_NUMBER; number++) {
     const candidate = number === 1 ? app : withSuffix(app, String(number));
     const claim = tryClaim(runDirectory(places, candidate));
+    if (number > 1) noteUnknowable('its name depends on what else runs');
     if (typeof claim !== 'string') return { name: candidate, data: app, claim };
   }
   throw alreadyRunning(app, options.what);

@@ -1,6 +1,7 @@
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isErrno } from '../errors.js';
+import { readTextFile } from '../inputs.js';
 import type { Generation } from '../store/generations.js';
 import type { RunSpec } from './spec.js';
 
@@ -26,7 +27,7 @@ export async function declaredRun(generation: Generation, directory: string): Pr
 
 function readValid(file: string): string | undefined {
   try {
-    return readFileSync(file, 'utf8');
+    return readTextFile(file);
   } catch (error) {
     if (isErrno(error, 'ENOENT', 'EACCES', 'EISDIR')) return undefined;
     throw error;

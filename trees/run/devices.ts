@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { isErrno } from '../errors.js';
+import { noteUnknowable } from '../inputs.js';
 import type { DeviceSpec } from './security.js';
 
 /** What every container has already, and terminals, which are the host's own. */
@@ -8,6 +9,7 @@ const LEFT_OUT = /^\/dev\/(null|zero|full|random|urandom|tty.*|console|ptmx|pts|
 
 /** The host's devices that `--privileged` shows. */
 export function hostDevices(directory = '/dev', depth = 2): DeviceSpec[] {
+  noteUnknowable('which devices there are');
   try {
     return readdirSync(directory, { withFileTypes: true }).flatMap((entry) => {
       const path = join(directory, entry.name);

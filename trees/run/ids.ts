@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isErrno, reasonOf, TreesError } from '../errors.js';
+import { readTextFile } from '../inputs.js';
 import { acquireLock } from '../store/locks.js';
 import type { StorePaths } from '../store/paths.js';
 
@@ -77,7 +78,7 @@ export function chooseRange(instance: string, taken: readonly Range[]): IdRange 
 function readRange(paths: StorePaths, instance: string): IdRange | undefined {
   const file = join(paths.data, instance, IDS_FILE);
   try {
-    return parseRange(JSON.parse(readFileSync(file, 'utf8')));
+    return parseRange(JSON.parse(readTextFile(file)));
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return undefined;
     const why = reasonOf(error);
@@ -110,7 +111,7 @@ function otherRanges(paths: StorePaths): Range[] {
 function subordinateRanges(): Range[] {
   return ['/etc/subuid', '/etc/subgid'].flatMap((file) => {
     try {
-      return [...readFileSync(file, 'utf8').matchAll(/^[^:#\n]+:(\d+):(\d+)$/gm)].map(([, start, count]) => ({
+      return [...readTextFile(file).matchAll(/^[^:#\n]+:(\d+):(\d+)$/gm)].map(([, start, count]) => ({
         start: Number(start),
         count: Number(count),
       }));

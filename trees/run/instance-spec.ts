@@ -1,10 +1,11 @@
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isErrno, reasonOf, TreesError } from '../errors.js';
 import { storePaths } from '../store/paths.js';
 import { instancePaths } from './instance.js';
 import { type Instance, type InstancePlaces, runDirectory } from './instances.js';
 import type { RunRequest } from './resolve.js';
+import { SPEC_FILE, writeSpecFiles } from './spec-file.js';
 
 /** What an instance was asked to be, so that it can be started again as it was: everything is resolved and absolute. */
 export interface InstanceSpec {
@@ -21,7 +22,6 @@ export interface InstanceSpec {
   readonly labels: Readonly<Record<string, string>>;
 }
 
-const SPEC_FILE = 'spec.json';
 const NUMBER_KEY = 'trees:number';
 
 export interface NoteOptions {
@@ -32,23 +32,20 @@ export interface NoteOptions {
   readonly spec: InstanceSpec | undefined;
 }
 
-/**
- * Notes it in the run directory, and for what is to outlive the machine's next start also beside the data. The caller holds
- * the instance, so nobody reads it half written; the rename is for a full disk.
- */
+/** Notes it in the run directory, and for what is to outlive the machine's next start also beside the data. */
 export function noteInstanceSpec(places: InstancePlaces, { name, keeps, spec }: NoteOptions): void {
+  writeSpecFiles(specDirectories(places, name, keeps), spec === undefined ? undefined : encodeSpec(spec));
+}
+
+/** Where it is noted. */
+export function specDirectories(places: InstancePlaces, name: string, keeps: boolean): string[] {
   const runDir = runDirectory(places, name);
-  const data = instancePaths(storePaths(places.root), name).directory;
-  for (const directory of keeps ? [runDir, data] : [runDir]) {
-    const file = join(directory, SPEC_FILE);
-    if (spec === undefined) {
-      rmSync(file, { force: true });
-      continue;
-    }
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-    writeFileSync(`${file}.new`, `${JSON.stringify(spec, encodeValue)}\n`, { mode: 0o600 });
-    renameSync(`${file}.new`, file);
-  }
+  return keeps ? [runDir, instancePaths(storePaths(places.root), name).directory] : [runDir];
+}
+
+/** With another time than `created` it is what another start at that time would note. */
+export function encodeSpec(spec: InstanceSpec): string {
+  return `${JSON.stringify(spec, encodeValue)}\n`;
 }
 
 /**

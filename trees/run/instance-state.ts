@@ -143,7 +143,9 @@ function processStart(pid: number): string | undefined {
   return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[22 - 3];
 }
 
+export const bootIdFile = '/proc/sys/kernel/random/boot_id';
+
 /** The kernel's id of this boot: what was written before another one is over, whatever it says. */
 export function bootId(): string {
-  return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
+  return readFileSync(bootIdFile, 'latin1').trim();
 }

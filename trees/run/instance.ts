@@ -13,6 +13,7 @@ import {
 } from 'node:fs';
 import { basename, join } from 'node:path';
 import { isErrno } from '../errors.js';
+import { noteInput, readTextFile } from '../inputs.js';
 import type { StorePaths } from '../store/paths.js';
 import { copyContent, keepStatus } from './volume-content.js';
 
@@ -40,10 +41,12 @@ export function instancePaths(paths: StorePaths, instance: string): InstancePath
 export function prepareUpper(instance: InstancePaths, rootfs: string): void {
   mkdirSync(instance.directory, { recursive: true, mode: 0o700 });
   mkdirSync(instance.work, { recursive: true, mode: 0o700 });
-  if (!makeDirectory(instance.upper)) return;
-  const tree = statSync(rootfs);
-  chmodSync(instance.upper, tree.mode & 0o7777);
-  if (process.geteuid?.() === 0) chownSync(instance.upper, tree.uid, tree.gid);
+  if (makeDirectory(instance.upper)) {
+    const tree = statSync(rootfs);
+    chmodSync(instance.upper, tree.mode & 0o7777);
+    if (process.geteuid?.() === 0) chownSync(instance.upper, tree.uid, tree.gid);
+  }
+  for (const directory of [instance.work, instance.upper]) noteInput('there', directory);
 }
 
 const APP_FILE = 'app';
@@ -79,7 +82,7 @@ export function appOf(paths: StorePaths, instance: string): string {
 
 function readApp(file: string): string | undefined {
   try {
-    return readFileSync(file, 'utf8').trim();
+    return readTextFile(file).trim();
   } catch (error) {
     if (isErrno(error, 'ENOENT', 'ENOTDIR')) return undefined;
     throw error;
@@ -93,9 +96,9 @@ export interface VolumeOwner {
 
 export interface NewVolume {
   readonly mode: number;
-  readonly owner: VolumeOwner;
+  owner(this: void): VolumeOwner;
   /** Directory of the tree that it begins with. */
-  readonly content?: string | undefined;
+  content?(this: void): string | undefined;
   /** Mode and owner are those of `content`, if there is any. */
   readonly like?: boolean | undefined;
 }
@@ -104,19 +107,25 @@ export interface NewVolume {
  * Makes a volume's directory; one that exists stays as it is. Ids are those inside: mounts translate them. It gets its
  * name when it is complete: killed before, the next start begins anew.
  */
-export function prepareVolume(directory: string, { mode, owner, content, like }: NewVolume): void {
+export function prepareVolume(directory: string, volume: NewVolume): void {
+  if (!existsSync(directory)) makeVolume(directory, volume);
+  noteInput('there', directory);
+}
+
+function makeVolume(directory: string, volume: NewVolume): void {
+  const content = volume.content?.();
   mkdirSync(join(directory, '..', '..'), { recursive: true, mode: 0o700 });
   mkdirSync(join(directory, '..'), { recursive: true, mode: 0o700 });
-  if (existsSync(directory)) return;
   const unfinished = join(directory, '..', `.${basename(directory)}.new`);
   rmSync(unfinished, { recursive: true, force: true });
   mkdirSync(unfinished, { mode: 0o700 });
   if (content !== undefined) copyContent(content, unfinished);
-  if (content !== undefined && like === true) {
+  if (content !== undefined && volume.like === true) {
     keepStatus(unfinished, statSync(content));
   } else {
-    if (process.geteuid?.() === 0) chownSync(unfinished, owner.uid, owner.gid);
-    chmodSync(unfinished, mode);
+    const { uid, gid } = volume.owner();
+    if (process.geteuid?.() === 0) chownSync(unfinished, uid, gid);
+    chmodSync(unfinished, volume.mode);
   }
   renameSync(unfinished, directory);
 }

@@ -22,11 +22,20 @@ export interface ExecCommandOptions {
  * @throws TreesError `LAUNCH_FAILED` when the launcher cannot be executed, `USAGE`
  */
 export function execCommand(runDir: string, words: readonly string[], options: ExecCommandOptions): never {
+  const args = joinArguments(words, options);
+  return execLauncher(['--exec', runDir, ...args], { keep: preserved(options.preserveFds) });
+}
+
+/**
+ * What the launcher is to do, after `--exec DIRECTORY`.
+ * @throws TreesError `USAGE`
+ */
+export function joinArguments(words: readonly string[], options: ExecCommandOptions): string[] {
   const { preserveFds } = options;
   if (!Number.isInteger(preserveFds) || preserveFds < 0 || preserveFds > 1024) {
     throw usageError(`Expected --preserve-fds to be a number from 0 to 1024, got ${preserveFds}`);
   }
-  const flags = [
+  return [
     ...(options.detach ? ['--detach'] : []),
     ...(options.tty ? ['--tty'] : []),
     ...(options.detachKeys === undefined || options.detachKeys === '' ? [] : [`--detach-keys=${options.detachKeys}`]),
@@ -35,6 +44,7 @@ export function execCommand(runDir: string, words: readonly string[], options: E
     ...Object.entries(options.env).map(([name, value]) => `--env=${name}=${value}`),
     ...(options.privileged ? ['--privileged'] : []),
     ...(preserveFds === 0 ? [] : [`--preserve-fds=${preserveFds}`]),
+    '--',
+    ...words,
   ];
-  return execLauncher(['--exec', runDir, ...flags, '--', ...words], { keep: preserved(preserveFds) });
 }

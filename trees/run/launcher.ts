@@ -68,6 +68,8 @@ export async function spawnContainer(container: ContainerSpec, options: SpawnCon
 const inherited = ['inherit', 'inherit', 'inherit'] as const;
 
 export interface LaunchOptions {
+  /** Leave it running: this process ends when the command was executed, and says the instance's name. */
+  readonly detach?: boolean | undefined;
   /** Where the compiled plan is kept, if it is; otherwise it is passed on in memory. */
   readonly planFile?: string | undefined;
   /** Give the container a terminal of its own, connected to this process's standard streams. */
@@ -87,8 +89,10 @@ export interface LaunchOptions {
   readonly hold?: readonly number[] | undefined;
 }
 
-function launchFlags(options: LaunchOptions): string[] {
+/** Words for the launcher that say the same at every start. */
+export function launchFlags(options: LaunchOptions): string[] {
   return [
+    ...(options.detach === true ? ['--detach'] : []),
     ...(options.tty === true ? ['--tty'] : []),
     ...(options.pidFile === undefined ? [] : [`--pid-file=${options.pidFile}`]),
     ...(options.sdnotify === undefined ? [] : [`--sdnotify=${options.sdnotify}`]),
@@ -100,7 +104,7 @@ function launchFlags(options: LaunchOptions): string[] {
   ];
 }
 
-function launcherEnvironment(options: LaunchOptions): Record<string, string> {
+export function launcherEnvironment(options: LaunchOptions): Record<string, string> {
   const names = options.sockets?.names;
   return {
     ...(options.notifySocket === undefined ? {} : { NOTIFY_SOCKET: options.notifySocket }),
@@ -162,7 +166,7 @@ export async function startContainer(plan: Uint8Array, options: LaunchOptions = 
     const hold = options.hold ?? [];
     const planAt = FIRST_PRESERVED + keep.length;
     const holding = hold.map((_, index) => `--hold-fd=${planAt + 1 + index}`);
-    const args = ['--detach', ...launchFlags(options), ...holding, `--plan-fd=${planAt}`];
+    const args = [...launchFlags({ ...options, detach: true }), ...holding, `--plan-fd=${planAt}`];
     const { spawn } = await import('node:child_process');
     const child = spawn(launcherPath(), args, {
       env: launcherEnvironment(options),

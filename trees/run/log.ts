@@ -1,5 +1,5 @@
-import { existsSync } from 'node:fs';
 import { TreesError } from '../errors.js';
+import { existsSync } from '../inputs.js';
 import type { PlanLog } from './plan-log.js';
 import type { RunSpec } from './spec.js';
 

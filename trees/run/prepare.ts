@@ -1,6 +1,7 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { isErrno, TreesError, usageError } from '../errors.js';
+import { noteInput } from '../inputs.js';
 import { type Generation, IN_USE_FILE } from '../store/generations.js';
 import { type StorePaths, storePaths } from '../store/paths.js';
 import { cgroupHost } from './cgroup-plan.js';
@@ -8,7 +9,15 @@ import type { ContainerSpec } from './container.js';
 import { declaredRun } from './declared-run.js';
 import { findInit } from './find-init.js';
 import { allocateIds } from './ids.js';
-import { findOwner, type InstancePaths, instancePaths, prepareUpper, prepareVolume, recordApp } from './instance.js';
+import {
+  findOwner,
+  type InstancePaths,
+  instancePaths,
+  prepareUpper,
+  prepareVolume,
+  recordApp,
+  type VolumeOwner,
+} from './instance.js';
 import { runDirectory } from './instances.js';
 import { declaredVolumes, type RunPlace, type RunRequest, resolveContainer } from './resolve.js';
 import type { RunSpec } from './spec.js';
@@ -114,12 +123,16 @@ function makeDirectories({ spec, request, place, own, container }: Parts): void 
   if (container.upper.kind === 'persistent') prepareUpper(own, place.rootfs);
   const content = (target: string): string | undefined => findTreeDirectory(place.rootfs, target);
   for (const { name, mode, user, target } of declaredVolumes(spec)) {
-    prepareVolume(place.volume(name), { mode, owner: findOwner(place.rootfs, user), content: content(target) });
+    prepareVolume(place.volume(name), {
+      mode,
+      owner: () => findOwner(place.rootfs, user),
+      content: () => content(target),
+    });
   }
-  const owner = findOwner(place.rootfs, request.user ?? spec.user);
+  const owner = (): VolumeOwner => findOwner(place.rootfs, request.user ?? spec.user);
   for (const mount of request.mounts) {
     if (mount.kind !== 'volume') continue;
-    const copied = mount.copy === false ? undefined : content(mount.target);
+    const copied = (): string | undefined => (mount.copy === false ? undefined : content(mount.target));
     prepareVolume(place.volume(mount.name), { mode: 0o755, owner, content: copied, like: true });
   }
 }
@@ -130,6 +143,7 @@ function checkSources(request: RunRequest): void {
     if (mount.kind !== 'bind') continue;
     try {
       statSync(mount.source);
+      noteInput('there', mount.source);
     } catch (error) {
       if (!isErrno(error, 'ENOENT', 'ENOTDIR')) throw error;
       throw new TreesError('LAUNCH_FAILED', `cannot mount ${mount.source} on ${mount.target}: it does not exist`, {

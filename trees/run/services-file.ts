@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import * as z from 'zod/mini';
 import { reasonOf, TreesError } from '../errors.js';
+import { readTextFile } from '../inputs.js';
 import { type ServicesSpec, servicesSchema } from './service-spec.js';
 
 /**
@@ -33,7 +33,7 @@ function isWrapped(value: unknown): value is { readonly services: unknown } {
 
 function readText(path: string): string {
   try {
-    return readFileSync(path, 'utf8');
+    return readTextFile(path);
   } catch (error) {
     throw new TreesError('DEFINITION_NOT_FOUND', `cannot read the services in ${path}: ${reasonOf(error)}`, {
       cause: error,

@@ -1,6 +1,6 @@
-import { accessSync, constants, readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { isErrno, TreesError, usageError } from '../errors.js';
+import { may, noteUnknowable, readTextFile } from '../inputs.js';
 import type { UsernsSpec } from './container.js';
 import type { IdMap } from './plan-format.js';
 import type { IdsRequest } from './security.js';
@@ -68,7 +68,7 @@ function subordinate(own: { username: string; uid: number }): { uid: Range; gid:
 /** `name:start:count` a line; the name may be a number. */
 function findRange(file: string, { username, uid }: { username: string; uid: number }): Range | undefined {
   try {
-    for (const line of readFileSync(file, 'utf8').split('\n')) {
+    for (const line of readTextFile(file).split('\n')) {
       const [name, start, count] = line.split(':');
       if (name !== username && name !== String(uid)) continue;
       if (Number(count) > 0) return { start: Number(start), count: Number(count) };
@@ -82,6 +82,7 @@ function findRange(file: string, { username, uid }: { username: string; uid: num
 function caller(): { username: string; uid: number; gid: number } {
   const uid = process.geteuid?.() ?? 0;
   const gid = process.getegid?.() ?? 0;
+  noteUnknowable('the user’s name, which comes from wherever the system keeps users');
   try {
     return { username: userInfo().username, uid, gid };
   } catch {
@@ -90,14 +91,7 @@ function caller(): { username: string; uid: number; gid: number } {
 }
 
 function hasHelpers(): boolean {
-  return HELPERS.every((path) => {
-    try {
-      accessSync(path, constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
+  return HELPERS.every((path) => may('executable', path));
 }
 
 function requireHelpers(what: string): void {

@@ -1,7 +1,8 @@
-import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { isErrno, reasonOf, TreesError } from '../errors.js';
 import type { Channel } from '../feed/schema.js';
+import { noteInput, readTextFile } from '../inputs.js';
 import type { Checksum } from '../ostree/types.js';
 import type { StorePaths } from './paths.js';
 
@@ -89,7 +90,7 @@ export function readGeneration(paths: StorePaths, name: string, number: number):
   const file = join(paths.generation(name, number), GENERATION_FILE);
   let content: string;
   try {
-    content = readFileSync(file, 'utf8');
+    content = readTextFile(file);
   } catch (error) {
     if (isErrno(error, 'ENOENT', 'ENOTDIR')) return undefined;
     throw unreadable(file, error);
@@ -136,6 +137,7 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
 
 /** Number that `current` points at; undefined if nothing is current. */
 export function currentNumber(paths: StorePaths, name: string): number | undefined {
+  noteInput('link', paths.current(name));
   try {
     const target = readlinkSync(paths.current(name));
     return NUMBER.test(target) ? Number(target) : undefined;
@@ -145,16 +147,19 @@ export function currentNumber(paths: StorePaths, name: string): number | undefin
   }
 }
 
+/** As `readInstalled`, for its current generation only. */
+export function readCurrent(paths: StorePaths, name: string): Generation | undefined {
+  const number = isAppName(name) ? currentNumber(paths, name) : undefined;
+  return number === undefined ? undefined : readGeneration(paths, name, number);
+}
+
 /**
  * An installed app; undefined if it is not installed.
  * @throws TreesError STORE_CORRUPT if its record cannot be read, STORE_UNUSABLE without permission
  */
 export function readInstalled(paths: StorePaths, name: string): InstalledApp | undefined {
-  if (!isAppName(name)) return undefined;
-  const number = currentNumber(paths, name);
-  const current = number === undefined ? undefined : readGeneration(paths, name, number);
-  if (current === undefined) return undefined;
-  return { name, current, generations: listGenerations(paths, name) };
+  const current = readCurrent(paths, name);
+  return current === undefined ? undefined : { name, current, generations: listGenerations(paths, name) };
 }
 
 /** As `readInstalled`, for an app that has to be there. @throws TreesError APP_NOT_INSTALLED */

@@ -1,6 +1,8 @@
 import { TreesError, usageError } from '../../errors.js';
+import { noteUnknowable } from '../../inputs.js';
 import { requireRunning } from '../../run/instances.js';
-import { execCommand } from '../../run/launcher-exec.js';
+import { keepLaunch } from '../../run/kept/keep.js';
+import { type ExecCommandOptions, execCommand, joinArguments } from '../../run/launcher-exec.js';
 import { defineCommand } from '../command.js';
 import { launchError } from '../launch-error.js';
 import { readVariables } from '../run-options/process.js';
@@ -45,6 +47,7 @@ export const command = defineCommand({
   ],
   restName: 'COMMAND',
   usageStatus: 125,
+  keepsLaunch: true,
   async handler(context, args) {
     try {
       if (args.rest.length === 0)
@@ -59,7 +62,7 @@ export const command = defineCommand({
           hint: `let it go on: trees unpause ${instance.name}`,
         });
       }
-      return execCommand(instance.runDir, args.rest, {
+      const options: ExecCommandOptions = {
         detach: args.detach === true,
         tty: args.tty ?? (process.stdin.isTTY && process.stdout.isTTY),
         detachKeys: args['detach-keys'],
@@ -68,7 +71,12 @@ export const command = defineCommand({
         env: readVariables(context, args),
         privileged: args.privileged === true,
         preserveFds: args['preserve-fds'] ?? 0,
-      });
+      };
+      if (options.preserveFds > 0) noteUnknowable('descriptors that are passed on');
+      const flags = joinArguments(args.rest, options);
+      const { app, runDir } = instance;
+      keepLaunch({ app, start: { kind: 'exec', runDir, flags }, plan: new Uint8Array() }, context);
+      return execCommand(runDir, args.rest, options);
     } catch (error) {
       throw launchError(error);
     }

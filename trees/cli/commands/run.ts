@@ -1,14 +1,16 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { isErrno, TreesError, usageError } from '../../errors.js';
+import { noteHeld, noteUnknowable } from '../../inputs.js';
 import { claimName } from '../../run/claim-name.js';
 import { compilePlan } from '../../run/compile.js';
 import type { ContainerSpec } from '../../run/container.js';
-import { type InstanceSpec, noteInstanceSpec } from '../../run/instance-spec.js';
+import { type InstanceSpec, type NoteOptions, noteInstanceSpec } from '../../run/instance-spec.js';
+import { keepRun } from '../../run/kept/keep-run.js';
 import { execContainer, type LaunchOptions, startContainer } from '../../run/launcher.js';
 import { cachedPlan } from '../../run/plan-cache.js';
 import { type Prepared, prepareContainer } from '../../run/prepare.js';
-import { type Generation, isAppName, readInstalled } from '../../store/generations.js';
+import { type Generation, isAppName, readCurrent } from '../../store/generations.js';
 import { storePaths } from '../../store/paths.js';
 import { type CommandResult, type Context, defineCommand } from '../command.js';
 import { launchError } from '../launch-error.js';
@@ -45,6 +47,7 @@ export const command = defineCommand({
   ],
   restName: 'COMMAND',
   usageStatus: 125,
+  keepsLaunch: true,
   async handler(context, args): Promise<CommandResult> {
     try {
       const services = await loadServices(context, args);
@@ -81,20 +84,30 @@ async function run(
     { what: 'run', timeout: settings.lockTimeout, signal: context.signal },
   );
   using _claim = claim;
+  noteHeld();
   const prepared = await prepare(context, generation, { ...options, name, data });
   const tty = chooseTerminal(prepared.container, options);
-  for (const warning of prepared.container.resources?.warnings ?? []) context.reporter.warn(warning);
+  for (const warning of prepared.container.resources?.warnings ?? []) {
+    noteUnknowable('there are warnings');
+    context.reporter.warn(warning);
+  }
   prepared.makeDirectories();
-  noteInstanceSpec(settings, {
+  const noted: NoteOptions = {
     name,
     keeps: prepared.container.upper.kind === 'persistent',
     spec: options.plain ? undefined : specOf(generation, options, name === data ? undefined : data),
-  });
+  };
+  noteInstanceSpec(settings, noted);
   const plan = compilePlan(prepared.container);
   const { start } = options;
   const directory = storePaths(settings.root).generation(generation.name, generation.number);
+  const nameFile = start.nameFile === undefined ? undefined : resolve(context.cwd, start.nameFile);
+  if (nameFile !== undefined) writeNameFile(nameFile, name);
+  // What is still to be done afterwards keeps this process: an error as a document, a file to remove again.
+  const replaced = !start.detach || (nameFile === undefined && !settings.json);
+  if (start.preserveFds > 0) noteUnknowable('descriptors that are passed on');
   const launch: LaunchOptions = {
-    planFile: options.plain ? cachedPlan(directory, plan) : undefined,
+    detach: replaced && start.detach,
     tty,
     pidFile: start.pidFile === undefined ? undefined : resolve(context.cwd, start.pidFile),
     sdnotify: start.sdnotify,
@@ -104,12 +117,14 @@ async function run(
     explainTime: start.explainTime ? (settings.json ? 'json' : 'text') : undefined,
     hold: [claim.fd],
   };
-  const nameFile = start.nameFile === undefined ? undefined : resolve(context.cwd, start.nameFile);
-  if (nameFile !== undefined) writeNameFile(nameFile, name);
-  // Nothing may be left to flush: from here on this process is the launcher.
-  if (!start.detach) return execContainer(plan, launch);
+  if (replaced) {
+    keepRun({ app: generation.name, plan, launch, noted, places: settings, context });
+    const planFile = options.plain ? cachedPlan(directory, plan) : undefined;
+    // Nothing may be left to flush: from here on this process is the launcher.
+    return execContainer(plan, { ...launch, planFile });
+  }
   try {
-    await startContainer(plan, { ...launch, planFile: undefined });
+    await startContainer(plan, launch);
   } catch (error) {
     if (nameFile !== undefined) rmSync(nameFile, { force: true });
     throw error;
@@ -173,6 +188,7 @@ function specOf(
 }
 
 function writeNameFile(file: string, name: string): void {
+  noteUnknowable('--cidfile has to name a new file');
   try {
     writeFileSync(file, `${name}\n`, { flag: 'wx' });
   } catch (error) {
@@ -184,8 +200,9 @@ function writeNameFile(file: string, name: string): void {
 async function findGeneration(context: Context, app: string): Promise<Generation> {
   const paths = storePaths(context.settings.root);
   // The plain name of an installed app is the common case; it must not load the feeds.
-  const installed = readInstalled(paths, app);
-  if (installed !== undefined) return installed.current;
+  const installed = readCurrent(paths, app);
+  if (installed !== undefined) return installed;
+  noteUnknowable('it had to be installed');
   const { parseAppReference } = await import('../../feed/select.js');
   const { name } = parseAppReference(app);
   const { command: installer } = await import('./install.js');
@@ -196,7 +213,7 @@ async function findGeneration(context: Context, app: string): Promise<Generation
   }
   context.reporter.info(`installing ${app}`);
   await installer.run(context, { app: [app], rest: [] });
-  const current = readInstalled(paths, name)?.current;
+  const current = readCurrent(paths, name);
   if (current === undefined) throw new Error(`${name} is not there although it was installed`);
   return current;
 }
@@ -204,6 +221,7 @@ async function findGeneration(context: Context, app: string): Promise<Generation
 /** Those that the service manager has passed on to this very process (sd_listen_fds(3)). */
 function socketsPassed(env: Context['env']): LaunchOptions['sockets'] {
   const count = Number(env['LISTEN_FDS'] ?? 0);
+  if (count > 0) noteUnknowable('sockets that may be passed on');
   if (!Number.isInteger(count) || count <= 0 || env['LISTEN_PID'] !== String(process.pid)) return undefined;
   return { count, names: env['LISTEN_FDNAMES'] };
 }

@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { isErrno, usageError } from '../../errors.js';
+import { readTextFile } from '../../inputs.js';
 import type { RunRequest } from '../../run/resolve.js';
 import type { Args, Context, OptionSpec } from '../command.js';
 import { readWords } from './health.js';
@@ -82,7 +82,7 @@ function definedEntries(env: Context['env']): [string, string][] {
 function readEnvFile(path: string): string[] {
   let content: string;
   try {
-    content = readFileSync(path, 'utf8');
+    content = readTextFile(path);
   } catch (error) {
     if (!isErrno(error, 'ENOENT', 'EACCES', 'EISDIR')) throw error;
     throw usageError(`cannot read --env-file ${path}: ${error.message}`);
