@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { verifyFeed } from '../../releases/verify.js';
+import { openFeed } from '../../trees/feed/open.js';
+import { silentReporter } from '../../trees/reporter.js';
+import { createCertificate } from '../support/certificate.js';
+import { failsWith } from '../support/feed-fixture.js';
+import { startForwardProxy } from '../support/forward-proxy.js';
+import { createGithubFixture, FEED } from '../support/github-publisher.js';
+import { createPublisher, program } from '../support/release-publisher.js';
+
+describe('a publisher', () => {
+  it('reaches GitHub Enterprise through a proxy that tunnels, by an authority of one’s own', async () => {
+    const tls = await createCertificate();
+    await using fixture = await createGithubFixture({ layout: 'enterprise', tls });
+    await using publisher = await createPublisher();
+    await using proxy = await startForwardProxy();
+    const ca = join(publisher.dir, 'ca.pem');
+    await writeFile(ca, tls.cert);
+    const release = async (network: object) => {
+      const destination = fixture.destination(publisher.built.build, { network: { ...fixture.network, ...network } });
+      return await publisher.release({ destination });
+    };
+    await assert.rejects(release({}), failsWith('RELEASE_FAILED', /certificate/));
+    const network = { ca, proxy: { https: proxy.url } };
+    const { status, index } = await release(network);
+    assert.equal(status, 'published');
+    assert.ok(proxy.seen.length > 0);
+    assert.ok(
+      proxy.seen.every((line) => line.startsWith('CONNECT 127.0.0.1:')),
+      proxy.seen.join('\n'),
+    );
+    const { server, api } = fixture.github;
+    const feed = openFeed(FEED.href, { ...network, github: { server, api } });
+    const report = await verifyFeed(feed, { keys: [publisher.key.public], now: new Date(), reporter: silentReporter });
+    assert.deepEqual([report.problems, report.sound.length], [[], index.bundles.length]);
+    assert.deepEqual(fixture.github.violations, []);
+  });
+
+  it('sends an upload again, all of it, after a rate limit that came with it', async () => {
+    await using fixture = await createGithubFixture();
+    await using publisher = await createPublisher();
+    const { github } = fixture;
+    const upload = 'repos/upload-release-asset';
+    github.fail(upload, { kind: 'secondary-limit', retryAfter: 0 }, { times: 2 });
+    github.fail(upload, { kind: 'status', status: 429, retryAfter: 0 });
+    github.fail(upload, { kind: 'secondary-limit' });
+    github.fail(upload, { kind: 'rate-limit', reset: 0 }, { file: 'index.json' });
+    const first = await publisher.release({ destination: fixture.destination(publisher.built.build) });
+    assert.deepEqual([first.status, github.faultsLeft()], ['published', 0]);
+    assert.equal(github.count(upload), first.made.length + 3 + 5);
+    // One that lasts for hours is said, and nothing is lost by it.
+    await publisher.buildApp('3.6.0', program('3.6.0'));
+    github.fail(upload, { kind: 'secondary-limit', retryAfter: 7200 });
+    const again = async () => await publisher.release({ destination: fixture.destination(publisher.built.build) });
+    await assert.rejects(again(), failsWith('RELEASE_FAILED', /rate limit/));
+    assert.deepEqual(fixture.published(), ['index-1']);
+    assert.deepEqual([(await again()).status, fixture.published()], ['published', ['index-1', 'index-2']]);
+    assert.deepEqual([fixture.drafts(), github.violations], [0, []]);
+  });
+});
