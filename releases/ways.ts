@@ -8,8 +8,6 @@ type Way = Pick<BundleEntry, 'from' | 'to'>;
  */
 export interface Ways<W extends Way = BundleEntry> {
   add(way: W): void;
-  /** In the order in which they were added. */
-  all(): readonly W[];
   /** Those from whatever commit straight to this one. */
   to(commit: string): readonly W[];
   /** Those that are part of a chain to this commit, wherever it begins; no other can be of use for getting there. */
@@ -19,10 +17,8 @@ export interface Ways<W extends Way = BundleEntry> {
 }
 
 export function createWays<W extends Way>(ways: Iterable<W> = []): Ways<W> {
-  const all: W[] = [];
   const byTarget = new Map<string, W[]>();
   const add = (way: W): void => {
-    all.push(way);
     const known = byTarget.get(way.to);
     if (known === undefined) byTarget.set(way.to, [way]);
     else known.push(way);
@@ -43,7 +39,6 @@ export function createWays<W extends Way>(ways: Iterable<W> = []): Ways<W> {
   for (const way of ways) add(way);
   return {
     add,
-    all: () => all,
     to,
     leadingTo,
     isReachable: (commit) => leadingTo(commit).some(({ from }) => from === null),

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { verifyFeed } from '../../releases/verify.js';
 import { openFeed } from '../../trees/feed/open.js';
 import { silentReporter } from '../../trees/reporter.js';
@@ -37,6 +39,28 @@ describe('a publisher', () => {
     const report = await verifyFeed(feed, { keys: [publisher.key.public], now: new Date(), reporter: silentReporter });
     assert.deepEqual([report.problems, report.sound.length], [[], index.bundles.length]);
     assert.deepEqual(fixture.github.violations, []);
+  });
+
+  it('uploads one bundle after the other to one draft, while it makes and proves others', async () => {
+    let [uploading, most] = [0, 0];
+    const onRequest = async ({ endpoint }: { endpoint: string }): Promise<void> => {
+      if (endpoint !== 'repos/upload-release-asset') return;
+      uploading += 1;
+      most = Math.max(most, uploading);
+      await sleep(50);
+      uploading -= 1;
+    };
+    await using fixture = await createGithubFixture({ onRequest });
+    await using publisher = await createPublisher();
+    const base = { name: 'deb', range: '^12', version: '12.0.0', commit: publisher.base };
+    for (const name of ['one', 'two', 'three', 'four', 'five']) {
+      const files = { [`usr/bin/${name}`]: randomBytes(1000) };
+      await publisher.built.commit({ kind: 'layer', name, version: '1.0.0', base, files });
+    }
+    const { made } = await publisher.release({ destination: fixture.destination(publisher.built.build) });
+    assert.ok(made.length >= 7, `${made.length} bundles`);
+    assert.deepEqual([most, fixture.github.count('repos/create-release')], [1, 1]);
+    assert.deepEqual(new Set(made.map(({ release }) => release)), new Set(['index-1']));
   });
 
   it('sends an upload again, all of it, after a rate limit that came with it', async () => {

@@ -17,7 +17,7 @@ describe('ways', () => {
       ways.leadingTo('app500').map(({ to }) => to),
       ['app500', 'base'],
     );
-    assert.deepEqual([ways.isReachable('app500'), ways.isReachable('other'), ways.all().length], [true, false, 1001]);
+    assert.deepEqual([ways.isReachable('app500'), ways.isReachable('other')], [true, false]);
     ways.add(way('app500', 'other'));
     assert.deepEqual([ways.isReachable('other'), ways.to('other').length], [true, 1]);
   });
