@@ -13,6 +13,8 @@ export interface Pace {
   /** Between requests that change something, once `burst` of them have been made (GitHub asks for a second). */
   readonly writePause: number;
   readonly burst: number;
+  /** Without a byte of an upload, after which it is given up and begun again. */
+  readonly stall: number;
   /** Between looks at another publisher's progress. */
   readonly poll: number;
   /** How long a publisher may hold a sequence number without a sign of life. */
@@ -25,6 +27,7 @@ export const DEFAULT_PACE: Pace = {
   longestWait: 20 * 60_000,
   writePause: 1000,
   burst: 30,
+  stall: 120_000,
   poll: 2000,
   lease: 10 * 60_000,
 };

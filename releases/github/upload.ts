@@ -14,8 +14,6 @@ export interface Upload {
   readonly source: Uint8Array | { readonly path: string; readonly start: number };
 }
 
-/** Milliseconds without a byte after which an upload is given up and begun again. */
-const STALL = 120_000;
 const ATTEMPTS = 4;
 
 type Content = Pick<Upload, 'size' | 'sha256'>;
@@ -42,9 +40,10 @@ async function send(octokit: Octokit, release: Release, upload: Upload, api: Git
   const stream = open(upload);
   const stalled = new AbortController();
   let sent = 0;
+  const { stall } = api.pace;
   const timer = setInterval(() => {
-    stalled.abort(new Error(`no progress for ${STALL / 1000} s`));
-  }, STALL);
+    stalled.abort();
+  }, stall);
   async function* counted(): AsyncGenerator<Buffer> {
     for await (const chunk of stream) {
       const bytes: Buffer = chunk;
@@ -70,7 +69,7 @@ async function send(octokit: Octokit, release: Release, upload: Upload, api: Git
     return assetOf(data);
   } catch (error) {
     api.signal?.throwIfAborted();
-    if (stalled.signal.aborted) throw new StalledUpload(upload.name, { cause: error });
+    if (stalled.signal.aborted) throw new StalledUpload(`no progress for ${stall / 1000} s`, { cause: error });
     throw error;
   } finally {
     clearInterval(timer);

@@ -63,6 +63,29 @@ describe('a publisher', () => {
     assert.deepEqual(new Set(made.map(({ release }) => release)), new Set(['index-1']));
   });
 
+  it('gives up an upload that does not move, and begins it again', async () => {
+    await using fixture = await createGithubFixture();
+    await using publisher = await createPublisher();
+    const { github } = fixture;
+    const upload = 'repos/upload-release-asset';
+    const release = async () => {
+      const destination = fixture.destination(publisher.built.build, { pace: { stall: 1000 } });
+      return await publisher.release({ destination });
+    };
+    github.fail(upload, { kind: 'hang' });
+    github.fail(upload, { kind: 'hang' }, { file: 'index.json' });
+    const first = await release();
+    assert.deepEqual([first.status, github.faultsLeft()], ['published', 0]);
+    assert.equal(github.count(upload), first.made.length + 3 + 2);
+    await publisher.buildApp('3.6.0', program('3.6.0'));
+    github.fail(upload, { kind: 'hang' }, { times: 100 });
+    await assert.rejects(release(), failsWith('RELEASE_FAILED', /cannot upload .*no progress for 1 s/));
+    github.clearFaults();
+    assert.equal((await release()).status, 'published');
+    assert.deepEqual([fixture.published(), fixture.drafts()], [['index-1', 'index-2'], 0]);
+    assert.deepEqual(github.violations, []);
+  });
+
   it('sends an upload again, all of it, after a rate limit that came with it', async () => {
     await using fixture = await createGithubFixture();
     await using publisher = await createPublisher();
