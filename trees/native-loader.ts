@@ -1,8 +1,6 @@
 /** Finds and loads the native addons, from a checkout (tsx) and from the bundle alike. */
 import { existsSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { reasonOf, TreesError } from './errors.js';
 
 export type NativeName = 'ostree' | 'delta' | 'store' | 'system';
@@ -19,7 +17,7 @@ let root: string | undefined;
  */
 export function packageRoot(): string {
   if (root !== undefined) return root;
-  const start = dirname(fileURLToPath(import.meta.url));
+  const start = import.meta.dirname;
   for (let directory = start; ; directory = dirname(directory)) {
     if (isPackageRoot(directory)) {
       root = directory;
@@ -66,7 +64,10 @@ function load(name: NativeName): unknown {
     });
   }
   try {
-    return createRequire(import.meta.url)(path);
+    // What `require` does, without its search for files, which takes longer.
+    const module = { exports: {} };
+    process.dlopen(module, path);
+    return module.exports;
   } catch (error) {
     const why = reasonOf(error);
     throw new TreesError('NATIVE_MISSING', `cannot load the native part "${name}": ${why} (${path})`, {

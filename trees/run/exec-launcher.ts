@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { reasonOf, TreesError } from '../errors.js';
 import { nativePath } from '../native-loader.js';
-import { execve } from '../system/index.js';
+import { execve } from '../system/calls.js';
 
 /**
  * Path of trees-launch; trees-init lies beside it.

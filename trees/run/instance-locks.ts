@@ -1,7 +1,7 @@
 import { closeSync, constants, fstatSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { isErrno } from '../errors.js';
-import { tryFlock } from '../system/index.js';
+import { tryFlock } from '../system/calls.js';
 
 /** Held (flock, exclusive) by the launcher or monitor for its whole life. */
 export const LOCK_FILE = 'lock';

@@ -1,4 +1,4 @@
-import { mkdirSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isErrno } from '../errors.js';
 
@@ -24,6 +24,8 @@ export function writeSpecFiles(directories: readonly string[], text: string | un
 }
 
 function removeFile(file: string): void {
+  // A failure takes ten times as long as looking.
+  if (!existsSync(file)) return;
   try {
     unlinkSync(file);
   } catch (error) {

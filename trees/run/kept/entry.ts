@@ -1,4 +1,5 @@
 import type { Input, VariableInput } from '../../inputs.js';
+import { crc32 } from '../../system/calls.js';
 import type { Line } from './line.js';
 
 /** What a line came to, and everything that this rests on. */
@@ -41,7 +42,7 @@ export interface Entry {
 }
 
 /*
- * magic, checksum of what follows, lengths of both parts (uint32, little endian); what is kept as JSON; the plan.
+ * magic, CRC of what follows (it tells damage, not forgery), lengths of both parts (uint32, little endian); what is kept as JSON; the plan.
  * Versions of the program are told apart by its files, which are inputs, too.
  */
 const MAGIC = 0x4b_45_50_31;
@@ -54,7 +55,7 @@ export function encodeEntry({ launch, plan }: Entry): Buffer {
   bytes.writeUInt32LE(MAGIC, 0);
   bytes.writeUInt32LE(text.length, 8);
   bytes.writeUInt32LE(plan.length, 12);
-  bytes.writeUInt32LE(checksum(bytes), 4);
+  bytes.writeUInt32LE(crc32(bytes, COVERED_FROM), 4);
   return bytes;
 }
 
@@ -62,24 +63,8 @@ export function encodeEntry({ launch, plan }: Entry): Buffer {
 export function decodeEntry(bytes: Buffer): Entry | undefined {
   if (bytes.length < HEADER || bytes.readUInt32LE(0) !== MAGIC) return undefined;
   const end = HEADER + bytes.readUInt32LE(8);
-  if (end + bytes.readUInt32LE(12) !== bytes.length || checksum(bytes) !== bytes.readUInt32LE(4)) return undefined;
+  if (end + bytes.readUInt32LE(12) !== bytes.length || crc32(bytes, COVERED_FROM) !== bytes.readUInt32LE(4))
+    return undefined;
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- we wrote it, and it is whole
   return { launch: JSON.parse(bytes.toString('utf8', HEADER, end)) as KeptLaunch, plan: bytes.subarray(end) };
-}
-
-/**
- * Tells damage, not forgery: who can write the file can do anything anyway. A word at a time, as this runs in an interpreter
- * at every start; the launcher checks the plan's own CRC.
- */
-function checksum(bytes: Buffer): number {
-  const { buffer, byteOffset, length } = bytes;
-  const words = new Int32Array(buffer, byteOffset, length >> 2);
-  let sum = length;
-  for (let at = COVERED_FROM >> 2; at < words.length; at++) sum = mix(sum, words[at] ?? 0);
-  for (let at = words.length << 2; at < length; at++) sum = mix(sum, bytes[at] ?? 0);
-  return sum >>> 0;
-}
-
-function mix(sum: number, value: number): number {
-  return Math.imul(sum ^ value, 0x9e3779b1) ^ (sum >>> 15);
 }

@@ -1,4 +1,5 @@
 import {
+  type BigIntStats,
   closeSync,
   constants,
   fstatSync,
@@ -7,10 +8,9 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
-  readFileSync,
+  readSync,
   renameSync,
   rmSync,
-  type Stats,
   statSync,
   writeFileSync,
 } from 'node:fs';
@@ -21,9 +21,9 @@ import { decodeEntry, type Entry, encodeEntry } from './entry.js';
 /** About 1 MB altogether. */
 const MOST_ENTRIES = 64;
 const LARGEST_ENTRY = 1 << 20;
-const OTHERS = 0o077;
-const WRITABLE_BY_OTHERS = 0o022;
-const STICKY = 0o1000;
+const OTHERS = 0o077n;
+const WRITABLE_BY_OTHERS = 0o022n;
+const STICKY = 0o1000n;
 /** How exactly it is known which was used last. */
 const USED_EVERY_MS = 60_000;
 
@@ -40,12 +40,13 @@ export function readEntry(directory: string, name: string): Entry | undefined {
     throw error;
   }
   try {
-    const status = fstatSync(fd);
-    if (!status.isFile() || !isPrivate(status) || status.nlink !== 1 || status.size > LARGEST_ENTRY) return undefined;
+    const status = fstatSync(fd, { bigint: true });
+    if (!status.isFile() || !isPrivate(status) || status.nlink !== 1n || status.size > LARGEST_ENTRY) return undefined;
     if (!isTrusted(directory)) return undefined;
-    const entry = decodeEntry(readFileSync(fd));
+    const bytes = Buffer.allocUnsafeSlow(Number(status.size));
+    const entry = readSync(fd, bytes) === bytes.length ? decodeEntry(bytes) : undefined;
     const now = Date.now();
-    if (entry !== undefined && now - status.mtimeMs > USED_EVERY_MS) futimesSync(fd, now / 1000, now / 1000);
+    if (entry !== undefined && now - Number(status.mtimeMs) > USED_EVERY_MS) futimesSync(fd, now / 1000, now / 1000);
     return entry;
   } finally {
     closeSync(fd);
@@ -86,18 +87,22 @@ export function removeEntries(directory: string, isWanted: (entry: Entry) => boo
 
 /** Of a new directory the mode is right already; an old one may have been opened to others. */
 function isTrusted(directory: string): boolean {
-  const own = lstatSync(directory);
-  const above = statSync(dirname(directory));
+  const own = lstatSync(directory, { bigint: true });
+  const above = statSync(dirname(directory), { bigint: true });
   return own.isDirectory() && isPrivate(own) && isGuarded(above);
 }
 
-function isPrivate({ uid, mode }: Stats): boolean {
-  return uid === process.geteuid?.() && (mode & OTHERS) === 0;
+function isPrivate({ uid, mode }: BigIntStats): boolean {
+  return isOwn(uid) && (mode & OTHERS) === 0n;
 }
 
 /** Nobody else can put another directory in place of ours. */
-function isGuarded({ uid, mode }: Stats): boolean {
-  return (uid === process.geteuid?.() || uid === 0) && ((mode & WRITABLE_BY_OTHERS) === 0 || (mode & STICKY) !== 0);
+function isGuarded({ uid, mode }: BigIntStats): boolean {
+  return (isOwn(uid) || uid === 0n) && ((mode & WRITABLE_BY_OTHERS) === 0n || (mode & STICKY) !== 0n);
+}
+
+function isOwn(uid: bigint): boolean {
+  return Number(uid) === process.geteuid?.();
 }
 
 function removeOldest(directory: string): void {

@@ -1,6 +1,5 @@
 import { readdirSync } from 'node:fs';
 import { dirname, join, sep } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { isSettled } from '../../input-kinds.js';
 import {
   type Environment,
@@ -46,7 +45,7 @@ export function recordLaunch(line: GivenLine, environment: Environment): Environ
 /** What this program consists of; undefined if it runs from its sources, which are too many to look at. */
 function programFiles(): string[] | undefined {
   const dist = join(packageRoot(), 'dist');
-  if (!fileURLToPath(import.meta.url).startsWith(dist + sep)) return undefined;
+  if (!`${import.meta.dirname}${sep}`.startsWith(`${dist}${sep}`)) return undefined;
   const system = nativePath('system');
   const native = ['trees-launch', 'trees-init'].map((name) => join(dirname(system), name));
   const command = join(dist, 'cli');

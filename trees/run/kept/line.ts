@@ -1,5 +1,5 @@
 import { isAbsolute, join, resolve } from 'node:path';
-import { isTerminal } from '../../system/index.js';
+import { isTerminal } from '../../system/calls.js';
 
 /** A line as it was given, and by whom and where: what a launch is kept under. */
 export interface Line {

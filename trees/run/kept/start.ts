@@ -1,7 +1,7 @@
 import { writeSync } from 'node:fs';
 import { observe } from '../../input-kinds.js';
 import type { Input } from '../../inputs.js';
-import { memfd } from '../../system/index.js';
+import { memfd } from '../../system/calls.js';
 import { execLauncher } from '../exec-launcher.js';
 import { type Claim, tryClaim } from '../instance-locks.js';
 import { bootId, isProcessAlive, readInstanceState } from '../instance-state.js';

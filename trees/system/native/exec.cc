@@ -6,7 +6,10 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
+#include <fstream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "error.h"
@@ -50,8 +53,24 @@ void undo_node(rlim_t nofile_soft) {
   }
 }
 
-/// execve(path, argv, env, keep, nofileSoft): returns only by throwing. `keep` are the descriptors to pass
-/// on.
+/// Node raises the soft limit of open files to the hard one and forgets what it was. The parent (the user's
+/// shell) still has it; the kernel's own default where that cannot be read. prlimit(2) would need the parent
+/// to be the same user's.
+rlim_t soft_file_limit() {
+  constexpr rlim_t kernels_own = 1024;
+  std::ifstream limits("/proc/" + std::to_string(getppid()) + "/limits");
+  std::string line;
+  while (std::getline(limits, line)) {
+    constexpr std::string_view name = "Max open files";
+    if (!line.starts_with(name))
+      continue;
+    rlim_t soft = strtoull(line.c_str() + name.size(), nullptr, 10);
+    return soft > 0 ? soft : kernels_own;
+  }
+  return kernels_own;
+}
+
+/// execve(path, argv, env, keep): returns only by throwing. `keep` are the descriptors to pass on.
 void Execve(const Napi::CallbackInfo &info) {
   std::string path = info[0].As<Napi::String>().Utf8Value();
   auto argv = strings(info[1]);
@@ -67,7 +86,7 @@ void Execve(const Napi::CallbackInfo &info) {
     throw_errno(info.Env(), errno, "execve", path);
   auto argv_pointers = pointers(argv);
   auto env_pointers = pointers(env);
-  undo_node(static_cast<rlim_t>(info[4].As<Napi::Number>().Int64Value()));
+  undo_node(soft_file_limit());
   // Node's threads block signals, and the mask survives exec.
   sigset_t none;
   sigset_t before;

@@ -36,6 +36,21 @@ Napi::Value Flock(const Napi::CallbackInfo &info) {
   return Napi::Boolean::New(info.Env(), true);
 }
 
+/// crc32(bytes, start): of what follows `start`. One nibble at a time, as in the launcher's plan.c.
+Napi::Value Crc32(const Napi::CallbackInfo &info) {
+  static constexpr uint32_t table[16] = {
+      0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c,
+      0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c, 0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c};
+  auto bytes = info[0].As<Napi::Uint8Array>();
+  uint32_t crc = UINT32_MAX;
+  for (size_t i = info[1].As<Napi::Number>().Uint32Value(); i < bytes.ByteLength(); i++) {
+    crc ^= bytes.Data()[i];
+    crc = (crc >> 4) ^ table[crc & 15];
+    crc = (crc >> 4) ^ table[crc & 15];
+  }
+  return Napi::Number::New(info.Env(), ~crc);
+}
+
 /// isTerminal(fd): node:tty would load the network, which takes longer than anything else at a start.
 Napi::Value IsTerminal(const Napi::CallbackInfo &info) {
   return Napi::Boolean::New(info.Env(), isatty(int_arg(info, 0)) == 1);
@@ -160,6 +175,7 @@ Napi::Value ListXattrs(const Napi::CallbackInfo &info) {
 
 void register_files(Napi::Env env, Napi::Object exports) {
   exports.Set("flock", Napi::Function::New(env, Flock));
+  exports.Set("crc32", Napi::Function::New(env, Crc32));
   exports.Set("isTerminal", Napi::Function::New(env, IsTerminal));
   exports.Set("syncfs", Napi::Function::New(env, Syncfs));
   exports.Set("rename2", Napi::Function::New(env, Rename2));
