@@ -5,7 +5,7 @@ import { edgeKey } from './bundle-file.js';
 import type { Delivered } from './destination.js';
 import { type Edge, isWorthwhile } from './edges.js';
 import { type ProveOptions, proveBundle } from './prove.js';
-import { type Start, sideBySide } from './side-by-side.js';
+import { type Jobs, sideBySide } from './side-by-side.js';
 import { createWays } from './ways.js';
 
 export type Encoding = BundleEntry['encoding'];
@@ -107,8 +107,8 @@ export async function makeBundles(
   options: BundleOptions,
 ): Promise<MadeBundles> {
   let result: MadeBundles = { made: [], declined: [] };
-  await sideBySide(AT_ONCE, async (start) => {
-    result = await makeAll(edges, existing, { options, start });
+  await sideBySide(AT_ONCE, async (jobs) => {
+    result = await makeAll(edges, existing, { options, jobs });
   });
   return result;
 }
@@ -116,7 +116,7 @@ export async function makeBundles(
 async function makeAll(
   edges: readonly Edge[],
   existing: readonly BundleEntry[],
-  { options, start }: { readonly options: BundleOptions; readonly start: Start },
+  { options, jobs }: { readonly options: BundleOptions; readonly jobs: Jobs },
 ): Promise<MadeBundles> {
   const ways = createWays(existing);
   const made: BundleEntry[] = [];
@@ -125,6 +125,7 @@ async function makeAll(
     let isMade = false;
     for (const encoding of options.encodings) {
       options.signal?.throwIfAborted();
+      jobs.throwIfFailed();
       if (ways.to(edge.to).some((bundle) => sameEdge(bundle, edge) && bundle.encoding === encoding)) continue;
       const found = await tryEdge(edge, encoding, { others: ways.leadingTo(edge.to), options });
       if (found === undefined) break;
@@ -139,7 +140,7 @@ async function makeAll(
         made[at] = delivered;
         options.delivered.set(edgeKey(edge, encoding), delivered);
       };
-      if (entry.rawSize <= SMALL) await start(finish);
+      if (entry.rawSize <= SMALL) await jobs.start(finish);
       else await finish();
     }
     if (!isMade && !ways.to(edge.to).some((bundle) => sameEdge(bundle, edge))) declined.push(edge);

@@ -1,5 +1,9 @@
-/** Begins a job as soon as there is room for it. @throws what another job has failed with */
-export type Start = (job: () => Promise<void>) => Promise<void>;
+export interface Jobs {
+  /** Begins a job as soon as there is room for it. @throws what another job has failed with */
+  start(job: () => Promise<void>): Promise<void>;
+  /** For work that takes long without starting any. @throws what a job has failed with */
+  throwIfFailed(): void;
+}
 
 /**
  * Runs `work`, and the jobs that it starts beside itself and beside each other.
@@ -7,7 +11,7 @@ export type Start = (job: () => Promise<void>) => Promise<void>;
  * @returns when all have ended; after a failure no further job begins
  * @throws what failed first, once nothing is under way any more
  */
-export async function sideBySide(limit: number, work: (start: Start) => Promise<void>): Promise<void> {
+export async function sideBySide(limit: number, work: (jobs: Jobs) => Promise<void>): Promise<void> {
   const running = new Set<Promise<void>>();
   let failure: { readonly error: unknown } | undefined;
   const run = async (job: () => Promise<void>): Promise<void> => {
@@ -17,15 +21,18 @@ export async function sideBySide(limit: number, work: (start: Start) => Promise<
       failure ??= { error };
     }
   };
-  const start: Start = async (job) => {
-    while (running.size >= limit) await Promise.race(running);
+  const throwIfFailed = (): void => {
     if (failure !== undefined) throw failure.error;
+  };
+  const start = async (job: () => Promise<void>): Promise<void> => {
+    while (running.size >= limit) await Promise.race(running);
+    throwIfFailed();
     const ended = run(job).then(() => void running.delete(ended));
     running.add(ended);
   };
-  await run(async () => await work(start));
+  await run(async () => await work({ start, throwIfFailed }));
   while (running.size > 0) await Promise.all(running);
-  if (failure !== undefined) throw failure.error;
+  throwIfFailed();
 }
 
 /** Runs what it is given one after the other, in the order of the calls, whoever calls. */

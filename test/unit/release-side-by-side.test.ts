@@ -6,7 +6,7 @@ import { inTurn, sideBySide } from '../../releases/side-by-side.js';
 describe('jobs side by side', () => {
   it('are under way together, never more than allowed, and all over in the end', async () => {
     let [running, most, done] = [0, 0, 0];
-    await sideBySide(3, async (start) => {
+    await sideBySide(3, async ({ start }) => {
       for (let number = 0; number < 10; number += 1) {
         await start(async () => {
           running += 1;
@@ -30,7 +30,7 @@ describe('jobs side by side', () => {
       await turn();
       throw new Error('broken');
     };
-    const work = sideBySide(2, async (start) => {
+    const work = sideBySide(2, async ({ start }) => {
       await start(slow);
       await start(broken);
       for (;;) await start(async () => await Promise.resolve(events.push('begun')).then(() => undefined));
@@ -40,9 +40,19 @@ describe('jobs side by side', () => {
     assert.ok(!events.includes('begun'), 'nothing has begun since');
   });
 
+  it('tell work that starts no more of them that one has failed', async () => {
+    const work = sideBySide(2, async ({ start, throwIfFailed }) => {
+      throwIfFailed();
+      await start(async () => await Promise.reject(new Error('broken')));
+      await turn();
+      assert.throws(throwIfFailed, /broken/);
+    });
+    await assert.rejects(work, /broken/);
+  });
+
   it('are waited for when the work that starts them fails', async () => {
     let over = false;
-    const work = sideBySide(2, async (start) => {
+    const work = sideBySide(2, async ({ start }) => {
       await start(async () => {
         for (let wait = 0; wait < 20; wait += 1) await turn();
         over = true;
