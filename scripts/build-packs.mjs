@@ -7,7 +7,7 @@ import { build, transform } from 'esbuild';
 
 const NAMES = ['first', 'second', 'rest'];
 /** How modules refer to themselves; each is a function that gets it. */
-const self = { 'import.meta.url': '__url' };
+const self = { 'import.meta.url': '__url', 'import.meta.dirname': '__dirname' };
 const compact = { minifySyntax: true, minifyWhitespace: true, charset: 'ascii', legalComments: 'none' };
 
 /**
@@ -52,7 +52,7 @@ async function moduleFunctions(options) {
     const { code } = await transform(text, { ...compact, format: 'cjs', platform: 'node', target: options.target });
     // What is known to be Node's or in a pack needs no loader of Node's; packages that are not bundled do.
     const body = code.replace(/\bimport\("(\.\/|node:)/g, '__load("$1');
-    functions.set(id, `${JSON.stringify(id)}(exports,require,module,__load,__filename,__url){${body.trimEnd()}\n}`);
+    functions.set(id, `${JSON.stringify(id)}(exports,require,module,__load,__dirname,__url){${body.trimEnd()}\n}`);
   }
   return new Map([...functions].sort(([a], [b]) => (a < b ? -1 : 1)));
 }
@@ -78,7 +78,7 @@ async function writeCommand(out, options, packs) {
     outdir: out,
     format: 'cjs',
     define: { ...self, TREES_PACKS: JSON.stringify(names) },
-    banner: { js: "var __url=require('node:url').pathToFileURL(__filename).href;" },
+    logOverride: { 'empty-import-meta': 'error' },
   });
   for (const [name, source] of sources) writeFileSync(join(out, name), source, 'latin1');
   // The package is one of ES modules.

@@ -15,7 +15,7 @@ type ModuleFunction = (
   require: Require,
   module: { exports: unknown },
   load: (id: string) => Promise<unknown>,
-  path: string,
+  dirname: string,
   url: string,
 ) => void;
 
@@ -48,9 +48,8 @@ export function openPacks(directory: string, options: PackOptions): Packs {
   const functions: Array<Readonly<Record<string, ModuleFunction>>> = [];
   const opened = new Map<string, Script>();
   const modules = new Map<string, { exports: unknown }>();
-  // Paths and URLs that modules see as theirs.
-  const path = join(directory, 'packs.js');
-  const url = pathToFileURL(path).href;
+  // What modules see as their own.
+  const url = pathToFileURL(join(directory, 'packs.js')).href;
 
   const require = (id: string): unknown => {
     if (!id.startsWith('./')) return process.getBuiltinModule(id) ?? outside(id);
@@ -61,7 +60,7 @@ export function openPacks(directory: string, options: PackOptions): Packs {
     const run = find(id);
     modules.set(id, module);
     try {
-      run(exports, require, module, load, path, url);
+      run(exports, require, module, load, directory, url);
     } catch (error) {
       modules.delete(id);
       throw error;

@@ -6,6 +6,7 @@ import { storeCaches } from './make-caches.js';
 import { packNames } from './names.js';
 import { openPacks } from './packs.js';
 import { cacheName } from './start.js';
+import { APP, makeStore } from './warm-store.js';
 
 /*
  * A program of its own: warm-up.js DIRECTORY makes the caches of all packs in a directory; warm-up.js --modules FILE
@@ -15,16 +16,25 @@ import { cacheName } from './start.js';
 
 /** Groups of command lines; each gets a pack for the modules that none before it has loaded. */
 const GROUPS: ReadonlyArray<ReadonlyArray<readonly string[]>> = [
-  [['--version'], ['ls'], ['ls', '--json'], ['update'], ['update', '--json']],
+  [['--version'], ['ls'], ['ls', '--json'], ['update']],
   [
+    ['run', '--dry-run', APP],
+    ['checkout', APP, '-t', 'tree'],
     ['ps'],
-    ['run', '--dry-run', 'warm'],
-    ['checkout', 'warm', '-t', 'tree'],
-    ['exec', 'warm', '--', 'true'],
-    ['stop', 'warm'],
-    ['logs', 'warm'],
+    ['exec', APP, '--', 'true'],
+    ['stop', APP],
+    ['logs', APP],
+    ['info', APP],
   ],
-  [['--help'], ['run', '--help'], ['install', 'warm'], ['feed', 'ls'], ['info', 'warm'], ['gc'], ['config'], ['frob']],
+  [
+    ['--help'],
+    ['run', '--help'],
+    ['feed', 'ls'],
+    ['install', 'other'],
+    ['update', '--dry-run'],
+    ['gc', '--dry-run'],
+    ['config'],
+  ],
 ];
 
 interface Main {
@@ -42,7 +52,7 @@ async function warmUp(): Promise<void> {
   const root = mkdtempSync(join(tmpdir(), 'trees-warm-up-'));
   // Nothing of this user's is read or changed.
   for (const name of Object.keys(process.env)) if (/^(TREES|XDG|GITHUB|GH)_/.test(name)) delete process.env[name];
-  Object.assign(process.env, { HOME: root, TREES_ROOT: join(root, 'store') });
+  Object.assign(process.env, { HOME: root, TREES_ROOT: root });
   process.chdir(root);
   // Each line adds its own.
   for (const output of [process.stdout, process.stderr]) output.setMaxListeners(0);
@@ -50,6 +60,7 @@ async function warmUp(): Promise<void> {
   setFlagsFromString('--no-flush-bytecode');
   const groups: string[][] = [];
   try {
+    makeStore(root);
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- trees/cli/main.ts
     const { main } = packs.require('./main.js') as Main;
     for (const lines of GROUPS) {
