@@ -29,6 +29,11 @@ const configuration = debug ? '--debug' : '--release';
 run(['configure', configuration, ...nodedir, '--', '-f', 'make']);
 run(['build', configuration, ...nodedir, '--jobs', 'max', ...targets]);
 
+// An installed package comes with code caches for the Node that it was built with; this makes those for the one here.
+const starter = join(root, 'dist', 'cli', 'bin.js');
+if (existsSync(starter) && targets.length === 0)
+  spawnSync(process.execPath, [starter, '--version'], { stdio: 'ignore' });
+
 function run(gypArgs) {
   const result = spawnSync('flock', [join(root, 'build', '.lock'), process.execPath, nodeGyp, '--silent', ...gypArgs], {
     cwd: root,
