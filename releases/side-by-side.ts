@@ -1,8 +1,8 @@
 export interface Jobs {
   /** Begins a job as soon as there is room for it. @throws what another job has failed with */
-  start(job: () => Promise<void>): Promise<void>;
+  readonly start: (job: () => Promise<void>) => Promise<void>;
   /** For work that takes long without starting any. @throws what a job has failed with */
-  throwIfFailed(): void;
+  readonly throwIfFailed: () => void;
 }
 
 /**
