@@ -1,18 +1,23 @@
-// CPU of a whole `trees ls` against `node -e 0`, interleaved: node --import tsx test/perf/startup.ts [ROUNDS]
+// CPU of whole commands against `node -e 0`, in turns; nothing to update, and a run that stops short of launching: node --import tsx test/perf/startup.ts [ROUNDS]
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { APP, makeStore } from '../../trees/cli/packs/warm-store.js';
 import { projectRoot } from '../support/rig.js';
 
 const rounds = Number(process.argv[2] ?? 21);
 const root = mkdtempSync(join(tmpdir(), 'trees-perf-'));
+makeStore(root);
 const env = { ...process.env, NODE_EXTRA_CA_CERTS: undefined, TREES_ROOT: root };
 const bin = join(projectRoot, 'dist', 'cli', 'bin.js');
 const subjects: Readonly<Record<string, readonly string[]>> = {
   'node -e 0': ['-e', '0'],
+  'trees --version': [bin, '--version'],
   'trees ls': [bin, 'ls'],
   'trees ls --json': [bin, 'ls', '--json'],
+  'trees update': [bin, 'update'],
+  'trees run --dry-run': [bin, 'run', '--dry-run', APP],
   'trees config': [bin, 'config'],
   'trees ls --help': [bin, 'ls', '--help'],
 };
@@ -45,6 +50,6 @@ console.log('CPU, median of', rounds, 'interleaved runs');
 for (const [name, values] of samples) {
   const value = median(values);
   console.log(
-    `${name.padEnd(18)} ${value.toFixed(1).padStart(6)} ms  ${(value / base).toFixed(2)} × node -e 0  (+${(value - base).toFixed(1)} ms)`,
+    `${name.padEnd(20)} ${value.toFixed(1).padStart(6)} ms  ${(value / base).toFixed(2)} × node -e 0  (+${(value - base).toFixed(1)} ms)`,
   );
 }

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { readCache } from './code-cache.js';
+import type { orderCaches } from './make-caches.js';
 import { openPacks } from './packs.js';
 import { cachePlaces } from './place.js';
 
@@ -15,8 +16,13 @@ export interface StartOptions {
   readonly outside: (id: string) => unknown;
 }
 
-interface Main {
-  main(argv: readonly string[]): Promise<void>;
+/** What `trees/cli/main.ts` exports. */
+export interface Main {
+  readonly main: (argv: readonly string[]) => Promise<void>;
+}
+
+interface MakeCaches {
+  readonly orderCaches: typeof orderCaches;
 }
 
 /** Runs a command line with the packs; makes their caches where good ones are missing. */
@@ -42,11 +48,12 @@ export function startCommand(argv: readonly string[], { directory, names, outsid
       if (asked || (rejected && young)) return;
       asked = true;
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the module beside the starter
-      (outside('./make-caches.js') as typeof import('./make-caches.js')).orderCaches(directory);
+      (outside('./make-caches.js') as MakeCaches).orderCaches(directory);
     },
   });
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- trees/cli/main.ts
-  void (packs.require('./main.js') as Main).main(argv);
+  const { main } = packs.require('./main.js') as Main;
+  void main(argv);
 }
 
 /**

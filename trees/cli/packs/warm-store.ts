@@ -16,9 +16,18 @@ export function makeStore(root: string): void {
   writeJson(join(store, 'apps', APP, '1/generation.json'), {
     schema: 1,
     number: 1,
-    ...{ name: APP, app: APP, version: '1.0.0', arch: 'amd64', summary: '', feed: '' },
-    ...{ base: { name: 'none', version: '0.0.0', commit: sum }, layer: sum, tree: sum },
-    ...{ size: 1, files: 1, installed: new Date(0).toISOString() },
+    name: APP,
+    app: APP,
+    version: '1.0.0',
+    arch: 'amd64',
+    summary: '',
+    feed: '',
+    base: { name: 'none', version: '0.0.0', commit: sum },
+    layer: sum,
+    tree: sum,
+    size: 1,
+    files: 1,
+    installed: new Date(0).toISOString(),
     run: { exec: ['sh'] },
   });
   writeJson(join(store, '.up-to-date.json'), {

@@ -5,7 +5,7 @@ import { setFlagsFromString } from 'node:v8';
 import { storeCaches } from './make-caches.js';
 import { packNames } from './names.js';
 import { openPacks } from './packs.js';
-import { cacheName } from './start.js';
+import { cacheName, type Main } from './start.js';
 import { APP, makeStore } from './warm-store.js';
 
 /*
@@ -36,10 +36,6 @@ const GROUPS: ReadonlyArray<ReadonlyArray<readonly string[]>> = [
     ['config'],
   ],
 ];
-
-interface Main {
-  main(argv: readonly string[]): Promise<void>;
-}
 
 async function warmUp(): Promise<void> {
   const [mode = '', file = ''] = process.argv.slice(2);
