@@ -2,20 +2,25 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
+  closeSync,
+  fstatSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
+import type { ContainerSpec } from '../../trees/run/container.js';
 import { launcherPath } from '../../trees/run/exec-launcher.js';
 import { makeRootfs, missingForContainers } from '../support/rootfs.js';
-import { bench, RANGE } from './support/container.js';
+import { bench, descendants, RANGE } from './support/container.js';
 import { compileProbe, missingCompiler } from './support/probe.js';
 
 // Ways out of containers that others have had, each one tried. What programs can do with terminals, user namespaces and
@@ -50,6 +55,42 @@ test('the program of PID 1 cannot be overwritten, nor can what later containers 
     assert.match(stdout, /^tried [1-9]\d*\n$/, 'nothing was writable');
   }
   assert.deepEqual(digest(), before);
+});
+
+test('the program of PID 1 is on a read-only mount, or a sealed copy where the container could write to it', {
+  skip,
+}, async () => {
+  const file = statSync(join(dirname(launcherPath()), 'trees-init'));
+  const O_PATH = 0o10000000;
+  const reopened = async (userns: ContainerSpec['userns']) => {
+    const running = box.start(box.spec({ userns, argv: ['sh', '-c', 'echo started; sleep 600'], stopTimeout: 0 }));
+    await running.waitFor('started');
+    const [init] = descendants(running.pid);
+    // As the host's root, who may do anything but write to what is mounted read-only or sealed.
+    const held = openSync(`/proc/${init}/exe`, O_PATH);
+    running.child.kill('SIGTERM');
+    await running.done;
+    const { ino, dev } = fstatSync(held);
+    const own = ino === file.ino && dev === file.dev;
+    try {
+      const fd = openSync(`/proc/self/fd/${held}`, 'r+');
+      try {
+        writeSync(fd, '#!');
+      } finally {
+        closeSync(fd);
+      }
+      return [own, 'written'];
+    } catch (error) {
+      return [own, error instanceof Error && 'code' in error ? error.code : String(error)];
+    } finally {
+      closeSync(held);
+    }
+  };
+  assert.deepEqual(await reopened(RANGE), [true, 'EROFS']);
+  const identity = [{ inside: 0, outside: 0, count: 65_536 }];
+  for (const userns of ['host', { uid: identity, gid: identity }] as const) {
+    assert.deepEqual(await reopened(userns), [false, 'EPERM'], JSON.stringify(userns));
+  }
 });
 
 test('no directory of the host is reached through the working directory', { skip }, async () => {

@@ -235,7 +235,14 @@ static void apply(const struct step *step) {
   }
 }
 
-void apply_operations(const struct plan *plan, const struct sources *sources, const struct root *root) {
+// A sysfs shows the network that it was mounted in, and settings of the network are those of whoever sets
+// them.
+static bool needs_network(const struct plan *plan, const struct plan_op *op) {
+  return op->type == PLAN_OP_SYSFS || (op->type == PLAN_OP_PROC && kernel_settings_of_network(plan));
+}
+
+void apply_operations(const struct plan *plan, const struct sources *sources, const struct root *root,
+                      struct network *network) {
   struct blank blank = {.directory = -1, .file = -1};
   for (size_t i = 0; i < plan->op_count; i++) {
     const struct plan_op *op = &plan->ops[i];
@@ -246,6 +253,10 @@ void apply_operations(const struct plan *plan, const struct sources *sources, co
                         .target = plan_string(plan, op->target),
                         .source = sources->fds[i],
                         .real = (op->flags & PLAN_OPF_REAL_DIR) != 0};
+    if (needs_network(plan, op)) {
+      network_join(network);
+      timing_mark("wait for the network", "");
+    }
     apply(&step);
     if (op->type != PLAN_OP_LOWER && op->type != PLAN_OP_UPPER)
       timing_mark(op->type == PLAN_OP_MASK ? "hide" : "make", step.target);

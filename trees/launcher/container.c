@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
@@ -11,8 +10,10 @@
 #include "cgroup.h"
 #include "channel.h"
 #include "child.h"
+#include "handover.h"
 #include "hooks.h"
 #include "ids.h"
+#include "init-copy.h"
 #include "limits.h"
 #include "network.h"
 #include "privileges.h"
@@ -23,19 +24,31 @@
 
 extern int sethostname(const char *, size_t); // behind a feature macro in some libcs
 
-static uint64_t clone_flags(const struct plan *plan) {
-  static const uint64_t flags[] = {CLONE_NEWNS,  CLONE_NEWPID,    CLONE_NEWIPC,
+// Those that a process has to be created in. The other ones, which take much longer, it makes itself,
+// meanwhile.
+#define CREATED_WITH (CLONE_NEWUSER | CLONE_NEWPID)
+
+static unsigned namespaces(const struct plan *plan) {
+  static const unsigned flags[] = {CLONE_NEWNS,  CLONE_NEWPID,    CLONE_NEWIPC,
                                    CLONE_NEWUTS, CLONE_NEWCGROUP, CLONE_NEWNET};
   const struct plan_config *config = plan->config;
-  uint64_t result = config->userns != PLAN_USERNS_HOST ? CLONE_NEWUSER : 0;
+  unsigned result = config->userns != PLAN_USERNS_HOST ? CLONE_NEWUSER : 0;
   for (unsigned i = 0; i < sizeof flags / sizeof *flags; i++)
     if ((config->namespaces & (1u << i)) != 0)
       result |= flags[i];
   // The namespace's root is to be the container's own cgroup, which it is not in yet.
-  return plan->cgroup_count == 0 ? result : result & ~(uint64_t)CLONE_NEWCGROUP;
+  return plan->cgroup_count == 0 ? result : result & ~(unsigned)CLONE_NEWCGROUP;
 }
 
-_Noreturn static void become_init(const struct launch *launch) {
+_Noreturn static void refused(const struct plan *plan, const char *call) {
+  if ((errno == EPERM || errno == ENOSPC || errno == EUSERS) && plan->config->userns != PLAN_USERNS_HOST)
+    die_errno("cannot create the container's namespaces (user namespaces may be restricted: see "
+              "user.max_user_namespaces, kernel.unprivileged_userns_clone and "
+              "kernel.apparmor_restrict_unprivileged_userns in sysctl)");
+  die_errno("cannot create the container's namespaces: %s", call);
+}
+
+_Noreturn static void become_init(const struct launch *launch, int init) {
   const struct plan *plan = launch->plan;
   privileges_bound(privileges_of_init(plan));
   privileges_keep(privileges_of_init(plan));
@@ -77,34 +90,42 @@ _Noreturn static void become_init(const struct launch *launch) {
     if (fcntl(fd, F_SETFD, 0) != 0)
       die_errno("cannot pass on descriptor %d", fd);
   timing_mark("privileges", "");
-  sys_execveat(launch->init_fd, "", argv, env, AT_EMPTY_PATH);
+  sys_execveat(init, "", argv, env, AT_EMPTY_PATH);
   die_errno("cannot execute trees-init");
 }
 
-static void wait_for_launcher(int go) {
-  uint64_t value;
-  if (RETRY(read(go, &value, sizeof value)) != sizeof value)
-    die_errno("cannot wait for the launcher");
-}
-
-// An eventfd, not a pipe: when the container has died there is nobody to read, and that must not raise
-// SIGPIPE.
-static void let_go(int go) {
-  uint64_t value = 1;
-  if (RETRY(write(go, &value, sizeof value)) != sizeof value)
-    die_errno("cannot start the container");
+// When the launcher gives up, it has said why.
+static void take(int handover, int *fds, size_t count) {
+  if (!handover_take(handover, fds, count))
+    _exit(STATUS_FAILED);
 }
 
 // The namespace's root is to be the container's own cgroup, so it comes after joining that.
-static void enter_cgroups(const struct plan *plan, int go) {
+static void enter_cgroups(const struct plan *plan, int handover) {
   if (plan->cgroup_count == 0)
     return;
-  wait_for_launcher(go);
+  take(handover, NULL, 0);
   if ((plan->config->namespaces & PLAN_NS_CGROUP) != 0 && sys_unshare(CLONE_NEWCGROUP) != 0)
     die_errno("cannot create the container's cgroup namespace: unshare");
 }
 
-_Noreturn static void run_container(const struct launch *launch, int go, int launcher) {
+// All that needs nothing from the launcher.
+static void make_namespaces(const struct plan *plan, struct network *network, int handover) {
+  const char *hostname = plan_string(plan, plan->config->hostname);
+  network_begin(plan, network);
+  if (sys_unshare(namespaces(plan) & ~(unsigned)(CREATED_WITH | CLONE_NEWNET)) != 0)
+    refused(plan, "unshare");
+  if (hostname[0] != '\0' && sethostname(hostname, strlen(hostname)) != 0)
+    die_errno("cannot set the host name %s", hostname);
+  timing_mark("create the namespaces", "");
+  if (plan->hook_count == 0)
+    return;
+  network_join(network);
+  handover_give(handover, NULL, 0);
+  timing_mark("wait for the network", "");
+}
+
+_Noreturn static void run_container(const struct launch *launch, int handover, int launcher) {
   const struct plan *plan = launch->plan;
   die_set_cleanup(NULL); // these are the launcher's
   die_set_hook(NULL);
@@ -116,7 +137,11 @@ _Noreturn static void run_container(const struct launch *launch, int go, int lau
     die_errno("cannot start a session");
   if ((plan->config->flags & PLAN_NO_NEW_PRIVILEGES) != 0 && prctl(PR_SET_NO_NEW_PRIVS, 1ul, 0, 0, 0) != 0)
     die_errno("cannot set no-new-privileges");
-  wait_for_launcher(go);
+  struct network network;
+  make_namespaces(plan, &network, handover);
+  struct sources sources = sources_none(plan);
+  take(handover, sources.fds, plan->op_count + 1);
+  int init = sources.fds[plan->op_count];
   timing_mark("wait for the launcher", "");
   child_become_root(plan);
   // Changing ids has cleared it.
@@ -124,51 +149,47 @@ _Noreturn static void run_container(const struct launch *launch, int go, int lau
 
   struct root root;
   if (plan_unprivileged(plan))
-    sources_open(plan, launch->sources);
-  root_build(plan, launch->sources, &root);
+    sources_open(plan, &sources);
+  root_build(plan, &sources, &root);
   timing_mark("mount the tree", "");
-  apply_operations(plan, launch->sources, &root);
+  apply_operations(plan, &sources, &root, &network);
+  network_join(&network); // if no operation has
   root_enter(plan, &root);
   timing_mark("enter the root", "");
 
-  const char *hostname = plan_string(plan, plan->config->hostname);
-  if (hostname[0] != '\0' && sethostname(hostname, strlen(hostname)) != 0)
-    die_errno("cannot set the host name %s", hostname);
-  if ((plan->config->namespaces & PLAN_NS_NET) != 0)
-    network_loopback_up();
-  timing_mark("host name and network", "");
   terminal_open(launch->terminal);
-  enter_cgroups(plan, go);
+  enter_cgroups(plan, handover);
   timing_mark("terminal and cgroups", "");
   apply_cgroups(plan, &root);
-  become_init(launch);
+  become_init(launch, init);
 }
 
-static struct container spawn(const struct launch *launch, int *go) {
+// Returns the launcher's end of what connects both until the init is executed.
+static int spawn(const struct launch *launch, struct container *container) {
+  int ours;
+  int theirs;
   CLEANUP_FD int launcher = sys_pidfd_open(getpid());
-  *go = eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE);
-  if (launcher < 0 || *go < 0)
+  if (launcher < 0 || !handover_open(&ours, &theirs))
     die_errno("cannot start");
-  struct container container = {.pidfd = -1};
-  struct clone_args args = {.flags = clone_flags(launch->plan) | CLONE_PIDFD,
-                            .pidfd = (uint64_t)(uintptr_t)&container.pidfd,
+  *container = (struct container){.pidfd = -1};
+  struct clone_args args = {.flags = (namespaces(launch->plan) & CREATED_WITH) | CLONE_PIDFD,
+                            .pidfd = (uint64_t)(uintptr_t)&container->pidfd,
                             .exit_signal = SIGCHLD};
   int cgroup = cgroups_clone_into(launch->cgroups);
   if (cgroup >= 0) {
     args.flags |= CLONE_INTO_CGROUP;
     args.cgroup = (uint64_t)cgroup;
   }
-  container.pid = sys_clone3(&args);
-  if (container.pid == 0)
-    run_container(launch, *go, launcher);
-  if (container.pid < 0 && (errno == EPERM || errno == ENOSPC || errno == EUSERS) &&
-      launch->plan->config->userns != PLAN_USERNS_HOST)
-    die_errno("cannot create the container's namespaces (user namespaces may be restricted: see "
-              "user.max_user_namespaces, kernel.unprivileged_userns_clone and "
-              "kernel.apparmor_restrict_unprivileged_userns in sysctl)");
-  if (container.pid < 0)
-    die_errno("cannot create the container's namespaces: clone3");
-  return container;
+  pid_t pid = sys_clone3(&args);
+  if (pid == 0) {
+    close(ours);
+    run_container(launch, theirs, launcher);
+  }
+  if (pid < 0)
+    refused(launch->plan, "clone3");
+  container->pid = pid;
+  close(theirs);
+  return ours;
 }
 
 // Until the container's first process has executed the init, or has ended.
@@ -182,10 +203,11 @@ static void wait_for_init(int executed[2]) {
   timing_mark("wait for the init", "");
 }
 
-static void stop(const struct container *container) {
+static void stop(struct container *container) {
   sys_pidfd_send_signal(container->pidfd, SIGKILL);
   (void)RETRY(waitpid(container->pid, NULL, 0));
   close(container->pidfd);
+  container->pid = 0;
 }
 
 // False when the tree's file system has no idmapped mounts; the container is still waiting then.
@@ -207,18 +229,33 @@ static bool prepare_ids(const struct launch *launch, const struct container *con
 }
 
 // While it builds its file systems: version 1 makes whoever moves a process wait, often for milliseconds.
-static void attach(const struct launch *launch, const struct container *container, int go) {
+static void attach(const struct launch *launch, const struct container *container, int handover) {
   const char *failed = cgroups_attach(launch->plan, launch->cgroups, container->pid);
-  if (failed != NULL) {
-    stop(container);
+  if (failed != NULL)
     die("cannot limit the container: %s", failed);
-  }
   if (launch->plan->cgroup_count > 0)
-    let_go(go);
+    handover_give(handover, NULL, 0);
 }
 
-struct container container_start(const struct launch *launch) {
-  int go;
+// They find a container with all its namespaces.
+static void run_hooks(const struct launch *launch, const struct container *container, int handover) {
+  if (launch->plan->hook_count == 0 || !handover_take(handover, NULL, 0))
+    return;
+  const char *failed = hooks_run(launch->plan, PLAN_HOOK_PRESTART, container->pid);
+  if (failed != NULL)
+    die("cannot start the container: %s", failed);
+}
+
+// While the kernel makes the namespaces.
+static void open_host(struct launch *launch) {
+  launch->init_fd = init_open(launch->plan, launch->init_fd);
+  timing_mark("open the init", "");
+  if (!plan_unprivileged(launch->plan))
+    sources_open(launch->plan, launch->sources);
+  timing_mark("open what comes from the host", "");
+}
+
+void container_start(struct launch *launch, struct container *container) {
   const char *failed = cgroups_prepare(launch->plan, launch->cgroups);
   if (failed != NULL)
     die("cannot limit the container: %s", failed);
@@ -226,29 +263,31 @@ struct container container_start(const struct launch *launch) {
   int executed[2] = {-1, -1};
   if (timing_wanted() && pipe2(executed, O_CLOEXEC) != 0)
     die_errno("cannot measure what the start costs");
-  struct container container = spawn(launch, &go);
-  timing_mark("create the namespaces", "clone3");
-  if (launch->plan->config->userns != PLAN_USERNS_HOST && !prepare_ids(launch, &container, false)) {
+  const struct plan *plan = launch->plan;
+  *launch->sources = sources_none(plan);
+  int handover = spawn(launch, container);
+  timing_mark("create the process", "clone3");
+  open_host(launch);
+  if (plan->config->userns != PLAN_USERNS_HOST && !prepare_ids(launch, container, false)) {
     // Maps can be written once only: start over.
-    stop(&container);
-    close(go);
-    container = spawn(launch, &go);
-    prepare_ids(launch, &container, true);
+    stop(container);
+    close(handover);
+    handover = spawn(launch, container);
+    prepare_ids(launch, container, true);
+    // Its ids are the host's: it might write to what it runs.
+    close_fd(&launch->init_fd);
+    launch->init_fd = init_copy();
   }
   timing_mark("set the user ids", "");
-  limits_raise(container.pid, launch->plan);
-  failed = hooks_run(launch->plan, PLAN_HOOK_PRESTART, container.pid);
-  if (failed != NULL) {
-    stop(&container);
-    die("cannot start the container: %s", failed);
-  }
-  let_go(go);
-  attach(launch, &container, go);
-  close(go);
+  limits_raise(container->pid, plan);
+  run_hooks(launch, container, handover);
+  launch->sources->fds[plan->op_count] = launch->init_fd;
+  handover_give(handover, launch->sources->fds, plan->op_count + 1);
+  attach(launch, container, handover);
+  close(handover);
   timing_mark("limits, hooks and cgroups", "");
   // A bind source can be unmounted on the host once the container lets go of it.
-  sources_close(launch->plan, launch->sources);
+  sources_close(plan, launch->sources);
   timing_mark("let go of sources", "");
   wait_for_init(executed);
-  return container;
 }

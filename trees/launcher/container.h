@@ -18,7 +18,7 @@ struct launch {
   unsigned preserve_fds; // descriptors 3… are the command's
   unsigned listen_fds;   // and so many of them sockets (sd_listen_fds(3))
   int plan_fd;           // inherited by the init
-  int init_fd;           // sealed copy of trees-init
+  int init_fd;           // of init_open(); -1: not yet
   char **command;        // replaces the plan's command; NULL-terminated, may be empty
 };
 
@@ -27,5 +27,6 @@ struct container {
   int pidfd;
 };
 
-// Creates the namespaces and lets the container start. Ends the process on failure.
-struct container container_start(const struct launch *launch);
+// Creates the container's first process, and lets it start when all that it needs is there. `container` is
+// set as soon as there is one. Ends the process on failure.
+void container_start(struct launch *launch, struct container *container);

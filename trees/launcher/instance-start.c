@@ -67,16 +67,13 @@ static int open_channel(struct instance *instance) {
 }
 
 void instance_start(struct instance *instance) {
-  if (!plan_unprivileged(&instance->plan))
-    sources_open(&instance->plan, &instance->sources);
-  timing_mark("open what comes from the host", "");
   terminal_prepare(&instance->terminal);
   open_streams(instance);
   instance->launch.channel_fd = open_channel(instance);
   instance->launch.streams = &instance->streams;
   instance->run_start = clock_ms();
   timing_mark("prepare streams", "");
-  instance->container = container_start(&instance->launch);
+  container_start(&instance->launch, &instance->container);
   timing_print(instance->options.explain_json);
 
   close_fd(&instance->launch.channel_fd);

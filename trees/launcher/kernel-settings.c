@@ -44,6 +44,13 @@ static void set_clocks(const struct plan_security *security, int proc) {
     die_errno("cannot set the container's clocks: timens_offsets");
 }
 
+bool kernel_settings_of_network(const struct plan *plan) {
+  for (size_t i = 0; i < plan->sysctl_count; i++)
+    if (strncmp(plan_string(plan, plan->sysctl[i].name), "net/", 4) == 0)
+      return true;
+  return false;
+}
+
 void kernel_settings_apply(const struct plan *plan, int proc) {
   for (size_t i = 0; i < plan->sysctl_count; i++)
     set_sysctl(plan, proc, &plan->sysctl[i]);

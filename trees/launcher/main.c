@@ -21,7 +21,6 @@
 
 #include "attach.h"
 #include "exec.h"
-#include "init-copy.h"
 #include "instance.h"
 #include "resume.h"
 #include "signals.h"
@@ -93,7 +92,6 @@ static void open_state(struct instance *instance) {
   instance->state.tty = instance->options.tty;
   instance->state.detached = instance->options.detach;
   state_keep_plan(&instance->state, instance->launch.plan_fd);
-  instance->launch.init_fd = init_copy();
   control_open(&instance->control, instance->state.dir);
 }
 
@@ -149,6 +147,7 @@ static void leave_caller(struct instance *instance) {
 static int launch_main(int argc, char **argv) {
   static struct instance instance = {.channel = -1,
                                      .next_plan = -1,
+                                     .launch = {.init_fd = -1},
                                      .detached = {.started = -1},
                                      .streams = {.out = -1, .err = -1, .in = -1},
                                      .control = {.listener = -1},
@@ -175,7 +174,7 @@ static int launch_main(int argc, char **argv) {
   report_open(&instance.report, &instance.options);
   instance_expect_failure(&instance);
   open_state(&instance);
-  timing_mark("open state and copy the init", "");
+  timing_mark("open state", "");
   set_launch(&instance);
   if (failed != NULL)
     return instance_retry(&instance, failed);

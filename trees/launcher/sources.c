@@ -40,10 +40,16 @@ static int open_source(const struct plan *plan, const struct plan_op *op) {
   return fd;
 }
 
-void sources_open(const struct plan *plan, struct sources *sources) {
-  sources->fds = malloc((plan->op_count + 1) * sizeof *sources->fds);
-  if (sources->fds == NULL)
+struct sources sources_none(const struct plan *plan) {
+  struct sources sources = {.fds = malloc((plan->op_count + 1) * sizeof *sources.fds)};
+  if (sources.fds == NULL)
     die_errno("cannot start");
+  for (size_t i = 0; i <= plan->op_count; i++)
+    sources.fds[i] = -1;
+  return sources;
+}
+
+void sources_open(const struct plan *plan, struct sources *sources) {
   for (size_t i = 0; i < plan->op_count; i++)
     sources->fds[i] = from_host(&plan->ops[i]) ? open_source(plan, &plan->ops[i]) : -1;
 }

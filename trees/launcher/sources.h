@@ -8,6 +8,9 @@ struct sources {
   int *fds;
 };
 
+// Room for them and for one more, which is not closed with them. Ends the process on failure.
+struct sources sources_none(const struct plan *plan);
+
 // Opens them all. Done by the launcher on the host where it may, so that nothing later touches a host path;
 // an unprivileged caller can do it in the container's namespaces only. Ends the process on failure.
 void sources_open(const struct plan *plan, struct sources *sources);
