@@ -9,6 +9,7 @@ import { promisify } from 'node:util';
 import { gunzipSync } from 'node:zlib';
 import { compilePlan } from '../../trees/run/compile.js';
 import type { LogOptions } from '../../trees/run/log.js';
+import { createRandom } from '../support/random.js';
 import { mountTmpfs } from '../support/tmpfs.js';
 import { buildLogsDriver } from './support/logs-driver.js';
 
@@ -95,6 +96,39 @@ describe('the logger', () => {
         ['F', 1, 'z'],
       ],
     );
+  });
+
+  it('divides any output alike, whether lines are looked at one by one or together', async (t) => {
+    const draw = createRandom();
+    const random = draw.below;
+    t.diagnostic(`TREES_TEST_SEED=${draw.seed}`);
+    const edges = [0, 1, 15, 16, 17, 39, 40, 41, 16_383, 16_384, 16_385, 32_768, 131_072];
+    const pieces = Array.from({ length: 400 }, () => {
+      const length = random(4) === 0 ? (edges[random(edges.length)] ?? 0) : random(300);
+      return Buffer.from(Uint8Array.from({ length }, () => 11 + random(245)));
+    });
+    const input = join(directory, 'random');
+    const content = Buffer.concat(pieces.flatMap((piece) => [piece, Buffer.from(random(20) === 0 ? '\n\n' : '\n')]));
+    writeFileSync(input, content.subarray(0, -1));
+    // Whole blocks, and odd ones that end within lines.
+    for (const command of [`cat ${input}`, `dd if=${input} bs=${1 + random(5000)} status=none`]) {
+      const both = [{}, { rate: 1e12, burst: 1e12 }].map(async (limit) => {
+        const { plan, logs } = prepare({ maxSize: 60_000, maxFiles: 999, ...limit });
+        await run(driver, [plan, `a=${command}`]);
+        const names = readdirSync(logs).sort();
+        const current = names.indexOf('a.log');
+        const files = [...names.filter((_, i) => i !== current), 'a.log'].map((name) => readFileSync(join(logs, name)));
+        assert.ok(files.length > 5 && files.every((file) => file.length <= 60_000 && file.at(-1) === 0x0a));
+        return Buffer.concat(files)
+          .toString('latin1')
+          .replace(/^.{30} stdout /gm, '');
+      });
+      const [together, oneByOne] = await Promise.all(both);
+      assert.ok(together === oneByOne);
+      const tagged = (together ?? '').matchAll(/([FP]) ([^\n]*)\n/g);
+      const joined = Array.from(tagged, ([, tag, text]) => (tag === 'P' ? text : `${text}\n`)).join('');
+      assert.ok(Buffer.from(joined, 'latin1').equals(content.subarray(0, -1)));
+    }
   });
 
   it('passes on bytes that are no text', async () => {

@@ -32,8 +32,11 @@ static void add_piece(struct backlog *backlog, unsigned channel, const char *byt
   *at(backlog, backlog->used) = (unsigned char)(size >> 8);
   *at(backlog, backlog->used + 1) = (unsigned char)size;
   *at(backlog, backlog->used + 2) = (unsigned char)channel;
-  for (size_t i = 0; i < size; i++)
-    *at(backlog, backlog->used + HEAD + i) = (unsigned char)bytes[i];
+  unsigned char *to = at(backlog, backlog->used + HEAD);
+  size_t room = (size_t)(backlog->bytes + BACKLOG_SIZE - to);
+  size_t first = size < room ? size : room;
+  memcpy(to, bytes, first);
+  memcpy(backlog->bytes, bytes + first, size - first);
   backlog->used += HEAD + size;
 }
 

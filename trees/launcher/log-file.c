@@ -5,18 +5,22 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdalign.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "log-copy.h"
 #include "util.h"
 
-#define BUFFER (128 << 10)
-#define STAMP 48
+#define BUFFER (256 << 10)
+#define STAMP 48 // and less
+#define ENTRY (STAMP + LOG_PIECE + 1 + LOG_COPY_SLACK)
 
 // Only one file is written between two flushes, so one buffer serves all services.
-static char buffer[BUFFER];
+alignas(4096) static char buffer[BUFFER];
 static size_t used;
 
 void log_file_init(struct log_file *file, const char *service) {
@@ -131,7 +135,7 @@ static void rotate(const struct log_store *store, struct log_file *file) {
   if (renameat(store->directory, file->name, store->directory, name) != 0)
     return;
   remove_oldest(store, file);
-  if (store->compress != NULL)
+  if (store->compress_words > 0)
     compress(store, name);
 }
 
@@ -166,44 +170,34 @@ void log_file_flush(const struct log_store *store, struct log_file *file) {
   used = 0;
 }
 
-// Lines that were read together have the same time: formatting it anew would cost as much as all the rest of
-// a short line.
+// Formatting it anew for each line would cost more than all the rest of a short line: those that were read
+// together have the same time, and most have the second of the ones before.
 static const char *stamp(const struct log_line *line, size_t *length) {
   static char text[STAMP];
-  static struct timespec time = {.tv_sec = -1};
-  static size_t used_of_text;
-  if (line->time.tv_sec != time.tv_sec || line->time.tv_nsec != time.tv_nsec) {
+  static time_t second = -1;
+  static size_t to_second;
+  if (line->time.tv_sec != second) {
     struct tm parts;
-    time = line->time;
-    used_of_text =
-        gmtime_r(&time.tv_sec, &parts) == NULL ? 0 : strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
-    used_of_text +=
-        (size_t)snprintf(text + used_of_text, sizeof text - used_of_text, ".%09ldZ stdout F ", time.tv_nsec);
+    second = line->time.tv_sec;
+    to_second =
+        gmtime_r(&second, &parts) == NULL ? 0 : strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
+    memcpy(text + to_second, ".000000000Z stdout F ", 21);
   }
-  memcpy(text + used_of_text - 6, line->channel == LOG_ERR ? "err" : "out", 3);
-  text[used_of_text - 2] = line->partial ? 'P' : 'F';
-  *length = used_of_text;
+  char *at = text + to_second;
+  long rest = line->time.tv_nsec;
+  for (int digit = 9; digit > 0; digit--, rest /= 10)
+    at[digit] = (char)('0' + rest % 10);
+  memcpy(at + 15, line->channel == LOG_ERR ? "err" : "out", 3);
+  at[19] = line->partial ? 'P' : 'F';
+  *length = to_second + 21;
   return text;
-}
-
-// For lengths of a line. The C library's is made for long stretches and takes as long to get going as these
-// take.
-static void copy(char *to, const char *from, size_t size) {
-  if (size < 16 || size > 1024) {
-    memcpy(to, from, size);
-    return;
-  }
-  for (size_t at = 0; at + 16 < size; at += 16)
-    memcpy(to + at, from + at, 16);
-  memcpy(to + size - 16, from + size - 16, 16);
 }
 
 static void put(const struct log_line *line) {
   size_t length;
-  const char *text = stamp(line, &length);
-  copy(buffer + used, text, length);
+  memcpy(buffer + used, stamp(line, &length), STAMP);
   used += length;
-  copy(buffer + used, line->bytes, line->size);
+  memcpy(buffer + used, line->bytes, line->size);
   used += line->size;
   buffer[used++] = '\n';
 }
@@ -225,20 +219,59 @@ static void say_lost(const struct log_store *store, struct log_file *file, const
   }
 }
 
-void log_file_line(const struct log_store *store, struct log_file *file, const struct log_line *line) {
-  if (store->directory < 0)
-    return;
+// Before anything is added to the buffer.
+static void begin(const struct log_store *store, struct log_file *file, const struct log_line *line) {
   if (file->lost_lines > 0 && used == 0)
     say_lost(store, file, line);
-  size_t size = STAMP + line->size + 1;
-  if (used + size > sizeof buffer)
+  if (used + ENTRY > sizeof buffer)
     log_file_flush(store, file);
   // The size counts once the file is open; until then nothing of it can be in the way of the first line.
   if (file->fd < 0 && !open_file(store, file))
     file->size = 0;
-  if (store->max_size > 0 && file->size + used > 0 && file->size + used + size > store->max_size)
+}
+
+static bool is_full(const struct log_store *store, const struct log_file *file, size_t size) {
+  return store->max_size > 0 && file->size + used > 0 && file->size + used + size > store->max_size;
+}
+
+void log_file_line(const struct log_store *store, struct log_file *file, const struct log_line *line) {
+  if (store->directory < 0)
+    return;
+  begin(store, file, line);
+  if (is_full(store, file, STAMP + line->size + 1))
     rotate(store, file);
   put(line);
+}
+
+size_t log_file_lines(const struct log_store *store, struct log_file *file, const struct log_line *line,
+                      const char *bytes, size_t size) {
+  char text[STAMP];
+  size_t length;
+  size_t taken = 0;
+  memcpy(text, stamp(line, &length), STAMP); // a notice in between has another
+  text[length - 2] = 'F';
+  while (taken < size) {
+    begin(store, file, line);
+    char *entry = buffer + used;
+    memcpy(entry, text, STAMP);
+    size_t look = size - taken <= LOG_PIECE ? size - taken : LOG_PIECE + 1; // a newline needs no room
+    size_t count = log_copy_line(entry + length, bytes + taken, look);
+    size_t end = length + count;
+    if (entry[end - 1] != '\n') {
+      if (look <= LOG_PIECE)
+        break;
+      count = LOG_PIECE;
+      entry[length - 2] = 'P';
+      entry[end - 1] = '\n'; // where the first byte of the next piece was copied to
+    }
+    if (is_full(store, file, end)) {
+      rotate(store, file);
+      memmove(buffer, entry, end);
+    }
+    used += end;
+    taken += count;
+  }
+  return taken;
 }
 
 void log_file_close(const struct log_store *store, struct log_file *file) {
@@ -246,4 +279,8 @@ void log_file_close(const struct log_store *store, struct log_file *file) {
   if (file->fd >= 0)
     close(file->fd);
   file->fd = -1;
+}
+
+void log_file_release(void) {
+  madvise(buffer, sizeof buffer, MADV_DONTNEED);
 }

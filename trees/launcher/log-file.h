@@ -5,15 +5,7 @@
 // kubelet's log reader.
 #pragma once
 #include "log-line.h"
-
-struct log_store {
-  int directory;      // -1: nothing is stored
-  uint64_t max_size;  // bytes a file; 0: no limit
-  uint32_t max_files; // rotated ones beside the current one
-  char *const
-      *compress; // command that compresses the file named by its last word, at most 14 words; NULL: none
-  size_t compress_words;
-};
+#include "log-store.h"
 
 struct log_file {
   int fd; // -1: not open
@@ -27,5 +19,13 @@ void log_file_init(struct log_file *file, const char *service);
 
 // Appends to a buffer that all files share; log_file_flush() empties it.
 void log_file_line(const struct log_store *store, struct log_file *file, const struct log_line *line);
+// The same for all whole lines and whole pieces that `bytes` begin with, whose time and channel are those of
+// `line`. Returns how much that was; what is left is at most LOG_PIECE bytes of a line. For a store with a
+// directory.
+size_t log_file_lines(const struct log_store *store, struct log_file *file, const struct log_line *line,
+                      const char *bytes, size_t size);
 void log_file_flush(const struct log_store *store, struct log_file *file);
 void log_file_close(const struct log_store *store, struct log_file *file);
+
+// Gives the buffer's memory back. Between two lines that were flushed.
+void log_file_release(void);

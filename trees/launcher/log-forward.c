@@ -66,6 +66,10 @@ static void to_syslog(const struct log_forward *forward, const struct log_line *
   (void)RETRY(sendmsg(forward->syslog, &message, MSG_DONTWAIT | MSG_NOSIGNAL));
 }
 
+bool log_forward_wanted(const struct log_forward *forward) {
+  return forward->journal >= 0 || forward->syslog >= 0;
+}
+
 void log_forward_line(struct log_forward *forward, const struct log_line *line) {
   if (forward->journal >= 0)
     to_journal(forward, line);

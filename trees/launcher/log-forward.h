@@ -10,6 +10,7 @@ struct log_forward {
 
 // Warns about a service that is asked for and not there; the instance runs all the same.
 void log_forward_open(struct log_forward *forward, uint32_t flags, const char *instance);
+bool log_forward_wanted(const struct log_forward *forward);
 // A full socket drops the line.
 void log_forward_line(struct log_forward *forward, const struct log_line *line);
 void log_forward_close(struct log_forward *forward);

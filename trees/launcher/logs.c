@@ -2,23 +2,26 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdalign.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/stat.h>
+#include <sys/mman.h>
 
 #include "log-console.h"
 #include "log-file.h"
 #include "log-forward.h"
 #include "log-limit.h"
+#include "log-store.h"
 #include "util.h"
 
-#define READ_SIZE (64 << 10)
+#define READ_SIZE (128 << 10)
 #define PIPE_SIZE (256 << 10)
+#define QUIET_SIZE (4 << 10)
+#define QUIET_READS 32
 #define READY 32
 
 struct service {
@@ -41,6 +44,7 @@ struct logs {
   int events; // what logs_descriptor() gives
   int inputs; // within it: the services' pipes
   bool paused;
+  unsigned quiet_reads; // until memory is given back; 0: there is none to give
   struct log_setup setup;
   const struct plan_log *config;
   struct log_store store;
@@ -48,39 +52,7 @@ struct logs {
   struct log_console *console;
   struct service *services;
   struct stream *streams;
-  char *compress[PLAN_LOG_MAX_COMPRESS];
 };
-
-static int make_directory(const char *path) {
-  char part[PATH_MAX];
-  if ((size_t)snprintf(part, sizeof part, "%s", path) >= sizeof part)
-    die("cannot store the log: the path is too long: %s", path);
-  for (char *at = part + 1; *at != '\0'; at++) {
-    if (*at != '/')
-      continue;
-    *at = '\0';
-    if (mkdir(part, 0755) != 0 && errno != EEXIST)
-      die_errno("cannot make the directory %s for the log", part);
-    *at = '/';
-  }
-  // Only the instance's own directory is private: those above may be the machine's.
-  if (mkdir(part, 0700) != 0 && errno != EEXIST)
-    die_errno("cannot make the directory %s for the log", part);
-  int fd = open(part, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-  if (fd < 0)
-    die_errno("cannot open the directory %s for the log", part);
-  return fd;
-}
-
-static void set_compressor(struct logs *logs) {
-  const struct plan_words command = logs->config->compress;
-  if (command.count == 0)
-    return;
-  for (uint32_t i = 0; i < command.count; i++)
-    logs->compress[i] = (char *)(uintptr_t)plan_word(logs->setup.plan, command, i);
-  logs->store.compress = logs->compress;
-  logs->store.compress_words = command.count;
-}
 
 static void watch(int epoll, int fd, void *what, uint32_t events) {
   struct epoll_event event = {.events = events, .data.ptr = what};
@@ -95,12 +67,7 @@ struct logs *logs_open(const struct log_setup *setup) {
     die_errno("cannot start");
   logs->setup = *setup;
   logs->config = setup->plan->log != NULL ? setup->plan->log : &none;
-  logs->store = (struct log_store){
-      .directory = -1, .max_size = logs->config->max_size, .max_files = logs->config->max_files};
-  const char *directory = plan_string(setup->plan, logs->config->directory);
-  if (directory[0] != '\0')
-    logs->store.directory = make_directory(directory);
-  set_compressor(logs);
+  log_store_open(&logs->store, setup->plan, logs->config);
   log_forward_open(&logs->forward, logs->config->flags, plan_string(setup->plan, logs->config->instance));
   if (setup->console)
     logs->console = log_console_open((logs->config->flags & PLAN_LOG_PREFIX) != 0,
@@ -211,10 +178,24 @@ static void finish_piece(struct logs *logs, struct stream *stream, struct log_li
   stream->used = 0;
 }
 
+// Whether the file is all that takes lines, each of them.
+static bool only_stored(const struct logs *logs, const struct service *service) {
+  return logs->store.directory >= 0 && service->limit.rate == 0 && !log_forward_wanted(&logs->forward) &&
+         (logs->console == NULL || !log_console_prefixed(logs->console));
+}
+
 // Divides what came into lines, and lines into pieces of at most LOG_PIECE bytes.
 static void split(struct logs *logs, struct stream *stream, struct log_line *line, const char *bytes,
                   size_t size) {
+  bool stored = only_stored(logs, stream->service);
   while (size > 0) {
+    if (stored && stream->used == 0) {
+      size_t taken = log_file_lines(&logs->store, &stream->service->file, line, bytes, size);
+      bytes += taken;
+      size -= taken;
+      if (size == 0)
+        return;
+    }
     size_t room = LOG_PIECE - stream->used;
     size_t look = size < room + 1 ? size : room + 1; // the newline itself needs no room
     const char *end = memchr(bytes, '\n', look);
@@ -225,11 +206,13 @@ static void split(struct logs *logs, struct stream *stream, struct log_line *lin
       line->size = length;
       line->partial = end == NULL;
       take_line(logs, stream->service, line);
-    } else {
-      // Without memory the piece ends here.
-      bool kept = keep(stream, bytes, length);
-      if (whole || !kept)
-        finish_piece(logs, stream, line, end == NULL);
+    } else if (!keep(stream, bytes, length)) { // without memory the piece ends here
+      line->bytes = bytes;
+      line->size = length;
+      line->partial = true;
+      take_line(logs, stream->service, line);
+    } else if (whole) {
+      finish_piece(logs, stream, line, end == NULL);
     }
     length += end != NULL;
     bytes += length;
@@ -270,14 +253,28 @@ static void end_stream(struct logs *logs, struct stream *stream) {
   free(stream);
 }
 
+// The memory of a burst goes back when only little has come for a while.
+static void release_memory(struct logs *logs, char *bytes, size_t count) {
+  if (count > QUIET_SIZE) {
+    logs->quiet_reads = QUIET_READS;
+    return;
+  }
+  if (logs->quiet_reads == 0 || --logs->quiet_reads > 0)
+    return;
+  madvise(bytes, READ_SIZE, MADV_DONTNEED);
+  log_file_release();
+}
+
 // False at the end, or when nothing is there.
 static bool read_stream(struct logs *logs, struct stream *stream) {
-  static char bytes[READ_SIZE];
+  alignas(4096) static char bytes[READ_SIZE];
   ssize_t count = RETRY(read(stream->fd, bytes, sizeof bytes));
   if (count > 0)
     take(logs, stream, bytes, (size_t)count);
   else if (count == 0 || errno != EAGAIN)
     end_stream(logs, stream);
+  if (count > 0)
+    release_memory(logs, bytes, (size_t)count);
   return count > 0;
 }
 

@@ -1,11 +1,10 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { compilePlan } from '../../../trees/run/compile.js';
 import type { ContainerSpec } from '../../../trees/run/container.js';
 import { launcherPath } from '../../../trees/run/exec-launcher.js';
 import type { ServicesSpec } from '../../../trees/run/service-spec.js';
-import { projectRoot } from '../../support/rig.js';
 import { makeRootfs } from '../../support/rootfs.js';
 import { atLeast, atMost, bytes, type Family, type Row } from '../delta/table.js';
 import { buildSpawner, milliseconds, takeTurns } from '../launch/turns.js';
@@ -13,6 +12,8 @@ import { buildSpawner, milliseconds, takeTurns } from '../launch/turns.js';
 const RANGE = { start: 0x7000_0000, count: 65_536 } as const;
 const SERVICES = 100;
 const LOG_LINES = 4_000_000;
+/** Bytes before each stored line. */
+const STAMP = '2016-10-06T00:17:09.669794202Z stdout F '.length;
 
 /** Rows of the benchmark. */
 export function initFamilies(directory: string, rounds: number): readonly Family[] {
@@ -28,7 +29,7 @@ export function initFamilies(directory: string, rounds: number): readonly Family
     startFamily(directory, spawner, rounds),
     servicesFamily(directory, spawner, plan),
     memoryFamily(directory, plan),
-    logFamily(directory),
+    logFamily(directory, spawner, plan),
   ];
 }
 
@@ -155,41 +156,43 @@ function memoryFamily(directory: string, plan: MakePlan): Family {
   };
 }
 
-/** One service that writes as fast as it can, into stored logs; against a plain copy of the same bytes to a file. */
-function logFamily(directory: string): Family {
+/** An instance in the background that writes as fast as it can; against a plain copy of the same bytes to a file. */
+function logFamily(directory: string, spawner: string, plan: MakePlan): Family {
   return {
     name: 'log',
-    summary: 'storing the output of a service, against cat to a file',
+    summary: 'storing the output of an instance, against cat to a file',
     minutes: 0.5,
     measure: (tell) => {
       const place = mkdtempSync('/dev/shm/trees-bench-');
       try {
-        const launcher = join(projectRoot, 'trees/launcher');
-        const parts = readdirSync(launcher).filter((name) => /^(?:logs|log-.*|plan|plan-check.*|util)\.c$/.test(name));
-        const sources = ['test/support/logs-driver.c', ...parts.map((name) => join('trees/launcher', name))];
-        const driver = compile(
-          directory,
-          'logs-driver',
-          sources.map((name) => join(projectRoot, name)),
-        );
         const input = join(place, 'input');
         const line =
           'a line of a log as long as they are: 2026-01-02 03:04:05 INFO request served in 12 ms, status 200\n';
         writeFileSync(input, line.repeat(LOG_LINES));
-        const file = join(directory, 'log.plan');
-        const spec = { lower: ['/'], upper: { kind: 'ephemeral' }, userns: 'host', net: 'none' } as const;
-        const log = { directory: join(place, 'logs'), instance: 'bench', maxSize: 0 };
-        writeFileSync(file, compilePlan({ ...spec, argv: ['true'], env: {}, log }));
+        // The tree has no cat that reads and writes as the host's does.
+        compile(join(directory, 'rootfs/bin'), 'writer', [join(import.meta.dirname, 'writer.c')]);
+        const runDir = join(directory, 'run/writer');
+        const file = plan('writer', {
+          argv: ['/bin/writer', '/input'],
+          mounts: [{ kind: 'bind', source: input, target: '/input', readOnly: true }],
+          supervision: { name: 'writer', app: 'bench', generation: 1, runDir },
+          log: { directory: join(place, 'logs'), instance: 'writer', maxSize: 0 },
+        });
         const fresh = `rm -rf ${place}/logs ${place}/output`;
+        // The lock is the monitor's as long as it lives.
+        const run = `${launcherPath()} --detach ${file} && exec flock -s ${runDir}/lock true`;
         const { own, peer } = takeTurns(
-          buildSpawner(directory),
+          spawner,
           {
-            own: ['/bin/sh', '-c', `${fresh}; exec ${driver} ${file} service='exec cat ${input}'`],
+            own: ['/bin/sh', '-c', `${fresh}; ${run}`],
             peer: ['/bin/sh', '-c', `${fresh}; cat ${input} | cat >${place}/output`],
           },
-          { rounds: 7, warm: 1 },
+          { rounds: 9, warm: 1 },
         );
         const size = statSync(input).size;
+        spawnSync('/bin/sh', ['-c', `${fresh}; ${run}`]);
+        const stored = statSync(join(place, 'logs/main.log')).size;
+        if (stored !== size + LOG_LINES * STAMP) throw new Error(`stored ${stored} bytes of ${size}`);
         const speed = (wall: number): string => `${(size / 1e3 / wall).toFixed(0)} MB/s`;
         tell({
           what: 'stored output, throughput',
