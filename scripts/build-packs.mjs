@@ -50,8 +50,8 @@ async function moduleFunctions(options) {
   for (const { path, text } of outputFiles) {
     const id = `./${basename(path)}`;
     const { code } = await transform(text, { ...compact, format: 'cjs', platform: 'node', target: options.target });
-    // What is known to be Node's or in a pack needs no loader of Node's; packages that are not bundled do.
-    const body = code.replace(/\bimport\("(\.\/|node:)/g, '__load("$1');
+    // import() needs to know where it is called from, which code from a cache does not.
+    const body = code.replace(/(?<![.\w$])import\(/g, '__load(');
     functions.set(id, `${JSON.stringify(id)}(exports,require,module,__load,__dirname,__url){${body.trimEnd()}\n}`);
   }
   return new Map([...functions].sort(([a], [b]) => (a < b ? -1 : 1)));

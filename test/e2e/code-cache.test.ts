@@ -124,11 +124,22 @@ describe('the code cache of an installed command', () => {
     assert.equal(inode(path), made, 'V8 rejected what was made');
   });
 
+  it('does not keep settings that are programs from being loaded', async () => {
+    symlinkSync(join(projectRoot, 'node_modules'), join(installation, 'node_modules'));
+    const settings = join(directory, 'settings.mjs');
+    writeFileSync(settings, "import { sep } from 'node:path';\nexport default { keep: sep.length + 6 };\n");
+    const args = [join(cli, 'bin.js'), `--config=${settings}`, '--json', 'config'];
+    const { status, stdout, stderr } = await runProgram(process.execPath, args);
+    assert.deepEqual({ status, stderr }, { status: 0, stderr: '' });
+    assert.match(stdout, /"keep": 7/);
+  });
+
   it('is one of its own for other flags', async () => {
-    const before = inode(firstCache());
+    const path = firstCache();
+    const before = inode(path);
     const names = list(caches);
     await works({ flags: ['--stack-size=900'] });
-    assert.equal(inode(firstCache()), before);
+    assert.equal(inode(path), before);
     assert.equal(list(caches).length, 2 * names.length);
   });
 
@@ -157,13 +168,13 @@ describe('the code cache of an installed command', () => {
   });
 
   it('does not grow without bounds', async () => {
+    rmSync(firstCache());
     for (let at = 0; at < 40; at++) {
       writeFileSync(join(caches, `first-${at}.js.v1-x64.cache`), '');
       old(join(caches, `first-${at}.js.v1-x64.cache`));
     }
     writeFileSync(join(caches, 'first.1.tmp'), '');
     old(join(caches, 'first.1.tmp'));
-    rmSync(firstCache());
     await works();
     const names = list(caches);
     assert.ok(names.length <= 16, `${names.length} files`);

@@ -8,4 +8,6 @@ import { tryQuick } from './quick.js';
  * without its machinery for modules.
  */
 const argv = process.argv.slice(2);
-if (!tryQuick(argv)) startCommand(argv, { directory: __dirname, names: packNames, outside: require });
+if (!tryQuick(argv)) {
+  startCommand(argv, { directory: __dirname, names: packNames, outside: require, load: (id) => import(id) });
+}

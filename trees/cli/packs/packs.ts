@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { constants, Script } from 'node:vm';
+import { Script } from 'node:vm';
 
 /*
  * The command is built as a few packs, files of many modules each. Node takes half a millisecond to find and link a
@@ -24,6 +24,8 @@ export interface PackOptions {
   readonly names: readonly string[];
   /** How a module finds what is in no pack and not Node's: packages that are not bundled. */
   readonly outside: Require;
+  /** The same for import(). */
+  readonly load: (id: string) => Promise<unknown>;
   /** V8's code cache of a pack, if there is a good one. */
   cacheOf(name: string): Buffer | undefined;
   /** Called for a pack that V8 has to compile, as `cacheOf` had nothing or V8 does not want it. */
@@ -67,8 +69,10 @@ export function openPacks(directory: string, options: PackOptions): Packs {
     }
     return module.exports;
   };
-  // oxlint-disable-next-line require-await -- what import() throws, it throws later
-  const load = async (id: string): Promise<unknown> => require(id);
+  const load = async (id: string): Promise<unknown> => {
+    const here = id.startsWith('./') ? require(id) : process.getBuiltinModule(id);
+    return here ?? (await options.load(id));
+  };
 
   function find(id: string): ModuleFunction {
     for (const [at, name] of names.entries()) {
@@ -85,7 +89,6 @@ export function openPacks(directory: string, options: PackOptions): Packs {
     const script = new Script(readFileSync(filename, 'latin1'), {
       filename,
       ...(cachedData === undefined ? {} : { cachedData }),
-      importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
     });
     if (cachedData === undefined || script.cachedDataRejected === true)
       options.compiling(name, cachedData !== undefined);

@@ -14,6 +14,8 @@ export interface StartOptions {
   readonly names: readonly string[];
   /** Loads what is not in the packs. */
   readonly outside: (id: string) => unknown;
+  /** The same for import(). */
+  readonly load: (id: string) => Promise<unknown>;
 }
 
 /** What `trees/cli/main.ts` exports. */
@@ -26,13 +28,14 @@ interface MakeCaches {
 }
 
 /** Runs a command line with the packs; makes their caches where good ones are missing. */
-export function startCommand(argv: readonly string[], { directory, names, outside }: StartOptions): void {
+export function startCommand(argv: readonly string[], { directory, names, outside, load }: StartOptions): void {
   const places = cachePlaces(directory);
   let young = false;
   let asked = false;
   const packs = openPacks(directory, {
     names,
     outside,
+    load,
     cacheOf(name) {
       const file = cacheName(name);
       for (const place of places) {

@@ -42,6 +42,7 @@ async function warmUp(): Promise<void> {
   const packs = openPacks(__dirname, {
     names: packNames,
     outside: require,
+    load: (id) => import(id),
     cacheOf: () => undefined,
     compiling: () => undefined,
   });
