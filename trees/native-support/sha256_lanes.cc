@@ -5,6 +5,8 @@
 #include <openssl/sha.h>
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 #include <vector>
 
 #if defined(__x86_64__)
@@ -132,52 +134,89 @@ bool has_sha_instructions() {
 
 #endif
 
-// Stretches of whole blocks that make a message: its beginning if that is not aligned, what lies in the
-// body, and the end with the padding.
+// A message as stretches of whole blocks: what lies in one of its pieces as it is there, a block that begins
+// in one piece and ends in another from a copy, the end with the padding.
 class Stretches {
 public:
   void begin(const HashedMessage &message) {
-    const View head = message.head;
-    View body = message.body;
-    const uint64_t total = head.size + body.size;
-    beginning_.assign(head.data, head.end());
-    const size_t fill = std::min((BLOCK - head.size % BLOCK) % BLOCK, body.size);
-    beginning_.insert(beginning_.end(), body.data, body.data + fill);
-    body = body.part(fill, body.size);
-    // Shorter than what would fill a block: the padding follows at once.
-    const size_t rest = beginning_.size() % BLOCK;
-    ending_.assign(beginning_.end() - static_cast<ptrdiff_t>(rest), beginning_.end());
-    beginning_.erase(beginning_.end() - static_cast<ptrdiff_t>(rest), beginning_.end());
-    const size_t whole = body.size / BLOCK * BLOCK;
-    ending_.insert(ending_.end(), body.data + whole, body.end());
-    ending_.push_back(0x80);
-    while (ending_.size() % BLOCK != BLOCK - 8)
-      ending_.push_back(0);
-    for (int shift = 56; shift >= 0; shift -= 8)
-      ending_.push_back(static_cast<uint8_t>(total * 8 >> shift));
-    stretches_ = {View(beginning_), body.part(0, whole), View(ending_)};
-    at_ = 0;
-    skip_empty();
+    left_ = message.head;
+    next_ = message.body.begin();
+    end_ = message.body.end();
+    total_ = message.head.size;
+    for (const View &piece : message.body)
+      total_ += piece.size;
+    padded_ = false;
+    advance();
   }
 
-  bool done() const { return at_ == stretches_.size(); }
-  View current() const { return stretches_[at_]; }
+  bool done() const { return current_.size == 0; }
+  View current() const { return current_; }
+  // `bytes`: whole blocks.
   void advance(size_t bytes) {
-    stretches_[at_] = stretches_[at_].part(bytes, stretches_[at_].size);
-    skip_empty();
+    current_ = current_.part(bytes, current_.size);
+    if (current_.size == 0)
+      advance();
   }
 
 private:
-  void skip_empty() {
-    while (at_ < stretches_.size() && stretches_[at_].size == 0)
-      at_++;
+  void advance() {
+    current_ = View();
+    skip_empty();
+    if (const size_t whole = left_.size / BLOCK * BLOCK; whole > 0) {
+      current_ = left_.part(0, whole);
+      left_ = left_.part(whole, left_.size);
+    } else if (!padded_) {
+      join();
+    }
   }
 
-  Bytes beginning_;
-  Bytes ending_;
-  std::array<View, 3> stretches_;
-  size_t at_ = 0;
+  void join() {
+    size_t filled = 0;
+    for (; filled < BLOCK && left_.size > 0; skip_empty()) {
+      const size_t count = std::min(BLOCK - filled, left_.size);
+      std::memcpy(joint_.data() + filled, left_.data, count);
+      left_ = left_.part(count, left_.size);
+      filled += count;
+    }
+    if (filled < BLOCK)
+      filled = pad(filled);
+    current_ = View(joint_.data(), filled);
+  }
+
+  // Returns how long it is then.
+  size_t pad(size_t filled) {
+    padded_ = true;
+    const size_t size = filled < BLOCK - LENGTH ? BLOCK : 2 * BLOCK;
+    joint_[filled] = 0x80;
+    std::memset(joint_.data() + filled + 1, 0, size - filled - 1);
+    for (size_t i = 0; i < LENGTH; i++)
+      joint_[size - 1 - i] = static_cast<uint8_t>(total_ * 8 >> 8 * i);
+    return size;
+  }
+
+  void skip_empty() {
+    while (left_.size == 0 && next_ != end_)
+      left_ = *next_++;
+  }
+
+  // Of the number of bits at the end.
+  static constexpr size_t LENGTH = 8;
+
+  View current_;
+  View left_;
+  std::span<const View>::iterator next_;
+  std::span<const View>::iterator end_;
+  uint64_t total_ = 0;
+  bool padded_ = false;
+  std::array<uint8_t, 2 * BLOCK> joint_;
 };
+
+uint64_t size_of(const HashedMessage &message) {
+  uint64_t size = 0;
+  for (const View &piece : message.body)
+    size += piece.size;
+  return size;
+}
 
 Checksum to_checksum(const std::array<uint32_t, 8> &words) {
   Checksum checksum;
@@ -309,14 +348,17 @@ Lanes best_lanes() {
 void sha256_many(std::span<HashedMessage> messages, Lanes lanes) {
 #if defined(__x86_64__)
   if (lanes != Lanes::One) {
+    std::vector<std::pair<uint64_t, HashedMessage *>> sized;
+    sized.reserve(messages.size());
+    for (HashedMessage &message : messages)
+      sized.emplace_back(size_of(message), &message);
+    // The longest first: what is left at the end is short, then, or would have been alone anyway.
+    std::stable_sort(sized.begin(), sized.end(),
+                     [](const auto &a, const auto &b) { return a.first > b.first; });
     std::vector<HashedMessage *> sorted;
     sorted.reserve(messages.size());
-    for (HashedMessage &message : messages)
-      sorted.push_back(&message);
-    // The longest first: what is left at the end is short, then, or would have been alone anyway.
-    std::stable_sort(sorted.begin(), sorted.end(), [](const HashedMessage *a, const HashedMessage *b) {
-      return a->body.size > b->body.size;
-    });
+    for (const auto &[size, message] : sized)
+      sorted.push_back(message);
     if (lanes == Lanes::Avx512)
       return Machine(avx512::compress, 16, 2).run(sorted);
     return Machine(avx2::compress, 8, 3).run(sorted);

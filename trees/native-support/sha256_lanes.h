@@ -10,10 +10,10 @@
 
 namespace trees {
 
-// A message: `head` and then `body`.
+// A message: `head` and then the pieces of `body`.
 struct HashedMessage {
   View head;
-  View body;
+  std::span<const View> body;
   Checksum checksum; // the result
 };
 

@@ -40,8 +40,14 @@ public:
 
 private:
   struct OpenFile {
+    const PartObject &object;
     uint64_t size;
-    std::optional<ObjectWriter::File> content; // none if the object is there already
+    // To be written; else the object is there already.
+    bool wanted;
+    // As long as all of it lies in the part, where it lies.
+    std::vector<View> pieces;
+    uint64_t collected = 0;
+    std::optional<ObjectWriter::File> content;
   };
 
   static uint64_t size_budget(const PartHeader &header) {
@@ -134,7 +140,7 @@ private:
   void regular(const PartObject &object, View content) {
     // More of a mapped file than that should not be in memory at once.
     if (content.size <= RELEASE || !backing_.mapped())
-      return batch_.add(object.checksum, attributes(), content);
+      return batch_.add(object.checksum, attributes(), {content});
     ObjectWriter::File file(context_.writer, object.checksum, attributes(), content.size);
     while (content.size > 0) {
       View piece = take(content, std::min<uint64_t>(RELEASE, content.size));
@@ -164,10 +170,28 @@ private:
       corrupt("a part patches something that is not a regular file");
     uint64_t size = operations_.number();
     spend(size);
-    open_ = std::make_unique<OpenFile>();
-    open_->size = size;
-    if (wanted())
-      open_->content.emplace(context_.writer, object.checksum, attributes(), size);
+    open_ = std::make_unique<OpenFile>(object, size, wanted());
+    // More of a mapped file than a piece should not be in memory at once.
+    if (open_->wanted && backing_.mapped())
+      stream(*open_);
+  }
+
+  // From here on the file is written as it comes.
+  ObjectWriter::File &stream(OpenFile &file) {
+    if (file.content)
+      return *file.content;
+    file.content.emplace(context_.writer, file.object.checksum, attributes(), file.size);
+    for (const View &piece : file.pieces)
+      file.content->append(piece);
+    return *file.content;
+  }
+
+  void collect(OpenFile &file, View piece) {
+    if (piece.size > file.size - file.collected)
+      corrupt("a part writes more than a file's size");
+    file.collected += piece.size;
+    if (piece.size > 0)
+      file.pieces.push_back(piece);
   }
 
   OpenFile &current() {
@@ -179,8 +203,11 @@ private:
   void write() {
     OpenFile &file = current();
     uint64_t size = operations_.number(), offset = operations_.number();
-    if (!file.content)
+    if (!file.wanted)
       return;
+    if (!has_source_ && !file.content)
+      return collect(file, payload(offset, size));
+    ObjectWriter::File &content = stream(file);
     View bytes;
     if (has_source_) {
       load_source();
@@ -192,7 +219,7 @@ private:
     }
     while (bytes.size > 0) {
       context_.job.check();
-      file.content->append(take(bytes, std::min<uint64_t>(RELEASE, bytes.size)));
+      content.append(take(bytes, std::min<uint64_t>(RELEASE, bytes.size)));
     }
   }
 
@@ -222,16 +249,17 @@ private:
   void patch() {
     OpenFile &file = current();
     uint64_t offset = operations_.number(), size = operations_.number();
-    if (!file.content)
+    if (!file.wanted)
       return;
     if (!has_source_)
       corrupt("a part patches without a source");
     load_source();
+    ObjectWriter::File &content = stream(file);
     View stream = payload(offset, size);
     View old = source_content_.view();
     int64_t old_position = 0, released = 0;
     Bytes sum;
-    while (file.content->left() > 0) {
+    while (content.left() > 0) {
       int64_t difference = control(stream), fresh = control(stream), seek = control(stream);
       if (difference < 0 || fresh < 0 || difference > INT32_MAX || fresh > INT32_MAX)
         corrupt("a patch is damaged");
@@ -242,7 +270,7 @@ private:
         View piece = take(left, std::min(CHUNK, left.size));
         sum.assign(piece.data, piece.end());
         add_old(sum, old, old_position);
-        file.content->append(View(sum));
+        content.append(View(sum));
         advance(old_position, static_cast<int64_t>(piece.size));
         if (old_position > released + static_cast<int64_t>(RELEASE)) {
           source_content_.release_before(std::min<uint64_t>(static_cast<uint64_t>(old_position), old.size));
@@ -250,7 +278,7 @@ private:
         }
       }
       View bytes = take(stream, static_cast<uint64_t>(fresh));
-      file.content->append(bytes);
+      content.append(bytes);
       advance(old_position, seek);
     }
   }
@@ -293,7 +321,11 @@ private:
   void close() {
     OpenFile &file = current();
     uint64_t size = file.size;
-    if (file.content) {
+    if (file.wanted && !file.content) {
+      if (file.collected < size)
+        corrupt("a part writes less than a file's size");
+      batch_.add(file.object.checksum, attributes(), std::move(file.pieces));
+    } else if (file.content) {
       try {
         file.content->finish();
       } catch (const Mismatch &) {

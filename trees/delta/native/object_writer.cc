@@ -106,12 +106,16 @@ void ObjectWriter::symlink(const Checksum &checksum, const FileAttributes &attri
   bytes_ += target.size;
 }
 
-void ObjectWriter::Batch::add(const Checksum &checksum, const FileAttributes &attributes, View content) {
+void ObjectWriter::Batch::add(const Checksum &checksum, const FileAttributes &attributes,
+                              std::vector<View> pieces) {
   require_regular(checksum, attributes);
   const View xattrs = attributes.xattrs;
-  pending_.push_back(
-      {checksum, attributes, Bytes(xattrs.data, xattrs.end()), file_header(attributes, ""), content});
-  size_ += content.size;
+  uint64_t size = 0;
+  for (const View &piece : pieces)
+    size += piece.size;
+  pending_.push_back({checksum, attributes, Bytes(xattrs.data, xattrs.end()), file_header(attributes, ""),
+                      std::move(pieces), size});
+  size_ += size;
   if (size_ >= BATCH || pending_.size() >= MAX_BATCH)
     finish();
 }
@@ -135,7 +139,7 @@ std::vector<ObjectWriter::Batch::Step> ObjectWriter::Batch::steps() const {
   Step step{0, 0, true, true};
   uint64_t size = 0;
   for (size_t i = 0; i < pending_.size(); i++) {
-    const uint64_t next = pending_[i].content.size;
+    const uint64_t next = pending_[i].size;
     const bool large = next >= LARGE;
     if (step.count > 0 &&
         (large || size + next > MAX_STEP || (size >= MIN_STEP && step.count >= MAX_LANES))) {
@@ -160,22 +164,22 @@ std::vector<ObjectWriter::Batch::Step> ObjectWriter::Batch::steps() const {
 void ObjectWriter::Batch::write(const Pending &file) const {
   FileAttributes attributes = file.attributes;
   attributes.xattrs = View(file.xattrs);
-  writer_.stage_.reserve(file.content.size);
+  writer_.stage_.reserve(file.size);
   const Fd fd = writer_.stage_.create(file.expected, attributes);
   // Without a descriptor another thread brings the same object.
   if (!fd)
     return;
-  write_all(fd.get(), file.content.data, file.content.size);
+  write_all(fd.get(), file.pieces);
   writer_.stage_.seal(fd.get(), attributes);
   writer_.objects_++;
-  writer_.bytes_ += file.content.size;
+  writer_.bytes_ += file.size;
 }
 
 void ObjectWriter::Batch::verify(const Step &step) const {
   std::vector<HashedMessage> messages;
   messages.reserve(step.count);
   for (size_t i = 0; i < step.count; i++)
-    messages.push_back({View(pending_[step.first + i].header), pending_[step.first + i].content, {}});
+    messages.push_back({View(pending_[step.first + i].header), pending_[step.first + i].pieces, {}});
   sha256_many(messages);
   for (size_t i = 0; i < step.count; i++)
     if (const Checksum &expected = pending_[step.first + i].expected; messages[i].checksum != expected)

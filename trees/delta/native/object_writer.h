@@ -46,8 +46,8 @@ public:
   class Batch {
   public:
     Batch(ObjectWriter &writer, Crew &crew, const Job &job) : writer_(writer), crew_(crew), job_(job) {}
-    // `content` must stay where it is until `finish`. Throws as `finish` does if that became due.
-    void add(const Checksum &checksum, const FileAttributes &attributes, View content);
+    // What `pieces` show must stay where it is until `finish`. Throws as `finish` does if that became due.
+    void add(const Checksum &checksum, const FileAttributes &attributes, std::vector<View> pieces);
     // Throws BUNDLE_CORRUPT unless each of the objects has its checksum. To be called at the end.
     void finish();
 
@@ -57,7 +57,8 @@ public:
       FileAttributes attributes;
       Bytes xattrs;
       Bytes header;
-      View content;
+      std::vector<View> pieces;
+      uint64_t size;
     };
     // What one thread does at a time, for `count` files.
     struct Step {

@@ -1,8 +1,11 @@
 #include "support.h"
 
 #include <fcntl.h>
+#include <limits.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 namespace trees::delta {
@@ -40,6 +43,29 @@ void write_all(int fd, const void *data, size_t size) {
     }
     bytes += count;
     size -= static_cast<size_t>(count);
+  }
+}
+
+void write_all(int fd, std::span<const View> pieces) {
+  std::vector<iovec> left;
+  left.reserve(pieces.size());
+  for (const View &piece : pieces)
+    if (piece.size > 0)
+      left.push_back({const_cast<uint8_t *>(piece.data), piece.size});
+  for (std::span<iovec> rest(left); !rest.empty();) {
+    ssize_t count = ::writev(fd, rest.data(), static_cast<int>(std::min<size_t>(rest.size(), IOV_MAX)));
+    if (count < 0) {
+      if (errno == EINTR)
+        continue;
+      throw_errno("cannot write");
+    }
+    auto written = static_cast<size_t>(count);
+    for (; !rest.empty() && written >= rest.front().iov_len; rest = rest.subspan(1))
+      written -= rest.front().iov_len;
+    if (!rest.empty()) {
+      iovec &cut = rest.front();
+      cut = {static_cast<uint8_t *>(cut.iov_base) + written, cut.iov_len - written};
+    }
   }
 }
 

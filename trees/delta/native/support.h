@@ -10,6 +10,7 @@
 #include <cstring>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -72,6 +73,7 @@ struct Job {
 
 // Reading and writing whole buffers; EINTR and short transfers are handled. Throw Failure.
 void write_all(int fd, const void *data, size_t size);
+void write_all(int fd, std::span<const View> pieces);
 // Returns the number of bytes read: less than `size` only at the end of the file.
 size_t read_at(int fd, void *data, size_t size, uint64_t offset);
 // An unlinked temporary file in `directory`.
