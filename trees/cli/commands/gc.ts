@@ -1,5 +1,6 @@
 import { usageError } from '../../errors.js';
 import { cleanupCgroups } from '../../run/cgroup-cleanup.js';
+import { forgetLaunches } from '../../run/kept/forget.js';
 import { collectGarbage, DEFAULT_KEEP, type GcResult } from '../../store/gc.js';
 import { defineCommand } from '../command.js';
 import { formatBytes } from '../render/format.js';
@@ -27,7 +28,10 @@ export const command = defineCommand({
     const { dryRun } = context.settings;
     const result = await collectGarbage({ ...storeOptions(context, 'gc'), keep, dryRun });
     // Of instances whose launcher was killed: they are no part of the store, and cost what the kernel keeps for each.
-    if (!dryRun) cleanupCgroups();
+    if (!dryRun) {
+      cleanupCgroups();
+      forgetLaunches(context.settings, context);
+    }
     return { json: { dryRun, ...result }, text: describe(result, { keep, dryRun }) };
   },
 });

@@ -1,6 +1,7 @@
 import { alreadyRunning } from '../../run/instance-claim.js';
 import { removeInstance } from '../../run/instance-data.js';
 import { findInstance, type Instance, listInstances, requireInstance } from '../../run/instances.js';
+import { forgetLaunches } from '../../run/kept/forget.js';
 import { stopInstance } from '../../run/stop.js';
 import { currentNumber, listGenerations } from '../../store/generations.js';
 import { storePaths } from '../../store/paths.js';
@@ -63,6 +64,7 @@ export const command = defineCommand({
       if (!dryRun && result.purged.length > 0) await forgetInstances(context, name);
       apps.push(result);
     }
+    if (!dryRun) forgetLaunches(context.settings, context);
     return resultOf(apps, instances, dryRun);
   },
 });

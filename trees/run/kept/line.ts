@@ -46,7 +46,8 @@ export function fileNameOf(line: Line): string {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-const DIRECTORY = '.kept';
+/** Not the name of an instance. */
+export const KEPT_DIRECTORY = '.kept';
 
 /**
  * Where launches are kept. It has to be found before the settings are read, so it follows from the prefix that was given with
@@ -58,12 +59,12 @@ export function keptDirectory(
   prefix: string | undefined,
   { cwd, env, uid }: { readonly cwd: string; readonly env: Environment; readonly uid: number },
 ): string | undefined {
-  if (prefix) return join(resolve(cwd, prefix), 'run/trees', DIRECTORY);
-  if (uid === 0) return join('/run/trees', DIRECTORY);
+  if (prefix) return join(resolve(cwd, prefix), 'run/trees', KEPT_DIRECTORY);
+  if (uid === 0) return join('/run/trees', KEPT_DIRECTORY);
   const { XDG_RUNTIME_DIR: runtime, XDG_DATA_HOME: data, HOME: home } = env;
-  if (runtime && isAbsolute(runtime)) return join(runtime, 'trees', DIRECTORY);
-  if (data && isAbsolute(data)) return join(data, 'trees/run', DIRECTORY);
-  return home ? join(home, '.local/share/trees/run', DIRECTORY) : undefined;
+  if (runtime && isAbsolute(runtime)) return join(runtime, 'trees', KEPT_DIRECTORY);
+  if (data && isAbsolute(data)) return join(data, 'trees/run', KEPT_DIRECTORY);
+  return home ? join(home, '.local/share/trees/run', KEPT_DIRECTORY) : undefined;
 }
 
 /**
