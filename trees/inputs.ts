@@ -1,5 +1,5 @@
 import { accessSync, constants, existsSync as exists, readFileSync, statSync } from 'node:fs';
-import { type InputKind, observe } from './input-kinds.js';
+import { type InputKind, observe, observeVariable } from './input-kinds.js';
 
 /*
  * What the outcome of a line rests on is noted where it is read, so that the outcome can be kept and used again as long as
@@ -10,7 +10,7 @@ import { type InputKind, observe } from './input-kinds.js';
 /** What was observed of one input; `observe(kind, path)` says whether that still is so. */
 export type Input = readonly [kind: InputKind, path: string, observed: string];
 
-/** An environment variable, and what it was; null: not set. */
+/** An environment variable, and what was observed of it. */
 export type VariableInput = readonly [name: string, value: string | null];
 
 export interface Recording {
@@ -103,7 +103,7 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 export function recordedEnvironment(environment: Environment): Environment {
   const note = (name: string): string | undefined => {
     const value = environment[name];
-    recorder?.variables.set(name, value ?? null);
+    recorder?.variables.set(name, observeVariable(name, value));
     return value;
   };
   return new Proxy(environment, {

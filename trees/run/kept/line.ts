@@ -1,4 +1,5 @@
 import { isAbsolute, join, resolve } from 'node:path';
+import { digest } from '../../input-kinds.js';
 import { isTerminal } from '../../system/calls.js';
 
 /** A line as it was given, and by whom and where: what a launch is kept under. */
@@ -32,16 +33,7 @@ export function isSameLine(a: Line, b: Line): boolean {
 
 /** Name of the file that a line's launch is kept in. Two lines may share one: the line is noted in it. */
 export function fileNameOf(line: Line): string {
-  const text = JSON.stringify(line);
-  // FNV-1a with two beginnings: loading node:crypto would cost more than all that is saved.
-  let low = 0x811c9dc5;
-  let high = 0x9747b28c;
-  for (let i = 0; i < text.length; i++) {
-    const unit = text.charCodeAt(i);
-    low = Math.imul(low ^ unit, 0x01000193);
-    high = Math.imul(high ^ unit, 0x01000193);
-  }
-  return [high, low].map((part) => (part >>> 0).toString(16).padStart(8, '0')).join('');
+  return digest(JSON.stringify(line));
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;

@@ -1,5 +1,5 @@
 import { writeSync } from 'node:fs';
-import { observe } from '../../input-kinds.js';
+import { observe, observeVariable } from '../../input-kinds.js';
 import type { Input } from '../../inputs.js';
 import { memfd } from '../../system/calls.js';
 import { execLauncher } from '../exec-launcher.js';
@@ -28,7 +28,7 @@ export function startKept(words: readonly string[], env: Environment): void {
   const entry = directory === undefined ? undefined : readEntry(directory, fileNameOf(line));
   if (entry === undefined || !isSameLine(entry.launch.line, line)) return;
   const { variables, inputs, held, start } = entry.launch;
-  if (!variables.every(([name, value]) => (env[name] ?? null) === value)) return;
+  if (!variables.every(([name, value]) => observeVariable(name, env[name]) === value)) return;
   if (!areUnchanged(inputs.slice(0, held))) return;
   if (start.kind === 'exec') joinKept(start);
   else runKept(start, entry.plan, inputs.slice(held));
