@@ -12,6 +12,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  unlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -69,9 +70,17 @@ export function writeEntry(directory: string, name: string, entry: Entry): boole
     removeOldest(directory);
     return true;
   } catch (error) {
-    rmSync(temporary, { force: true });
+    removeQuietly(temporary);
     if (isErrno(error, 'EACCES', 'EEXIST', 'ENOENT', 'ENOTDIR', 'EROFS', 'EPERM', 'ENOSPC', 'EDQUOT')) return false;
     throw error;
+  }
+}
+
+function removeQuietly(file: string): void {
+  try {
+    unlinkSync(file);
+  } catch {
+    // It was not made, or stays as one that is not used.
   }
 }
 
