@@ -119,7 +119,7 @@ test('--explain-time names steps of both sides, for people and for programs', { 
   const text = await rig.trees(['run', '--rm', '--explain-time', 'box', '--', 'true']);
   assert.match(
     text.stderr,
-    /^start took \d+ us until the init was executed; slowest: .+ \((launcher|container)\), \d+ us\n/,
+    /^plan: compiled, not kept: .+\nstart took \d+ us until the init was executed; slowest: .+ \((launcher|container)\), \d+ us\n/,
   );
   assert.match(text.stderr, /^ +[\d.]+ us {2}container {2}make \/proc$/m);
   const json = await rig.trees(['--json', 'run', '--rm', '--explain-time', 'box', '--', 'true']);
