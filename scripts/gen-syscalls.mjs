@@ -30,7 +30,7 @@ function numbers(header, ...macros) {
     'c',
     '/dev/null',
   ];
-  const text = execFileSync('gcc', options, { encoding: 'utf8' });
+  const text = execFileSync('gcc', options, { encoding: 'utf8' }).replaceAll(/\(__X32_SYSCALL_BIT \+ (\d+)\)/g, '$1');
   const values = new Map([...text.matchAll(/^#define (__NR\w+) (\S+)$/gm)].map(([, name, value]) => [name, value]));
   const resolve = (value) => (values.has(value) ? resolve(values.get(value)) : Number(value));
   const found = new Map();
@@ -89,12 +89,14 @@ const arm = new Map([
   ),
   ...parse(newer),
 ]);
+const small = new Map([...numbers('asm/unistd_32.h'), ...parse(newer)]);
+/** Those of the x32 interface that have other numbers than on x86-64; the bit that all have is left out. */
+const x32 = new Map([...numbers('asm/unistd_x32.h')].filter(([name, number]) => x86.get(name) !== number));
 const others = new Set([
-  ...numbers('asm/unistd_32.h').keys(),
   ...generic(32, '__ARCH_WANT_STAT64', '__ARCH_WANT_TIME32_SYSCALLS').keys(),
   ...foreign.split(' '),
 ]);
-for (const name of [...x86.keys(), ...arm.keys()]) others.delete(name);
+for (const name of [...x86.keys(), ...arm.keys(), ...small.keys()]) others.delete(name);
 
 const file = `/** System calls of Linux by number. Written by scripts/gen-syscalls.mjs from the kernel's headers; do not edit. */
 
@@ -106,7 +108,15 @@ ${format(x86)};
 export const armCalls =
 ${format(arm)};
 
-/** Names that other machines, 32-bit programs or former kernels have: profiles name them, and here they mean nothing. */
+/** The same for 32-bit programs on x86-64. */
+export const i386Calls =
+${format(small)};
+
+/** The same for x32 programs: only those that do not have the number of x86-64; without the bit that all have. */
+export const x32Calls =
+${format(x32)};
+
+/** Names that other machines or former kernels have: profiles name them, and here they mean nothing. */
 export const foreignCalls =
 ${wrap([...others].sort((a, b) => (a < b ? -1 : 1)))};
 `;

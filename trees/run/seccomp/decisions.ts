@@ -55,9 +55,15 @@ const returns: Readonly<Record<SeccompAction, number>> = {
  * Which rules count and in which order: those with conditions as they stand in the profile, then the first without. As
  * in Docker, conditions of one rule must all hold, unless two of them look at the same argument: then each is a rule of
  * its own. Numbers of later kernels than this program knows do not exist (ENOSYS) where the profile forbids by default,
- * so that programs fall back to what they used before.
+ * so that programs fall back to what they used before. Conditions about machines are about the kernel's, as in Docker.
+ *
+ * @param numbers of the machine that programs are for, if the kernel runs those of several
  */
-export function decide(profile: SeccompProfile, place: Place): Decisions {
+export function decide(
+  profile: SeccompProfile,
+  place: Place,
+  numbers: ReadonlyMap<string, number> = place.machine.numbers,
+): Decisions {
   const fallback = resultOf(profile.defaultAction, profile.defaultErrnoRet);
   const byNumber = new Map<number, { conditional: Decision['conditional'][number][]; otherwise: number | undefined }>();
   for (const rule of profile.syscalls ?? []) {
@@ -65,7 +71,7 @@ export function decide(profile: SeccompProfile, place: Place): Decisions {
     const result = resultOf(rule.action, rule.errnoRet);
     const alternatives = alternativesOf(rule);
     for (const name of namesOf(rule)) {
-      const number = place.machine.numbers.get(name);
+      const number = numbers.get(name);
       if (number === undefined) continue;
       const decision = byNumber.get(number) ?? { conditional: [], otherwise: undefined };
       byNumber.set(number, decision);

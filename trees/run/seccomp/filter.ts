@@ -3,8 +3,8 @@ import { type Condition, type Decision, decide, type Place, RETURN_KILL_PROCESS,
 import type { SeccompProfile } from './profile.js';
 
 /**
- * Compiles a profile into a classic BPF program over `struct seccomp_data` (linux/seccomp.h): the machine is checked,
- * then numbers are found by binary search over runs of neighbours with the same decision, then arguments are compared.
+ * Compiles a profile into a classic BPF program over `struct seccomp_data` (linux/seccomp.h): the machine is checked
+ * (others than those that the profile is for are killed), then numbers are found by binary search over runs of neighbours with the same decision, then arguments are compared.
  *
  * The program is made from its end: whatever it jumps to exists already, and equal ends are shared while they are in
  * reach of a conditional jump (255 instructions).
@@ -12,20 +12,45 @@ import type { SeccompProfile } from './profile.js';
  * @throws RangeError when the program gets longer than the kernel takes
  */
 export function compileFilter(profile: SeccompProfile, place: Place): BpfInstruction[] {
-  const { byNumber, fallback, unknown } = decide(profile, place);
-  const highest = Math.max(...place.machine.numbers.values());
+  const { machine } = place;
+  const wanted = architectures(profile, machine.scmp);
   const assembler = new Assembler();
-  let start = searchTree(runsOf(byNumber, { conditional: [], otherwise: fallback }, highest, unknown), assembler);
-  const { foreignBit } = place.machine;
-  if (foreignBit !== undefined) {
-    const missing = assembler.result(RETURN_MISSING);
-    start = assembler.jump(code.jumpGreaterEqual, foreignBit, missing, start);
+  let otherMachines = assembler.result(RETURN_KILL_PROCESS);
+  for (const { scmp, audit, numbers } of machine.companions) {
+    if (!wanted.has(scmp)) continue;
+    assembler.load(offset.number, decisions(profile, place, numbers, assembler));
+    otherMachines = assembler.jump(code.jumpEqual, audit, assembler.here(), otherMachines);
+  }
+  const { marked } = machine;
+  const unmarked = decisions(profile, place, machine.numbers, assembler);
+  let start = unmarked;
+  if (marked !== undefined) {
+    const known = wanted.has(marked.scmp);
+    if (known) assembler.and(~marked.bit >>> 0, decisions(profile, place, marked.numbers, assembler));
+    const whenMarked = known ? assembler.here() : assembler.result(RETURN_MISSING);
+    start = assembler.jump(code.jumpGreaterEqual, marked.bit, whenMarked, unmarked);
   }
   assembler.load(offset.number, start);
-  const checked = assembler.here();
-  const killed = assembler.result(RETURN_KILL_PROCESS);
-  assembler.load(offset.machine, assembler.jump(code.jumpEqual, place.machine.audit, checked, killed));
+  assembler.load(offset.machine, assembler.jump(code.jumpEqual, machine.audit, assembler.here(), otherMachines));
   return assembler.program();
+}
+
+/** Machines whose programs a profile is for, besides the kernel's own, as it names them. */
+function architectures(profile: SeccompProfile, own: string): ReadonlySet<string> {
+  const map = (profile.archMap ?? []).filter(({ architecture }) => architecture === own);
+  return new Set([...(profile.architectures ?? []), ...map.flatMap((entry) => entry.subArchitectures ?? [])]);
+}
+
+/** Finds the number that was loaded. */
+function decisions(
+  profile: SeccompProfile,
+  place: Place,
+  numbers: ReadonlyMap<string, number>,
+  assembler: Assembler,
+): Label {
+  const { byNumber, fallback, unknown } = decide(profile, place, numbers);
+  const highest = Math.max(...numbers.values());
+  return searchTree(runsOf(byNumber, { conditional: [], otherwise: fallback }, highest, unknown), assembler);
 }
 
 /** `BPF_CLASS | BPF_SIZE | BPF_MODE` and so on, linux/bpf_common.h. */
