@@ -106,7 +106,9 @@ static void on_ready(struct runtime *runtime, uint32_t index, int64_t now) {
   }
 }
 
-static void on_executed(struct runtime *runtime, uint32_t index) {
+// A main service that cannot even be executed at first is a mistake, not a crash: it is for whoever starts
+// the container to see, whatever the restart policy.
+static void on_executed(struct runtime *runtime, uint32_t index, int64_t now) {
   struct own *own = &runtime->own[index];
   unsigned char status = 0;
   if (own->executed < 0)
@@ -117,6 +119,8 @@ static void on_executed(struct runtime *runtime, uint32_t index) {
   close(own->executed);
   own->executed = -1;
   report_executed(runtime, size == 1 ? status : 0);
+  if (size == 1 && !runtime->command)
+    services_stop_all(&runtime->services, status, UINT32_MAX, now);
 }
 
 static void on_socket(struct runtime *runtime, uint32_t index) {
@@ -166,7 +170,7 @@ void runtime_dispatch(struct runtime *runtime, uint64_t data, int64_t now) {
     on_ready(runtime, index, now);
     break;
   case EVENT_EXECUTED:
-    on_executed(runtime, index);
+    on_executed(runtime, index, now);
     break;
   case EVENT_SOCKET:
     on_socket(runtime, index);

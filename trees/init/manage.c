@@ -149,6 +149,14 @@ static int wait_time(const struct runtime *runtime, int64_t next, int64_t now) {
   return left <= 0 ? 0 : left > INT32_MAX ? INT32_MAX : (int)left;
 }
 
+// Of several services: the first ones have been started, and the main one, if it is among them, executed.
+static bool is_executed(const struct runtime *runtime) {
+  for (uint32_t i = 0; i < runtime->services.count; i++)
+    if (runtime->own[i].executed >= 0)
+      return false;
+  return !runtime->command;
+}
+
 // Everything that can be done without waiting. True when all is over.
 static bool advance(struct runtime *runtime) {
   struct services *services = &runtime->services;
@@ -162,7 +170,7 @@ static bool advance(struct runtime *runtime) {
       services_tick(services, now);
     services_settle(services, now);
   } while (look(runtime, now));
-  if (!runtime->command && !runtime->told_executed)
+  if (!runtime->told_executed && is_executed(runtime))
     report_executed(runtime, 0);
   report_changes(runtime);
   return services->ended;

@@ -185,7 +185,7 @@ bool spawn_process(struct runtime *runtime, uint32_t index, enum service_start w
   int executed[2] = {-1, -1};
   bool tells_ready = what == START_MAIN && plan->ready == PLAN_READY_FD;
   bool tells_executed =
-      what == START_MAIN && runtime->command && runtime->channel >= 0 && !runtime->told_executed;
+      what == START_MAIN && is_main(runtime, index) && runtime->channel >= 0 && !runtime->told_executed;
   pid_t pid = -1;
   if ((!tells_ready || open_pipe(ready)) && (!tells_executed || open_pipe(executed)))
     pid = fork();

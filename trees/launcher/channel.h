@@ -2,9 +2,11 @@
 // control socket (request.h), without a newline, and may carry descriptors.
 //
 // init → launcher
-//   executed                      the command was executed, or all services that wait for nothing were
-//   started failed STATUS MESSAGE         …or could not be; the init ends with STATUS output NAME + 2
-//   descriptors   read ends of a service's standard output and standard error service NAME
+//   executed                      the command was executed; or all services that wait for nothing were
+//                                 started, and the main one, if it is one of them, executed
+//   failed STATUS MESSAGE         …or could not be; the init ends with STATUS
+//   output NAME + 2 descriptors   read ends of a service's standard output and standard error
+//   service NAME
 //   state=waiting|starting|running|ready|stopping|stopped|failed|backoff pid=N exit=N restarts=N
 //           health=none|starting|healthy|unhealthy [main=1]      whenever something of it changes
 //   ready 0|1                     all services that are to run are ready, or not any more
