@@ -104,7 +104,10 @@ test('of many that start at once one runs', { skip }, async () => {
       return await new Promise<number | null>((resolve) => child.once('exit', resolve));
     }),
   );
-  assert.deepEqual(statuses.sort(), [0, 125, 125, 125, 125, 125]);
+  assert.deepEqual(
+    statuses.toSorted((a, b) => Number(a) - Number(b)),
+    [0, 125, 125, 125, 125, 125],
+  );
   assert.equal((await rig.warm(line.slice(1))).status, 0);
 });
 

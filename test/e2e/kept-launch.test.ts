@@ -38,7 +38,7 @@ interface Change {
   readonly change: () => void;
   readonly changed?: () => StartPlace;
   /** What it says then; a number: the status that it fails with. */
-  readonly then: string | RegExp | number;
+  readonly saysThen: string | RegExp | number;
 }
 
 const say = (text: string): string[] => ['sh', '-c', text];
@@ -55,7 +55,7 @@ const changes: readonly Change[] = [
     says: 'old\n',
     change: () => undefined,
     changed: () => ({ env: { PASSED: 'new' } }),
-    then: 'new\n',
+    saysThen: 'new\n',
   },
   {
     what: 'a variable that is not passed on any more',
@@ -63,7 +63,7 @@ const changes: readonly Change[] = [
     place: () => ({ env: { PASSED: '' } }),
     says: '\n',
     change: () => undefined,
-    then: 'none\n',
+    saysThen: 'none\n',
   },
   {
     what: 'a file of variables',
@@ -75,14 +75,14 @@ const changes: readonly Change[] = [
       writeFileSync(rig.path('work/vars'), 'A=new\n');
       utimesSync(rig.path('work/vars'), 1, 1);
     },
-    then: 'new\n',
+    saysThen: 'new\n',
   },
   {
     what: 'the project’s settings',
     words: () => ['tool', '--', ...say('echo well')],
     says: 'well\n',
     change: () => writeFileSync(rig.path('work/trees.yaml'), 'color: [\n'),
-    then: 1,
+    saysThen: 1,
   },
   {
     what: 'the user’s settings, which were empty',
@@ -94,7 +94,7 @@ const changes: readonly Change[] = [
     words: () => ['tool', '--', ...say('echo better')],
     says: 'better\n',
     change: () => writeFileSync(config(), 'lockTimeout: -1\n'),
-    then: 1,
+    saysThen: 1,
   },
   {
     what: 'a setting by a variable',
@@ -103,7 +103,7 @@ const changes: readonly Change[] = [
     says: 'best\n',
     change: () => undefined,
     changed: () => ({ env: { TREES_LOCK_TIMEOUT: 'soon' } }),
-    then: 1,
+    saysThen: 1,
   },
   {
     what: 'where the store is',
@@ -111,7 +111,7 @@ const changes: readonly Change[] = [
     says: 'here\n',
     change: () => undefined,
     changed: () => ({ env: { TREES_ROOT: rig.path('elsewhere') } }),
-    then: 125,
+    saysThen: 125,
   },
   {
     what: 'the working directory',
@@ -125,14 +125,14 @@ const changes: readonly Change[] = [
     says: 'work\n',
     change: () => undefined,
     changed: () => ({ cwd: rig.path('other') }),
-    then: 'other\n',
+    saysThen: 'other\n',
   },
   {
     what: 'the source of a mount',
     words: () => ['-v', `${rig.path('other/given')}:/given:ro`, 'tool', '--', ...say('cat /given/name')],
     says: 'other\n',
     change: () => rmSync(rig.path('other/given'), { recursive: true }),
-    then: 125,
+    saysThen: 125,
   },
   {
     what: 'a file of services',
@@ -140,7 +140,7 @@ const changes: readonly Change[] = [
     words: () => ['--services', 'stack.json', '--no-prefix', 'tool'],
     says: 'old\n',
     change: () => writeFileSync(rig.path('work/stack.json'), '{"main":{"exec":["echo","new"],"main":true}}'),
-    then: 'new\n',
+    saysThen: 'new\n',
   },
   {
     what: 'a profile of system calls',
@@ -155,21 +155,21 @@ const changes: readonly Change[] = [
     ],
     says: 'made\n',
     change: () => writeFileSync(rig.path('work/profile.json'), filter('mkdir')),
-    then: 'refused\n',
+    saysThen: 'refused\n',
   },
   {
     what: 'what the instance wrote is reset',
     words: () => ['tool', '--', ...say('test -e /kept && cat /kept || echo none; echo written > /kept')],
     says: 'written\n',
     change: () => assert.equal(rig.trees(['reset', 'tool']).status, 0),
-    then: 'none\n',
+    saysThen: 'none\n',
   },
   {
     what: 'a volume is gone',
     words: () => ['-v', 'things:/things', 'tool', '--', ...say('ls /things; touch /things/one')],
     says: 'one\n',
     change: () => rmSync(data('volumes/things'), { recursive: true }),
-    then: '',
+    saysThen: '',
   },
   {
     what: 'its range of ids',
@@ -181,7 +181,7 @@ const changes: readonly Change[] = [
       // Its files are those of the other range.
       rmSync(data('overlay'), { recursive: true });
     },
-    then: /\d+\n/,
+    saysThen: /\d+\n/,
   },
   {
     what: 'the app’s record',
@@ -192,7 +192,7 @@ const changes: readonly Change[] = [
       const record = readFileSync(file, 'utf8');
       writeFileSync(file, record.replace('first', 'again'));
     },
-    then: 'again\n',
+    saysThen: 'again\n',
   },
   {
     what: 'the app’s generation',
@@ -202,28 +202,28 @@ const changes: readonly Change[] = [
       layOutApp(rig.store, 'tool', { exec: ['echo', 'second'] }, 2);
       replaceLink('2');
     },
-    then: 'second\n',
+    saysThen: 'second\n',
   },
   {
     what: 'back to an older generation',
     words: () => ['tool'],
     says: 'second\n',
     change: () => replaceLink('1'),
-    then: 'again\n',
+    saysThen: 'again\n',
   },
   {
     what: 'the program',
     words: () => ['tool'],
     says: 'again\n',
     change: () => utimesSync(rig.bin, new Date(), new Date()),
-    then: 'again\n',
+    saysThen: 'again\n',
   },
   {
     what: 'the launcher',
     words: () => ['tool'],
     says: 'again\n',
     change: () => utimesSync(join(rig.installation, 'build/Release/trees-launch'), new Date(), new Date()),
-    then: 'again\n',
+    saysThen: 'again\n',
   },
 ];
 
@@ -246,7 +246,7 @@ function matches(started: Started, expected: string | RegExp | number): void {
 
 test('what a launch rests on is changed', { skip }, async (t) => {
   layOutApp(rig.store, 'tool', { exec: ['echo', 'first'] });
-  for (const { what, given, words, place, says, change, changed, then } of changes) {
+  for (const { what, given, words, place, says, change, changed, saysThen } of changes) {
     await t.test(what, async () => {
       given?.();
       const before = await rig.warm(words(), place?.());
@@ -254,8 +254,8 @@ test('what a launch rests on is changed', { skip }, async (t) => {
       change();
       const started = rig.run(words(), changed?.());
       assert.notEqual(started.plan, 'kept');
-      matches(started, then);
-      if (typeof then === 'object') assert.notEqual(started.stdout, before.stdout);
+      matches(started, saysThen);
+      if (typeof saysThen === 'object') assert.notEqual(started.stdout, before.stdout);
     });
   }
 });
