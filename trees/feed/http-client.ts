@@ -2,12 +2,21 @@ import { readFile } from 'node:fs/promises';
 import { reasonOf, TreesError } from '../errors.js';
 import type { NetworkOptions } from './network.js';
 
-/** What is used of a response; both Node's fetch and undici's give it. */
+/** What is used of a body; streams of the web have it. */
+export interface HttpBody {
+  getReader(): {
+    read(): Promise<{ done: false; value: Uint8Array } | { done: true; value?: Uint8Array | undefined }>;
+    cancel(): Promise<void>;
+  };
+  cancel(): Promise<void>;
+}
+
+/** What is used of a response. */
 export interface HttpResponse {
   readonly status: number;
   readonly statusText: string;
   readonly headers: { get(name: string): string | null };
-  readonly body: ReadableStream<Uint8Array> | null;
+  readonly body: HttpBody | null;
 }
 
 export interface HttpRequest {
@@ -97,7 +106,12 @@ export async function httpClient(network: NetworkOptions): Promise<HttpClient> {
   const made = createFetch(network).then(
     (send): HttpClient => ({
       fetch: send,
-      get: async (url, request) => await send(url.href, { ...request, redirect: 'manual' }),
+      get: async (url, request) => {
+        // As for `createFetch`: only undici can do more than this.
+        if (send !== fetch) return await send(url.href, { ...request, redirect: 'manual' });
+        const { nodeGet } = await import('./node-get.js');
+        return await nodeGet(url, request);
+      },
     }),
   );
   clients.set(network, made);
