@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { basename, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { addFeed } from '../../trees/feed/feeds.js';
 import type { BundleEntry } from '../../trees/feed/schema.js';
+import type { Checksum } from '../../trees/ostree/types.js';
 import { installApp } from '../../trees/store/install.js';
+import type { StorePaths } from '../../trees/store/paths.js';
 import { noise } from '../support/delta-fixture.js';
+import type { Edge } from '../support/plain-publisher.js';
 import { assertSound, createStoreFixture, currentTree, publishTool } from '../support/store-fixture.js';
 
 /** Serves a directory; of one file everything but the last byte, until told to go on. */
@@ -53,14 +56,26 @@ async function createServerThatHolds(t: TestContext, directory: string) {
   return { origin: `http://127.0.0.1:${address.port}/`, requests, held };
 }
 
-async function fixture(t: TestContext) {
+const LARGE = { 'usr/lib/large': noise(300_000, 3).toString('latin1') };
+
+interface Commits {
+  readonly base: Checksum;
+  readonly layer: Checksum;
+  /** An earlier base. */
+  readonly older: Checksum;
+}
+
+const onBase = ({ base, layer }: Commits): Edge[] => [
+  [null, base],
+  [base, layer],
+];
+
+async function fixture(t: TestContext, edges: (commits: Commits) => readonly Edge[] = onBase) {
   const store = await createStoreFixture();
   t.after(async () => await store[Symbol.asyncDispose]());
-  const { base, v1 } = await publishTool(store, { 'usr/lib/large': noise(300_000, 3).toString('latin1') });
-  const index = await store.publisher.publish([
-    [null, base],
-    [base, v1],
-  ]);
+  const older = await store.publisher.base('deb', '11.0.0', LARGE);
+  const { base, v1 } = await publishTool(store, LARGE);
+  const index = await store.publisher.publish(edges({ base, layer: v1, older }));
   const server = await createServerThatHolds(t, store.feed.feed);
   const { root } = store.paths;
   await addFeed(root, server.origin, {
@@ -68,15 +83,49 @@ async function fixture(t: TestContext) {
     keys: [store.feed.key.public],
     confirm: async () => await Promise.resolve(false),
   });
-  const bundleTo = (commit: string): BundleEntry => {
-    const found = index.bundles.find((bundle) => bundle.to === commit);
+  const bundleTo = (commit: Checksum, from?: Checksum): BundleEntry => {
+    const found = index.bundles.find((bundle) => bundle.to === commit && (bundle.from ?? undefined) === from);
     assert.ok(found !== undefined);
     return found;
   };
   const { feed, paths } = store;
   const installTool = async () => await installApp(store.options('tool@1'));
-  return { feed, paths, server, installTool, base: bundleTo(base), layer: bundleTo(v1) };
+  const damage = ({ file }: BundleEntry): void => {
+    const path = join(feed.feed, file);
+    const bytes = readFileSync(path);
+    const at = Math.floor(bytes.length / 5);
+    bytes[at] = (bytes[at] ?? 0) ^ 1;
+    writeFileSync(path, bytes);
+  };
+  const commits = { base, layer: v1, older };
+  const isOn = edges === onBase;
+  return {
+    feed,
+    paths,
+    server,
+    installTool,
+    damage,
+    bundleTo,
+    commits,
+    base: bundleTo(base),
+    layer: bundleTo(v1, isOn ? base : undefined),
+  };
 }
+
+async function until(isSo: () => boolean, working: Promise<unknown>): Promise<void> {
+  let done = false;
+  const ended = (): void => {
+    done = true;
+  };
+  working.then(ended, ended);
+  while (!isSo()) {
+    assert.equal(done, false, 'it ended before');
+    await sleep(10);
+  }
+}
+
+const hasCommit = ({ repo }: StorePaths, commit: Checksum): boolean =>
+  existsSync(join(repo, 'objects', commit.slice(0, 2), `${commit.slice(2)}.commit`));
 
 function stagedFiles(repo: string): string[] {
   return readdirSync(join(repo, 'tmp'), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.file'));
@@ -85,20 +134,11 @@ function stagedFiles(repo: string): string[] {
 test('objects are written while the server still sends', async (t) => {
   const { base, layer, installTool, paths, server } = await fixture(t);
   server.held.add(base.file);
-  let done = false;
-  const installing = installTool().finally(() => {
-    done = true;
-  });
+  const installing = installTool();
   const repo = paths.repo;
-  while (statSync(join(repo, 'tmp'), { throwIfNoEntry: false }) === undefined || stagedFiles(repo).length === 0) {
-    assert.equal(done, false);
-    await sleep(10);
-  }
-  assert.equal(
-    server.requests.some(({ file }) => file === layer.file),
-    false,
-    'one bundle at a time',
-  );
+  await until(() => existsSync(join(repo, 'tmp')) && stagedFiles(repo).length > 0, installing);
+  await until(() => server.requests.some(({ file }) => file === layer.file), installing);
+  assert.equal(hasCommit(paths, layer.to), false, 'it builds on what is not there yet');
   server.held.delete(base.file);
   const { bundles, fallback } = await installing;
   assert.deepEqual(bundles, [base.file, layer.file]);
@@ -152,4 +192,68 @@ test('bytes that are not the published ones leave the store as it was', async (t
     ),
     [],
   );
+});
+
+const onNothing = ({ base, layer }: Commits): Edge[] => [
+  [null, base],
+  [null, layer],
+];
+
+test('a layer that does not build on the base is applied while that is still arriving', async (t) => {
+  const { base, installTool, layer, paths, server } = await fixture(t, onNothing);
+  server.held.add(base.file);
+  const installing = installTool();
+  await until(() => hasCommit(paths, layer.to), installing);
+  assert.equal(hasCommit(paths, base.to), false);
+  server.held.delete(base.file);
+  const { bundles, fallback, fetched } = await installing;
+  assert.deepEqual(bundles, [base.file, layer.file]);
+  assert.deepEqual(fallback, []);
+  assert.equal(fetched, base.size + layer.size);
+  assert.equal(currentTree(paths, 'tool').tree['usr/bin/tool'], 'tool one\n');
+  await assertSound(paths);
+});
+
+test('a base that fails is fetched in another way, and the layer that was applied meanwhile stays', async (t) => {
+  const { base, bundleTo, commits, damage, installTool, layer, paths, server } = await fixture(t, (all) => [
+    ...onNothing(all),
+    [null, all.older],
+    [all.older, all.base],
+  ]);
+  damage(base);
+  server.held.add(base.file);
+  const installing = installTool();
+  await until(() => hasCommit(paths, layer.to), installing);
+  server.held.delete(base.file);
+  const { bundles, fallback } = await installing;
+  const others = [bundleTo(commits.older).file, bundleTo(commits.base, commits.older).file];
+  assert.deepEqual(bundles, [layer.file, ...others]);
+  assert.deepEqual(
+    fallback.map(({ file, code }) => [file, code]),
+    [[base.file, 'BUNDLE_CORRUPT']],
+  );
+  assert.equal(server.requests.filter(({ file, range }) => file === layer.file && range === undefined).length, 1);
+  await assertSound(paths);
+});
+
+test('a layer that fails while the base arrives is fetched in another way', async (t) => {
+  const { base, bundleTo, commits, damage, installTool, layer, paths, server } = await fixture(t, (all) => [
+    ...onNothing(all),
+    [all.base, all.layer],
+  ]);
+  // The cheaper of the two is the one to be damaged.
+  const other = bundleTo(commits.layer, commits.base);
+  const [first, second] = layer.size <= other.size ? [layer, other] : [other, layer];
+  damage(first);
+  server.held.add(base.file);
+  const installing = installTool();
+  await until(() => server.requests.some(({ file }) => file === first.file), installing);
+  server.held.delete(base.file);
+  const { bundles, fallback } = await installing;
+  assert.deepEqual(bundles, [base.file, second.file]);
+  assert.deepEqual(
+    fallback.map(({ file, code }) => [file, code]),
+    [[first.file, 'BUNDLE_CORRUPT']],
+  );
+  await assertSound(paths);
 });

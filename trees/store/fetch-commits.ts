@@ -53,25 +53,34 @@ export async function fetchCommits(store: Store, feed: Feed, selection: Selectio
   const bundles: string[] = [];
   let bytes = 0;
   let first: unknown;
+  // What is left of the plan.
+  let edges: readonly BundleEntry[] = [];
   await using queue = createQueue(store, feed, selection);
   for (;;) {
     throwIfCancelled(store.signal, 'the installation');
-    const plan = nextPlan(store, selection, { have: await wholeCommits(store.repo), failed, first, fallback });
-    const [bundle, next] = plan.edges;
+    if (edges.length === 0) {
+      const have = await wholeCommits(store.repo);
+      const plan = nextPlan(store, selection, { have, failed, first, fallback });
+      // Another way may be a longer one than what there was room for.
+      if (failed.size > 0) requireSpace(store.paths.root, await spaceFor(store.paths.root, selection, plan));
+      ({ edges } = plan);
+    }
+    const [bundle, next] = edges;
     if (bundle === undefined) {
       await cleanDownloads(store, selection.feed.index.bundles);
       return { bytes, bundles, fallback };
     }
-    // Another way may be a longer one than what there was room for.
-    if (failed.size > 0) requireSpace(store.paths.root, await spaceFor(store.paths.root, selection, plan));
     try {
       await queue.apply(bundle, next);
       bundles.push(bundle.file);
       bytes += bundle.size;
+      edges = edges.slice(1);
     } catch (error) {
       if (isFinal(error)) throw error;
       if (store.signal?.aborted === true) throw error;
       first ??= error;
+      // What is being applied already does not need the one that failed.
+      edges = next !== undefined && queue.isBeingApplied(next) ? [next] : [];
       failed.add(bundle.sha256);
       fallback.push(describe(bundle, error));
       store.reporter.warn(`bundle ${bundle.file} did not work, looking for another way: ${reasonOf(error)}`);
@@ -110,32 +119,56 @@ function nextPlan(
   }
 }
 
+/** A bundle whose turn has not come yet. */
+interface Waiting {
+  readonly incoming: Incoming;
+  /** If it is being applied all the same. */
+  readonly applied: Promise<void> | undefined;
+}
+
 /**
  * The bundle that is to be applied now, and the one after it, whose download begins when the first is here: so the
- * link is never idle while something is being applied, and no more than one bundle waits.
+ * link is never idle while something is being applied, and no more than one bundle waits. If it does not build on the
+ * first it is applied meanwhile, too: neither keeps all cores busy to its end.
  */
 function createQueue(store: Store, feed: Feed, selection: Selection) {
-  let waiting: Incoming | undefined;
-  const release = async (): Promise<void> => {
-    const incoming = waiting;
+  let waiting: Waiting | undefined;
+  const takeWaiting = (): Waiting | undefined => {
+    const taken = waiting;
     waiting = undefined;
-    await incoming?.discard();
+    return taken;
+  };
+  const discard = async ({ incoming, applied }: Waiting): Promise<void> => {
+    await incoming.discard();
+    await applied?.catch(() => undefined);
+  };
+  const release = async (): Promise<void> => {
+    const left = takeWaiting();
+    if (left !== undefined) await discard(left);
   };
   const fetchNext = async (incoming: Incoming, next: BundleEntry | undefined): Promise<void> => {
-    if ((await incoming.here) && next !== undefined) waiting = tryBegin(store, feed, { bundle: next, selection });
+    if (!(await incoming.nearlyHere) || next === undefined) return;
+    const isAlone = next.from === null || (await wholeCommits(store.repo)).has(next.from);
+    const begun = tryBegin(store, feed, { bundle: next, selection });
+    if (begun === undefined) return;
+    const applied = isAlone ? begun.apply() : undefined;
+    // Whoever's turn it is sees why it failed.
+    applied?.catch(() => undefined);
+    waiting = { incoming: begun, applied };
   };
   return {
     [Symbol.asyncDispose]: release,
+    isBeingApplied: ({ sha256 }: BundleEntry): boolean =>
+      waiting?.applied !== undefined && waiting.incoming.bundle.sha256 === sha256,
     async apply(bundle: BundleEntry, next: BundleEntry | undefined): Promise<void> {
-      let incoming = waiting;
-      waiting = undefined;
-      if (incoming !== undefined && incoming.bundle.sha256 !== bundle.sha256) {
-        await incoming.discard();
-        incoming = undefined;
+      let early = takeWaiting();
+      if (early !== undefined && early.incoming.bundle.sha256 !== bundle.sha256) {
+        await discard(early);
+        early = undefined;
       }
-      incoming ??= await begin(store, feed, { bundle, selection });
+      const incoming = early?.incoming ?? (await begin(store, feed, { bundle, selection }));
       if (incoming === undefined) return;
-      const applied = incoming.apply();
+      const applied = early?.applied ?? incoming.apply();
       const prefetch = fetchNext(incoming, next);
       try {
         await applied;

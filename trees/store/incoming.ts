@@ -18,16 +18,19 @@ import type { Store } from './store.js';
 /** A bundle on its way into the store. Its lock is held until `finish` or `discard`. */
 export interface Incoming {
   readonly bundle: BundleEntry;
-  /** Resolves when all of it is here, to whether it is; never rejects. */
-  readonly here: Promise<boolean>;
+  /** Resolves when all of it is here or about to be, to false if it will not be; never rejects. */
+  readonly nearlyHere: Promise<boolean>;
   /** Applies it, while it arrives if it is still arriving. @throws TreesError of the download or of applying */
   apply(): Promise<void>;
-  /** Gives it up. What has been downloaded stays, for the next time. */
+  /** Gives it up, also while it is being applied: that fails then. What has been downloaded stays, for the next time. */
   discard(): Promise<void>;
 }
 
 /** Tail to ask for where the index does not say how long it is; enough for trees of some 5,000 files. */
 const TAIL = 256 * 1024;
+
+/** Bytes of the end of a download during which the next one may begin, so that the link is not idle between them. */
+const NEARLY = 512 * 1024;
 
 /** Failures that reading the same bytes again cannot cure; the download need not go on either. */
 const FINAL = new Set(['CANCELLED', 'NO_SPACE', 'STORE_CORRUPT', 'STORE_UNUSABLE']);
@@ -46,7 +49,7 @@ export function bringIn(
   const work = path === undefined ? downloaded(store, feed, options) : local(store, feed, { ...options, path });
   return {
     bundle,
-    here: work.here,
+    nearlyHere: work.nearlyHere,
     apply: async () => {
       try {
         await work.apply();
@@ -65,7 +68,7 @@ export function bringIn(
 }
 
 interface Work {
-  readonly here: Promise<boolean>;
+  readonly nearlyHere: Promise<boolean>;
   apply(): Promise<void>;
   discard(): Promise<void>;
 }
@@ -77,16 +80,21 @@ interface WorkOptions {
 
 /** The digest is checked over the bytes that are applied, so it does not matter who else can write to the directory. */
 function local(store: Store, feed: Feed, options: WorkOptions & { path: string }): Work {
+  const { stop, signal } = stoppable(store);
+  const stopped = { ...store, signal };
   return {
-    here: Promise.resolve(true),
-    discard: async () => await Promise.resolve(),
+    nearlyHere: Promise.resolve(true),
+    discard: async () => {
+      stop.abort(givenUp(options.bundle));
+      await Promise.resolve();
+    },
     apply: async () => {
       try {
-        await applyFile(store, options);
+        await applyFile(stopped, options);
       } catch (error) {
         // The feed says better what is wrong with it.
         if (!(error instanceof TreesError && error.code === 'BUNDLE_UNREADABLE')) throw error;
-        await downloaded(store, feed, options).apply();
+        await downloaded(stopped, feed, options).apply();
       }
     },
   };
@@ -94,35 +102,34 @@ function local(store: Store, feed: Feed, options: WorkOptions & { path: string }
 
 function downloaded(store: Store, feed: Feed, options: WorkOptions): Work {
   const { bundle } = options;
-  const stop = new AbortController();
-  const signal = store.signal === undefined ? stop.signal : AbortSignal.any([store.signal, stop.signal]);
+  const { stop, signal } = stoppable(store);
   const link = measureLink();
   const arriving = createArrival();
   const verdict = createVerdict();
-  const all = createVerdict();
+  const nearly = createVerdict();
   const download = fetchBundle(feed, bundle, store.paths.downloads, {
     signal,
     reporter: store.reporter,
     onAvailable: ({ path, bytes }) => {
       link.update(bytes);
       arriving.report(path, bytes);
-      if (bytes === bundle.size) all.settle(true);
+      if (bytes >= bundle.size - NEARLY) nearly.settle(true);
     },
     onRestart: () => arriving.restart(),
     isVerified: async () => await verdict.promise,
   });
   const ended = download.then(
-    () => all.settle(true),
-    () => all.settle(false),
+    () => nearly.settle(true),
+    () => nearly.settle(false),
   );
   // At once, so that it is there when the one before is applied.
   const tail = readTail(feed, bundle, { bytes: tailOf(bundle), signal });
   // Whoever needs it sees why it failed.
   tail.catch(() => undefined);
   return {
-    here: all.promise,
+    nearlyHere: nearly.promise,
     discard: async () => {
-      stop.abort(new TreesError('CANCELLED', `fetching ${bundle.file} was given up`));
+      stop.abort(givenUp(bundle));
       verdict.settle(false);
       await ended;
       arriving.close();
@@ -152,6 +159,16 @@ function downloaded(store: Store, feed: Feed, options: WorkOptions): Work {
       }
     },
   };
+}
+
+/** For work that ends with the whole command, or when it is given up. */
+function stoppable({ signal }: Store): { readonly stop: AbortController; readonly signal: AbortSignal } {
+  const stop = new AbortController();
+  return { stop, signal: signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]) };
+}
+
+function givenUp({ file }: BundleEntry): TreesError {
+  return new TreesError('CANCELLED', `fetching ${file} was given up`);
 }
 
 /** Bytes of the end of a bundle to ask for first. */

@@ -5,6 +5,7 @@
 #include <exception>
 #include <thread>
 
+#include "budget.h"
 #include "codec.h"
 #include "units.h"
 
@@ -15,9 +16,6 @@ namespace {
 constexpr size_t CHUNK = 1 << 20;
 // What is decompressed at once while more arrives.
 constexpr size_t PIECE = 128 << 10;
-// Bytes of parts in work, compressed and decompressed. With Node's own 60 MB an installation stays below 200
-// MB.
-constexpr uint64_t BUDGET = 88 << 20;
 // Memory that is kept for the next part.
 constexpr size_t MAX_SPARE = 16 << 20;
 // An xz decoder has a copy of what it decompresses, up to its dictionary: 32 MiB in stock deltas.
@@ -38,6 +36,10 @@ public:
   Pipeline(const PipelineOptions &options, const UsePart &use, Job &job)
       : options_(options), source_(options.source), use_(use), job_(job),
         units_(units_of(options.source, options.block, options.skip)) {}
+  Pipeline(const Pipeline &) = delete;
+  Pipeline &operator=(const Pipeline &) = delete;
+  // What a failure left undone.
+  ~Pipeline() { budget().release(in_work_); }
 
   void run() {
     std::vector<std::thread> workers;
@@ -207,9 +209,7 @@ private:
   }
 
   bool admit(uint64_t cost) {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return failure_ || in_work_ == 0 || in_work_ + cost <= BUDGET; });
-    if (failure_)
+    if (!budget().admit(cost, [&] { return stopped() || job_.cancelled(); }))
       return false;
     in_work_ += cost;
     return true;
@@ -244,9 +244,8 @@ private:
       give(std::move(loaded.compressed));
       give(std::move(loaded.raw_buffer));
       loaded.raw.reset();
-      std::lock_guard lock(mutex_);
       in_work_ -= loaded.cost;
-      changed_.notify_all();
+      budget().release(loaded.cost);
     }
   }
 
@@ -355,7 +354,7 @@ private:
   std::deque<Loaded> queue_;
   std::vector<Buffer> spare_;
   size_t spare_size_ = 0;
-  uint64_t in_work_ = 0;
+  std::atomic<uint64_t> in_work_{0};
   bool finished_ = false;
   std::exception_ptr failure_;
 };
