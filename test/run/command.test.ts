@@ -59,6 +59,73 @@ const generation = install('tool', {
   volumes: [{ path: '/var/lib/tool', mode: '0750', user: 'app' }],
 });
 
+/** `trees` with a descriptor 3 that is a file; what the file has got in the end. */
+function withStatus(words: readonly string[]) {
+  const file = join(mkdtempSync(join(box.directory, 'status-')), 'lines');
+  const fd = openSync(file, 'w');
+  const [node = '', ...args] = bin;
+  const stdio = ['ignore', 'pipe', 'pipe', fd] as const;
+  const result = spawnSync(node, [...args, ...words], {
+    cwd: project,
+    env: environment(),
+    encoding: 'utf8',
+    stdio: [...stdio],
+  });
+  closeSync(fd);
+  return { ...result, lines: () => readFileSync(file, 'utf8') };
+}
+
+test('--status-fd tells of the first process and the end, and of no end before the start', { skip }, async () => {
+  const whole = withStatus(['run', '--status-fd', '3', 'tool', '--', 'sh', '-c', 'ls /proc/self/fd; exit 42']);
+  assert.deepEqual([whole.status, whole.stderr], [42, '']);
+  assert.match(whole.lines(), /^\{"child-pid":\d+\}\n\{"exit-code":42\}\n$/);
+  assert.equal(whole.stdout, '0\n1\n2\n3\n', 'three streams and the directory that is listed');
+  const failed = withStatus(['run', '--status-fd', '3', '-v', '/nowhere/at/all:/x', 'tool']);
+  assert.deepEqual([failed.status, failed.lines()], [125, '']);
+  for (const way of [[], ['--json']]) {
+    const detached = withStatus([
+      'run',
+      ...way,
+      '-d',
+      '--name',
+      'told',
+      '--status-fd',
+      '3',
+      'tool',
+      '--',
+      'sh',
+      '-c',
+      'exit 7',
+    ]);
+    assert.equal(detached.status, 0, detached.stderr);
+    await eventually(() => /exit-code/.test(detached.lines()), 'the monitor tells of the end');
+    assert.match(detached.lines(), /^\{"child-pid":\d+\}\n\{"exit-code":7\}\n$/);
+    assert.equal(trees(['rm', '-f', 'told']).status, 0);
+  }
+  for (const [words, message] of [
+    [['--status-fd', '2'], /descriptor from 3 on/],
+    [['--status-fd', '77'], /descriptor 77 \(--status-fd\) to be open/],
+    [['--preserve-fds', '1', '--status-fd', '3'], /descriptor from 4 on/],
+  ] as const) {
+    const wrong = withStatus(['run', ...words, 'tool']);
+    assert.equal(wrong.status, 125);
+    assert.match(wrong.stderr, message);
+  }
+});
+
+test('labels of mounts, which mean nothing here, are said to', { skip }, () => {
+  for (const words of [
+    ['-v', '/etc:/host:ro,Z'],
+    ['--mount', 'type=bind,source=/etc,target=/host,ro,relabel=shared'],
+  ]) {
+    const { status, stderr } = trees(['run', '--rm', ...words, 'tool', '--', 'test', '-e', '/host/passwd']);
+    assert.deepEqual(
+      [status, stderr],
+      [0, 'warning: SELinux labels are not changed: z, Z and relabel mean nothing here\n'],
+    );
+  }
+});
+
 test('runs what the app declares, then a command of one’s own, and passes on its status', { skip }, () => {
   const declared = trees(['run', 'tool']);
   assert.deepEqual(declared, { status: 0, signal: null, stdout: 'declared from-spec\n', stderr: '' });

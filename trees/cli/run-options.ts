@@ -36,7 +36,7 @@ type RunArgs = Args<typeof runOptions, readonly []>;
 
 /** @throws TreesError `USAGE` */
 export async function readRunOptions(
-  context: Pick<Context, 'env' | 'cwd'>,
+  context: Pick<Context, 'env' | 'cwd' | 'reporter'>,
   args: RunArgs,
   services?: ServicesSpec,
 ): Promise<RunOptions> {

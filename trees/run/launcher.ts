@@ -81,6 +81,8 @@ export interface LaunchOptions {
   readonly notifySocket?: string | undefined;
   /** Descriptors 3, 4… that the command gets. */
   readonly preserveFds?: number | undefined;
+  /** Where the launcher writes the number of the first process and the exit status, as lines of JSON. */
+  readonly statusFd?: number | undefined;
   /** Have the launcher say what each step took, on standard error. */
   readonly explainTime?: 'text' | 'json' | undefined;
   /** Sockets that the service manager has passed on as descriptors 3, 4…, for the command (sd_listen_fds(3)). */
@@ -137,6 +139,13 @@ export function preserved(count: number): number[] {
   return fds;
 }
 
+/** @throws TreesError `USAGE` unless it is the caller's */
+function statusDescriptor({ statusFd }: LaunchOptions): number[] {
+  if (statusFd === undefined) return [];
+  if (!isCallers(statusFd)) throw usageError(`Expected descriptor ${statusFd} (--status-fd) to be open, it is not`);
+  return [statusFd];
+}
+
 /**
  * Replaces this process by the launcher, so that no Node process stays behind.
  *
@@ -147,7 +156,9 @@ export function execContainer(plan: Uint8Array, options: LaunchOptions = {}): ne
   const flags = launchFlags(options);
   const env = launcherEnvironment(options);
   const hold = options.hold ?? [];
-  const keep = [...preserved(passedOn(options)), ...hold];
+  const status = statusDescriptor(options);
+  const keep = [...preserved(passedOn(options)), ...hold, ...status];
+  flags.push(...status.map((fd) => `--status-fd=${fd}`));
   flags.push(...hold.map((fd) => `--hold-fd=${fd}`));
   if (options.planFile !== undefined) return execLauncher([...flags, options.planFile], { keep, env });
   const fd = memfd('trees-plan', plan);
@@ -166,11 +177,13 @@ export async function startContainer(plan: Uint8Array, options: LaunchOptions = 
     const hold = options.hold ?? [];
     const planAt = FIRST_PRESERVED + keep.length;
     const holding = hold.map((_, index) => `--hold-fd=${planAt + 1 + index}`);
-    const args = [...launchFlags({ ...options, detach: true }), ...holding, `--plan-fd=${planAt}`];
+    const told = statusDescriptor(options);
+    const telling = told.map(() => `--status-fd=${planAt + 1 + hold.length}`);
+    const args = [...launchFlags({ ...options, detach: true }), ...holding, ...telling, `--plan-fd=${planAt}`];
     const { spawn } = await import('node:child_process');
     const child = spawn(launcherPath(), args, {
       env: launcherEnvironment(options),
-      stdio: ['ignore', 'ignore', 'pipe', ...keep, fd, ...hold],
+      stdio: ['ignore', 'ignore', 'pipe', ...keep, fd, ...hold, ...told],
     });
     const { stderr } = child;
     let words = '';

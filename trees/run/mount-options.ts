@@ -43,7 +43,7 @@ const propagations: Readonly<Record<string, Propagation | undefined>> = {
   rshared: 'shared',
 };
 
-/** `z` and `Z` (SELinux labels) are accepted and mean nothing here, so that podman command lines work. */
+/** `z` and `Z` (SELinux labels) are accepted and mean nothing here (`asksForLabels`), so that podman command lines work. */
 const commonWords: readonly string[] = [
   'ro',
   'rw',
@@ -63,6 +63,13 @@ const commonWords: readonly string[] = [
   'Z',
   ...Object.keys(propagations),
 ];
+
+/** Whether one of the mounts asks for SELinux labels: `z` and `Z` of `-v`, `relabel=` of `--mount`. */
+export function asksForLabels(volumes: readonly string[], mounts: readonly string[]): boolean {
+  const words = volumes.flatMap((text) => (text.split(':')[2] ?? '').split(','));
+  const fields = mounts.flatMap((text) => text.split(','));
+  return [...words, ...fields].some((word) => word === 'z' || word === 'Z' || word.startsWith('relabel='));
+}
 
 function commonOptions(words: readonly string[], option: string, text: string): CommonOptions {
   if (words.includes('U')) {

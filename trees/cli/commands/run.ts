@@ -105,7 +105,7 @@ async function run(
   if (nameFile !== undefined) writeNameFile(nameFile, name);
   // What is still to be done afterwards keeps this process: an error as a document, a file to remove again.
   const replaced = !start.detach || (nameFile === undefined && !settings.json);
-  if (start.preserveFds > 0) noteUnknowable('descriptors that are passed on');
+  if (start.preserveFds > 0 || start.statusFd !== undefined) noteUnknowable('descriptors that are passed on');
   const launch: LaunchOptions = {
     detach: replaced && start.detach,
     tty,
@@ -114,6 +114,7 @@ async function run(
     notifySocket: context.env['NOTIFY_SOCKET'],
     sockets: socketsPassed(context.env),
     preserveFds: start.preserveFds,
+    statusFd: start.statusFd,
     explainTime: start.explainTime ? (settings.json ? 'json' : 'text') : undefined,
     hold: [claim.fd],
   };

@@ -41,6 +41,11 @@ export const lifecycleOptions = {
     choices: ['container', 'conmon', 'ignore'],
     describe: 'who tells the service manager that it is ready: the command (default), the launcher, nobody',
   },
+  'status-fd': {
+    type: 'number',
+    value: 'N',
+    describe: 'write {"child-pid":…} and at the end {"exit-code":…} to a descriptor, a line each',
+  },
   'explain-time': { type: 'boolean', describe: 'say on standard error what each step of the start took' },
   'preserve-fds': { type: 'number', value: 'N', describe: 'give the command the descriptors 3 to 2+N' },
   'no-init': { type: 'boolean', describe: 'run the command as process 1 itself' },
@@ -57,6 +62,7 @@ export interface StartMode {
   readonly nameFile: string | undefined;
   readonly sdnotify: string | undefined;
   readonly preserveFds: number;
+  readonly statusFd: number | undefined;
   readonly explainTime: boolean;
 }
 
@@ -88,6 +94,11 @@ export function readStartMode(args: LifecycleArgs): StartMode {
   if (!Number.isInteger(preserveFds) || preserveFds < 0 || preserveFds > MAX_PRESERVED) {
     throw usageError(`Expected --preserve-fds to be a number from 0 to ${MAX_PRESERVED}, got ${preserveFds}`);
   }
+  const statusFd = args['status-fd'];
+  const lowest = FIRST_DESCRIPTOR + preserveFds;
+  if (statusFd !== undefined && (!Number.isInteger(statusFd) || statusFd < lowest)) {
+    throw usageError(`Expected --status-fd to be a descriptor from ${lowest} on, got ${statusFd}`);
+  }
   const terminal = process.stdin.isTTY && process.stdout.isTTY;
   return {
     detach,
@@ -97,11 +108,14 @@ export function readStartMode(args: LifecycleArgs): StartMode {
     nameFile: args.cidfile,
     sdnotify: args.sdnotify,
     preserveFds,
+    statusFd,
     explainTime: args['explain-time'] === true,
   };
 }
 
 const MAX_PRESERVED = 1024;
+/** The first that is no standard stream. */
+const FIRST_DESCRIPTOR = 3;
 
 /** @throws TreesError `USAGE` */
 export function readLabels(args: LifecycleArgs): Record<string, string> {

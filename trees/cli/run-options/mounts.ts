@@ -1,4 +1,5 @@
-import { parseMount, parseTmpfs, parseVolume } from '../../run/mount-options.js';
+import { noteUnknowable } from '../../inputs.js';
+import { asksForLabels, parseMount, parseTmpfs, parseVolume } from '../../run/mount-options.js';
 import type { RunRequest } from '../../run/resolve.js';
 import type { Args, Context, OptionSpec } from '../command.js';
 
@@ -20,9 +21,13 @@ type MountArgs = Args<typeof mountOptions, readonly []>;
 
 /** @throws TreesError `USAGE` */
 export function readMounts(
-  { cwd }: Pick<Context, 'cwd'>,
+  { cwd, reporter }: Pick<Context, 'cwd' | 'reporter'>,
   args: MountArgs,
 ): Pick<RunRequest, 'readOnly' | 'ephemeral' | 'mounts'> {
+  if (asksForLabels(args.volume ?? [], args.mount ?? [])) {
+    noteUnknowable('there are warnings');
+    reporter.warn('SELinux labels are not changed: z, Z and relabel mean nothing here');
+  }
   return {
     readOnly: args['read-only'] === true,
     ephemeral: args.ephemeral === true,
