@@ -22,6 +22,10 @@ constexpr size_t MAX_SAME_NAME = 32;
 constexpr unsigned ALIKE = 500;
 // Where time counts more than bytes, a file of this size is believed to be a version of what was at its path.
 constexpr uint64_t BELIEVED = 256 << 10;
+// There, smaller files are not looked for by their content, and others only among those of about their size.
+constexpr uint64_t SOUGHT = 16 << 10;
+// There, in thousandths: a file from another path is not worth comparing if it has less in common.
+constexpr unsigned PROMISING = 100;
 
 using Sketch = std::vector<uint64_t>;
 
@@ -135,7 +139,16 @@ public:
     crew_.each(searches.size(), [&](size_t i) { look_at_path(searches[i]); });
     if (std::all_of(searches.begin(), searches.end(), [](const Search &search) { return search.done; }))
       return;
-    crew_.each(old_.size(), [this](size_t i) { examine(old_[i]); });
+    if (quick_)
+      for (const Search &search : searches)
+        if (!search.done && search.file->meta.size >= SOUGHT)
+          sought_.push_back(search.file->meta.size);
+    std::sort(sought_.begin(), sought_.end());
+    crew_.each(old_.size(), [this](size_t i) {
+      measure(old_[i]);
+      if (is_sought(old_[i].size))
+        add_sketch(old_[i]);
+    });
     for (size_t i = 0; i < old_.size(); i++) {
       const OldFile &old = old_[i];
       if (!old.regular || old.size == 0)
@@ -166,7 +179,8 @@ private:
     if (path == by_path_.end())
       return;
     OldFile old = old_[path->second];
-    examine(old);
+    measure(old);
+    add_sketch(old);
     if (!old.regular || similarity(search.sketch, old.sketch) < ALIKE)
       return;
     take(*search.file, old);
@@ -186,11 +200,21 @@ private:
 
   static void take(NewFile &file, const OldFile &old) { file.source = old.file->checksum; }
 
-  void examine(OldFile &old) const {
+  void measure(OldFile &old) const {
     job_.check();
     FileMeta meta = repo_.file_meta(old.file->checksum);
     old.size = meta.size;
     old.regular = !meta.symlink;
+  }
+
+  bool is_sought(uint64_t size) const {
+    if (!quick_)
+      return true;
+    auto next = std::lower_bound(sought_.begin(), sought_.end(), (size + 1) / 2);
+    return next != sought_.end() && *next <= 2 * size;
+  }
+
+  void add_sketch(OldFile &old) const {
     if (old.regular && old.size >= MIN_SIZE)
       old.sketch = sketch_of(repo_.content(old.file->checksum).view());
   }
@@ -218,7 +242,8 @@ private:
       bool same_path = path != by_path_.end() && index == path->second;
       bool same_name = name_key(old.file->path) == name_key(file.path);
       unsigned alike = similarity(sketch, old.sketch);
-      if (alike == 0 && !same_path && !same_name)
+      unsigned wanted = same_path ? 0 : quick_ ? PROMISING : same_name ? 0 : 1;
+      if (alike < wanted)
         continue;
       uint64_t larger = std::max(old.size, file.meta.size), smaller = std::min(old.size, file.meta.size);
       // The last member only makes the choice the same every time.
@@ -236,6 +261,7 @@ private:
   Crew &crew_;
   const Job &job_;
   bool quick_;
+  std::vector<uint64_t> sought_; // sizes of files to look for by their content
   std::vector<OldFile> old_;
   std::unordered_map<std::string, size_t> by_path_;
   std::unordered_map<std::string, std::vector<size_t>> by_name_;
