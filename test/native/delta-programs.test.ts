@@ -147,7 +147,8 @@ async function assertArrives(t: TestContext, tree: TreeSpec, options: { quick?: 
   await applyBundle({ repoPath: mine, path: output, ref: 'app' });
   stockApply(output, stock);
   for (const copy of [mine, stock]) assertSameCommit(copy, repo, to);
-  return made;
+  // The seek table ends with the number of frames, a byte and its magic number.
+  return { ...made, frames: readFileSync(output).readUInt32LE(made.size - 9) };
 }
 
 for (const options of [{}, { quick: true }, { small: true }]) {
@@ -168,4 +169,17 @@ test('calls and relocations are filtered', async (t) => {
 test('a program that is too large for filtering in memory arrives whole', async (t) => {
   const large = elf([{ ...text, content: calls(5_300_000) }, rodata], X86_64);
   await assertArrives(t, { large: { content: large } }, { quick: true });
+});
+
+test('kinds of content get frames of their own, so that all cores have work', async (t) => {
+  const large = elf(
+    [
+      { ...text, content: calls(200_000) },
+      { ...rela, content: relocations(80_000) },
+    ],
+    X86_64,
+  );
+  const made = await assertArrives(t, { large: { content: large } }, {});
+  // One for each part but the last, which shares the tail's, and one more for the second kind.
+  assert.equal(made.frames, made.parts + 1);
 });

@@ -27,7 +27,7 @@ export interface CreateBundleOptions extends Options {
   encoding?: BundleEncoding | undefined;
   /** Several times faster, several percent larger. */
   quick?: boolean | undefined;
-  /** zstd level, 1 to 22; default 19, 6 with `quick`. */
+  /** zstd level, 1 to 22; default 18, 4 with `quick`. */
   level?: number | undefined;
   /** Threads; default one per CPU. The result does not depend on it. */
   threads?: number | undefined;

@@ -9,8 +9,6 @@ namespace {
 
 constexpr uint32_t PART_VERSION = 0;
 constexpr size_t OBJECT_SIZE = 33;
-// A larger part has several frames, which are compressed and decompressed at the same time.
-constexpr uint64_t MAX_FRAME = 40 << 20;
 
 void append_entry(Bytes &out, const std::string &key, const std::string &type, View value) {
   EntryFrame frame = entry_frame(out.size(), key, type, value.size);
@@ -45,12 +43,14 @@ EncodedPart encode_part(Rope part, const std::string &key, const FrameOptions &o
     part.each([&](View piece) { append(encoded.raw, piece.data, piece.size); });
     return encoded;
   }
-  uint64_t size = part.size(), count = std::max<uint64_t>(1, (size + MAX_FRAME - 1) / MAX_FRAME);
-  uint64_t even = (size + count - 1) / count;
-  encoded.frames.resize(count);
-  crew.each(count, [&](size_t i) {
-    uint64_t start = std::min(size, even * i), length = std::min(even, size - start);
-    encoded.frames[i] = {zstd_frame(part, start, length, options.zstd, job, consumed), length};
+  std::vector<uint64_t> starts{0}, sizes;
+  for (uint64_t cut : options.cuts)
+    starts.push_back(entry.head.size() + cut);
+  for (size_t i = 0; i < starts.size(); i++)
+    sizes.push_back((i + 1 < starts.size() ? starts[i + 1] : part.size()) - starts[i]);
+  encoded.frames.resize(starts.size());
+  crew.each_by_size(sizes, [&](size_t i) {
+    encoded.frames[i] = {zstd_frame(part, starts[i], sizes[i], options.level, job, consumed), sizes[i]};
   });
   return encoded;
 }
@@ -142,7 +142,7 @@ BundleStats BundleWriter::finish(const Job &job) {
   rope.head = tail();
   uint64_t size = rope.size();
   uint64_t start = offset_;
-  frame(zstd_frame(rope, 0, size, {spec_.level}, job), size);
+  frame(zstd_frame(rope, 0, size, spec_.level, job), size);
   Bytes table = seek_table(frames_);
   write_all(fd_, table.data(), table.size());
   hash_.update(View(table));

@@ -48,8 +48,10 @@ struct BundleStats {
 
 // How to compress a part's frames.
 struct FrameOptions {
-  ZstdOptions zstd;
+  int level;
   bool keep_raw; // compress nothing: the part goes into the tail
+  // Where frames after the first one start, in the part and in ascending order.
+  std::vector<uint64_t> cuts;
 };
 
 // Puts `part` (with the compression byte in front) into its metadata entry and compresses it.

@@ -1,8 +1,8 @@
 #include "codec.h"
 
-#include <zstd.h>
-
 #include <algorithm>
+
+#include "huge_pages.h"
 
 namespace trees::delta {
 
@@ -10,11 +10,6 @@ namespace {
 
 // The largest window that `zstd -d` decodes without being told to (ZSTD_WINDOWLOG_LIMIT_DEFAULT).
 constexpr int MAX_WINDOW_LOG = 27;
-// What one thread compresses of a split frame, and the share of the window before it (1 is none, 9 all of it)
-// that it looks for matches in.
-constexpr int SPLIT_JOB = 6 << 20;
-constexpr int SPLIT_OVERLAP_LOG = 7;
-constexpr unsigned MAX_WORKERS = 64;
 constexpr size_t OUTPUT_CHUNK = 1 << 20;
 constexpr int TRIAL_LEVEL = 1;
 constexpr size_t TRIAL_CHUNK = 16 << 10;
@@ -77,26 +72,21 @@ void Meter::finish() {
   reported_ = total_;
 }
 
-Bytes zstd_frame(const Rope &rope, uint64_t offset, uint64_t size, const ZstdOptions &options, const Job &job,
+Bytes zstd_frame(const Rope &rope, uint64_t offset, uint64_t size, int level, const Job &job,
                  const Consumed &consumed) {
-  std::unique_ptr<ZSTD_CCtx, CCtxFree> context(ZSTD_createCCtx());
+  std::unique_ptr<ZSTD_CCtx, CCtxFree> context(ZSTD_createCCtx_advanced(huge_pages_for_zstd()));
   if (context == nullptr)
     throw std::bad_alloc();
   auto set = [&](ZSTD_cParameter parameter, int value, const char *what) {
     check_zstd(ZSTD_CCtx_setParameter(context.get(), parameter, value), what);
   };
-  set(ZSTD_c_compressionLevel, options.level, "zstd level");
+  set(ZSTD_c_compressionLevel, level, "zstd level");
   set(ZSTD_c_checksumFlag, 1, "zstd checksum");
   check_zstd(ZSTD_CCtx_setPledgedSrcSize(context.get(), size), "zstd size");
   int window = 10;
   while (window < MAX_WINDOW_LOG && (uint64_t{1} << window) < size)
     window++;
   set(ZSTD_c_windowLog, window, "zstd window");
-  if (options.split && size > 2 * SPLIT_JOB) {
-    set(ZSTD_c_nbWorkers, static_cast<int>(std::min(options.threads, MAX_WORKERS)), "zstd threads");
-    set(ZSTD_c_jobSize, SPLIT_JOB, "zstd job");
-    set(ZSTD_c_overlapLog, SPLIT_OVERLAP_LOG, "zstd overlap");
-  }
 
   Bytes out;
   Bytes chunk(OUTPUT_CHUNK);

@@ -46,15 +46,8 @@ private:
   uint64_t reported_ = 0;
 };
 
-struct ZstdOptions {
-  int level;
-  // Lets several threads compress one frame; takes some CPU time and a few bytes more.
-  bool split = false;
-  unsigned threads = 1;
-};
-
-// One zstd frame with content size and checksum. The bytes do not depend on the number of threads.
-Bytes zstd_frame(const Rope &rope, uint64_t offset, uint64_t size, const ZstdOptions &options, const Job &job,
+// One zstd frame with content size and checksum.
+Bytes zstd_frame(const Rope &rope, uint64_t offset, uint64_t size, int level, const Job &job,
                  const Consumed &consumed = {});
 
 // How much something compresses, as far as ranking alternatives goes.

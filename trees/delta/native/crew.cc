@@ -1,5 +1,8 @@
 #include "crew.h"
 
+#include <algorithm>
+#include <numeric>
+
 namespace trees::delta {
 
 Crew::Crew(unsigned threads) {
@@ -64,6 +67,13 @@ void Crew::each(size_t count, const Work &work) {
   loops_.erase(place);
   if (loop.failure)
     std::rethrow_exception(loop.failure);
+}
+
+void Crew::each_by_size(const std::vector<uint64_t> &sizes, const Work &work) {
+  std::vector<size_t> order(sizes.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return sizes[a] > sizes[b]; });
+  each(order.size(), [&](size_t i) { work(order[i]); });
 }
 
 void Crew::help() {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <cstdint>
 #include <exception>
 #include <functional>
 #include <list>
@@ -25,6 +26,9 @@ public:
   // Calls `work(index)` once for each of [0, count), started in that order, and returns when all are done.
   // After a failure no further one is started; throws the first one's.
   void each(size_t count, const Work &work);
+  // The same for as many as there are sizes, the largest first: smaller ones fill the gaps while the last of
+  // the large ones are worked on.
+  void each_by_size(const std::vector<uint64_t> &sizes, const Work &work);
 
 private:
   struct Loop {

@@ -21,8 +21,8 @@ constexpr size_t MEMORY_LIMIT = 40 << 20;
 constexpr uint64_t COMPARE_MEMORY = 384 << 20;
 // A metadata part up to this size goes into the tail, so that one fetch of the tail shows the whole tree.
 constexpr uint64_t MAX_TAIL_PART = 16 << 20;
-constexpr int FAST_LEVEL = 19;
-constexpr int QUICK_LEVEL = 6;
+constexpr int FAST_LEVEL = 18;
+constexpr int QUICK_LEVEL = 4;
 // Patches are mostly zeros: a better search costs little there.
 constexpr int QUICK_PATCH_LEVEL = 10;
 // Parts of patches that the fast encoding stores as xz: bytes unpacked, and bytes by a quick trial.
@@ -30,11 +30,8 @@ constexpr uint64_t MAX_XZ_PART = 32 << 20;
 constexpr uint64_t MAX_XZ_TRIAL = 3 << 20;
 // The outer frames of parts that are compressed already.
 constexpr int STORED_LEVEL = 1;
-// Below this there are too few parts to keep several cores busy, so that threads share them.
-constexpr uint64_t FEW_PARTS = 48 << 20;
-// Of xz, what one thread takes of a part: all of it, of a part shared by threads, and of a part of patches.
-constexpr uint64_t WHOLE_BLOCK = UINT64_MAX;
-constexpr uint64_t SHARED_BLOCK = 12 << 20;
+// Of xz, what one thread takes of a part, and of a part of patches.
+constexpr uint64_t MAX_BLOCK = 12 << 20;
 constexpr uint64_t PATCH_BLOCK = 6 << 20;
 // Larger patches take too long for the search that suits them best.
 constexpr uint64_t MAX_BEST_PATCHES = 24 << 20;
@@ -80,7 +77,6 @@ private:
            : options_.small ? CompareEffort::Sorted
                             : CompareEffort::Good;
   }
-  bool few_parts() const { return plan_.payload <= FEW_PARTS; }
 
   struct Contents {
     Rope rope;
@@ -117,13 +113,14 @@ private:
     const PartPlan &part = plan_.parts[index];
     Contents contained = contents(part);
     Rope &rope = contained.rope;
-    uint64_t bytes = 0;
+    uint64_t size = rope.size(), bytes = 0;
     for (const NewFile *file : part.files)
       bytes += file->meta.size;
-    Meter meter(job_, rope.size(), bytes);
+    std::vector<uint64_t> cuts = frame_cuts(contained.stretches, contained.payload, size);
+    Meter meter(job_, size, bytes);
     Consumed consumed = [&](uint64_t count) { meter.consumed(count); };
 
-    bool in_tail = part.kind == PartKind::Metadata && rope.size() <= MAX_TAIL_PART;
+    bool in_tail = part.kind == PartKind::Metadata && size <= MAX_TAIL_PART;
     std::vector<XzBlock> blocks;
     if (!in_tail)
       blocks = xz_blocks(part, contained);
@@ -135,14 +132,15 @@ private:
     }
     prepend_byte(rope, xz ? COMPRESSION_XZ : COMPRESSION_NONE);
     bool packed = xz && !stored;
+    // What holds stored blocks is longer by their headers, all over.
+    for (uint64_t &cut : cuts)
+      cut = static_cast<uint64_t>(static_cast<double>(cut) / static_cast<double>(size) *
+                                  static_cast<double>(rope.size()));
     bool quick_patches = options_.quick && options_.level == 0 && part.kind == PartKind::Patches;
-    ZstdOptions zstd{packed          ? STORED_LEVEL
-                     : quick_patches ? QUICK_PATCH_LEVEL
-                                     : level(),
-                     !packed && few_parts(), threads(options_)};
+    int zstd = packed ? STORED_LEVEL : quick_patches ? QUICK_PATCH_LEVEL : level();
     EncodedPart encoded =
         encode_part(std::move(rope), delta_key(options_.from, options_.to, std::to_string(index)),
-                    {zstd, in_tail}, crew_, job_, packed ? Consumed() : consumed);
+                    {zstd, in_tail, std::move(cuts)}, crew_, job_, packed ? Consumed() : consumed);
     meter.finish();
     encoded.objects = std::move(contained.objects);
     encoded.unpacked = contained.unpacked;
@@ -180,9 +178,8 @@ private:
     std::vector<ModelStretch> stretches = model_stretches(made.stretches, made.payload, size, stored);
     if (stored && stretches.size() == 1)
       return {};
-    uint64_t largest = !stored && (few_parts() || size > 2 * PART_SIZE) ? SHARED_BLOCK : WHOLE_BLOCK;
     for (const ModelStretch &stretch : stretches)
-      append_even_blocks(blocks, stretch.size, largest,
+      append_even_blocks(blocks, stretch.size, stored ? stretch.size : MAX_BLOCK,
                          stored           ? XzEffort::Stored
                          : options_.quick ? XzEffort::Quick
                                           : XzEffort::Full,

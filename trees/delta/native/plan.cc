@@ -80,19 +80,18 @@ void add_parts(Plan &plan, PartKind kind, const std::vector<const NewFile *> &fi
     plan.parts.back().files.push_back(file);
     before += file->payload;
   }
-  plan.payload += total;
 }
 
-// The largest first: smaller ones fill the gaps while the last of the large ones are compared.
 void choose_deliveries(Plan &plan, const Repo &repo, const PlanOptions &options, const Job &job) {
   std::vector<NewFile *> files;
   for (NewFile &file : plan.files)
     if (file.source)
       files.push_back(&file);
-  std::stable_sort(files.begin(), files.end(),
-                   [](const NewFile *a, const NewFile *b) { return a->meta.size > b->meta.size; });
+  std::vector<uint64_t> sizes;
+  for (const NewFile *file : files)
+    sizes.push_back(file->meta.size);
   ChoiceOptions choice{repo, {options.effort, options.budget, options.crew, job}};
-  options.crew.each(files.size(), [&](size_t i) {
+  options.crew.each_by_size(sizes, [&](size_t i) {
     job.check();
     choose_delivery(*files[i], choice);
   });

@@ -41,7 +41,6 @@ struct Plan {
   std::vector<NewFile> files;
   std::vector<PartPlan> parts; // metadata last
   uint64_t bytes = 0;          // of all new objects
-  uint64_t payload = 0;        // of files in parts of their own
 };
 
 struct PlanOptions {

@@ -17,6 +17,7 @@ static_assert(std::size(ORDER) == CONTENT_KINDS);
 
 // What is shorter is not worth a stretch of its own.
 constexpr uint64_t MIN_STRETCH = 4 << 10;
+constexpr uint64_t MIN_FRAME = 1 << 20, MAX_FRAME = 12 << 20;
 
 bool operator==(const XzModel &a, const XzModel &b) {
   return a.filter == b.filter && a.distance == b.distance && a.literal_context == b.literal_context &&
@@ -103,6 +104,26 @@ std::vector<ModelStretch> model_stretches(const std::vector<PayloadStretch> &str
   }
   add({}, size);
   return out;
+}
+
+std::vector<uint64_t> frame_cuts(const std::vector<PayloadStretch> &stretches, uint64_t payload,
+                                 uint64_t size) {
+  std::vector<uint64_t> cuts;
+  uint64_t at = 0;
+  auto cut_until = [&](uint64_t end) {
+    uint64_t length = end - at, count = (length - 1) / MAX_FRAME + 1;
+    for (uint64_t i = 1; i <= count; i++)
+      cuts.push_back(at + length * i / count);
+    at = end;
+  };
+  for (const PayloadStretch &stretch : stretches) {
+    uint64_t end = payload + stretch.end;
+    if (end - at >= MIN_FRAME && size - end >= MIN_FRAME)
+      cut_until(end);
+  }
+  cut_until(size);
+  cuts.pop_back();
+  return cuts;
 }
 
 } // namespace trees::delta

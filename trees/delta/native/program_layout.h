@@ -24,4 +24,9 @@ struct ModelStretch {
 std::vector<ModelStretch> model_stretches(const std::vector<PayloadStretch> &stretches, uint64_t payload,
                                           uint64_t size, bool filters_only);
 
+// Where such a part is best cut into pieces that are compressed on their own: between its stretches, as what
+// is of different kinds has little in common, and within those that are too long for one thread.
+std::vector<uint64_t> frame_cuts(const std::vector<PayloadStretch> &stretches, uint64_t payload,
+                                 uint64_t size);
+
 } // namespace trees::delta

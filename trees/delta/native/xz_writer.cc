@@ -6,6 +6,7 @@
 
 #include "filters.h"
 #include "framing.h"
+#include "huge_pages.h"
 #include "xz.h"
 
 namespace trees::delta {
@@ -96,6 +97,7 @@ public:
     out_.bytes.resize(block.header_size);
     check_lzma(lzma_block_header_encode(&block, out_.bytes.data()), "an xz block header");
     LzmaEnd lzma;
+    lzma.stream.allocator = huge_pages_for_lzma();
     check_lzma(lzma_block_encoder(&lzma.stream, &block), "the xz encoder");
     rope.slice(offset, size, [&](View piece) {
       for (size_t at = 0; at < piece.size; at += INPUT_CHUNK) {
@@ -179,15 +181,16 @@ Block stored_block(const Rope &rope, uint64_t offset, const XzBlock &options, co
 
 Bytes xz_stream(const Rope &rope, const std::vector<XzBlock> &options, Crew &crew, const Job &job,
                 const Consumed &consumed) {
-  std::vector<uint64_t> starts;
+  std::vector<uint64_t> starts, sizes;
   uint64_t end = 0;
   for (const XzBlock &block : options) {
     starts.push_back(end);
+    sizes.push_back(block.size);
     end += block.size;
   }
   bool stored = options.front().effort == XzEffort::Stored;
   std::vector<Block> blocks(options.size());
-  crew.each(options.size(), [&](size_t i) {
+  crew.each_by_size(sizes, [&](size_t i) {
     blocks[i] = stored ? stored_block(rope, starts[i], options[i], job, consumed)
                        : BlockWriter(options[i]).run(rope, starts[i], options[i].size, job, consumed);
   });
