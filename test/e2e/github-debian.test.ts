@@ -126,10 +126,11 @@ describe('Debian and etcd in a feed on GitHub', { skip: missing }, () => {
     const etcd = await definitionOf('etcd');
     const etcdBuild = Object(etcd['build']);
     const config = { path: '/etc/default/etcd', content: 'ETCD_NAME=changed\n' };
-    await define('etcd', { ...etcd, version: { fixed: '3.4.99' }, build: { ...etcdBuild, files: [config] } });
+    // Greater than 3.4.23 with a date behind it, smaller than any 3.5.
+    await define('etcd', { ...etcd, version: { fixed: '3.4.99000000' }, build: { ...etcdBuild, files: [config] } });
     const second = await release();
     const [newBase, newEtcd] = [second.bases['deb']?.versions[0], second.apps['etcd']?.versions[0]];
-    assert.deepEqual([newBase?.version, newEtcd?.version], ['12.99.0', '3.4.99']);
+    assert.deepEqual([newBase?.version, newEtcd?.version], ['12.99.0', '3.4.99000000']);
     const updated = await fetchedBy(reader('update'));
     isOnly(updated, second, [
       [newBase?.commit, oldBase?.commit],
