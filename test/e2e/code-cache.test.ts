@@ -127,11 +127,14 @@ describe('the code cache of an installed command', () => {
   it('does not keep settings that are programs from being loaded', async () => {
     symlinkSync(join(projectRoot, 'node_modules'), join(installation, 'node_modules'));
     const settings = join(directory, 'settings.mjs');
-    writeFileSync(settings, "import { sep } from 'node:path';\nexport default { keep: sep.length + 6 };\n");
+    writeFileSync(
+      settings,
+      "import { sep } from 'node:path';\nexport default { release: { keep: sep.length + 6 } };\n",
+    );
     const args = [join(cli, 'bin.js'), `--config=${settings}`, '--json', 'config'];
     const { status, stdout, stderr } = await runProgram(process.execPath, args);
     assert.deepEqual({ status, stderr }, { status: 0, stderr: '' });
-    assert.match(stdout, /"keep": 7/);
+    assert.match(stdout, /"release.keep": \{\s+"value": 7/);
   });
 
   it('is one of its own for other flags', async () => {
