@@ -114,6 +114,18 @@ describe('hooks on the host', () => {
     assert.match(lines[1] ?? '', /"status":"stopped","pid":0/);
   });
 
+  test('find a container with all its namespaces, so that they can give it a network', { skip }, () => {
+    const found = join(box.directory, 'namespaces');
+    const body = `pid=$(sed 's/.*"pid":\\([0-9]*\\).*/\\1/'); cd /proc/$pid/ns
+for kind in user pid mnt ipc uts net; do [ "$(readlink $kind)" = "$(readlink /proc/self/ns/$kind)" ] || echo $kind; done >${found}
+nsenter -t $pid -n ip link add given type veth peer name other`;
+    const change = system({ prestart: [[hostScript('namespaces', body)]] });
+    const { status, stdout, stderr } = launch([own.plan('network', ['ls', '/sys/class/net'], change)]);
+    assert.deepEqual([status, stderr], [0, '']);
+    assert.equal(readFileSync(found, 'utf8'), 'user\npid\nmnt\nipc\nuts\nnet\n');
+    assert.match(stdout, /^given$/m);
+  });
+
   test('the last one runs after a crash, and in the foreground says nothing on standard output', { skip }, () => {
     writeFileSync(log, '');
     const change = system({ prestart: [prestart], poststop: [poststop] });
