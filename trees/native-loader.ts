@@ -30,6 +30,11 @@ export function packageRoot(): string {
   });
 }
 
+/** For who knows it, as looking takes longer than all else that happens before a program is executed. */
+export function setPackageRoot(directory: string): void {
+  root = directory;
+}
+
 /**
  * Path of an addon. The environment variable `TREES_NATIVE=Debug` selects the sanitizer build.
  *

@@ -1,3 +1,5 @@
+import { join } from 'node:path';
+import { setPackageRoot } from '../native-loader.js';
 import { startKept } from '../run/kept/start.js';
 
 /** Commands whose launches are kept. */
@@ -13,6 +15,8 @@ const KEEPING = ['run', 'exec'];
 export function tryQuick(argv: readonly string[]): boolean {
   if (!KEEPING.some((word) => argv.includes(word))) return false;
   try {
+    // The starter is dist/cli/bin.js.
+    setPackageRoot(join(import.meta.dirname, '..', '..'));
     startKept(argv, process.env);
   } catch {
     // The bundle meets the same obstacle, and says what it is.

@@ -36,19 +36,19 @@ export function tryClaim(runDir: string): Claim | 'running' | 'busy' {
 
 function openClaim(runDir: string, path: string): number {
   for (;;) {
-    mkdirSync(runDir, { recursive: true, mode: 0o700 });
     try {
       return openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
     } catch (error) {
-      // Removed by an instance that left nothing, between the two calls.
       if (!isErrno(error, 'ENOENT')) throw error;
     }
+    // An instance that leaves nothing may remove it again before the next call.
+    mkdirSync(runDir, { recursive: true, mode: 0o700 });
   }
 }
 
 function isSame(fd: number, path: string): boolean {
-  const own = fstatSync(fd);
-  const found = statSync(path, { throwIfNoEntry: false });
+  const own = fstatSync(fd, { bigint: true });
+  const found = statSync(path, { bigint: true, throwIfNoEntry: false });
   return found?.ino === own.ino && found.dev === own.dev;
 }
 

@@ -17,7 +17,7 @@ export function writeSpecFiles(directories: readonly string[], text: string | un
       removeFile(file);
       continue;
     }
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    if (!existsSync(directory)) mkdirSync(directory, { recursive: true, mode: 0o700 });
     writeFileSync(`${file}.new`, text, { mode: 0o600 });
     renameSync(`${file}.new`, file);
   }
