@@ -16,6 +16,9 @@ constexpr uint64_t STRETCH = 8 << 20;
 constexpr uint64_t MIN_GAIN = 10;
 // Going on with the last match for this long needs no better one.
 constexpr uint64_t GOOD_ENOUGH = 32;
+// Of so many bytes, so many may be wrong for the last match to be taken on without looking for a better one.
+constexpr uint64_t GLANCE = 64;
+constexpr uint64_t TOLERANCE = 8, QUICK_TOLERANCE = 20;
 // What the index of matches may take. A quick comparison looks at every eighth position of a large source,
 // and at more of a small one.
 constexpr uint64_t INDEX_MEMORY = 128 << 20;
@@ -47,8 +50,11 @@ struct Task {
 // a position in the old file.
 template <typename Find> class Comparison {
 public:
-  Comparison(const Task &task, const Find &find, const Job &job)
-      : old_(task.old), new_(task.fresh.data, task.end), start_(task.start), job_(job), find_(find) {}
+  Comparison(const Task &task, const Find &find, const CompareOptions &options)
+      : old_(task.old), new_(task.fresh.data, task.end), start_(task.start), job_(options.job), find_(find),
+        tolerance_(options.effort == CompareEffort::Quick  ? QUICK_TOLERANCE
+                   : options.effort == CompareEffort::Good ? TOLERANCE
+                                                           : 0) {}
 
   std::vector<Segment> run() {
     uint64_t scan = start_, length = 0, position = 0;
@@ -59,12 +65,22 @@ public:
       // Bytes that going on at the old offset would get right, of those that the new match covers.
       uint64_t old_score = 0;
       scan += length;
+      if (goes_on(scan)) {
+        length = GLANCE;
+        continue;
+      }
       for (uint64_t scored = scan; scan < new_.size; scan++) {
         if (++steps_ % CHECK_INTERVAL == 0)
           job_.check();
         Found match = longest(scan);
         position = match.position;
         length = match.length;
+        // Going on is just that where the match is what the last one goes on with: all of it is right.
+        if (static_cast<int64_t>(position) == static_cast<int64_t>(scan) + last_offset_ &&
+            scored < scan + length) {
+          old_score += scan + length - std::max(scored, scan);
+          scored = scan + length;
+        }
         for (; scored < scan + length; scored++)
           old_score += continues(scored);
         if ((length == old_score && length != 0) || length > old_score + MIN_GAIN)
@@ -90,6 +106,19 @@ private:
     }
     Found other = find_(text);
     return other.length > same.length ? other : same;
+  }
+
+  // Whether the last match, prolonged, gets so many of the next bytes right that no other can be much better.
+  bool goes_on(uint64_t scan) const {
+    int64_t source = static_cast<int64_t>(scan) + last_offset_;
+    if (source < 0 || old_.size < GLANCE || static_cast<uint64_t>(source) > old_.size - GLANCE ||
+        new_.size - scan < GLANCE)
+      return false;
+    const uint8_t *from = old_.data + source, *to = new_.data + scan;
+    uint64_t wrong = 0;
+    for (uint64_t i = 0; i < GLANCE; i++)
+      wrong += from[i] != to[i] ? 1 : 0;
+    return wrong <= tolerance_;
   }
 
   // Whether the last match, prolonged, gets the new byte at `at` right.
@@ -169,6 +198,7 @@ private:
   uint64_t start_;
   const Job &job_;
   const Find &find_;
+  uint64_t tolerance_;
   std::vector<Segment> segments_;
   uint64_t last_scan_ = 0;
   uint64_t last_position_ = 0;
@@ -209,7 +239,7 @@ void compare_stretches(const Task &task, const Find &find, const CompareOptions 
   options.crew.each(count, [&](size_t i) {
     uint64_t start = std::min(task.end, task.start + even * i);
     Task stretch{task.old, task.fresh, start, std::min(task.end, start + even)};
-    found[i] = Comparison<Find>(stretch, find, options.job).run();
+    found[i] = Comparison<Find>(stretch, find, options).run();
   });
   for (const auto &list : found)
     for (const Segment &segment : list)

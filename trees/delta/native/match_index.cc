@@ -11,8 +11,8 @@ namespace {
 constexpr uint64_t MIN_ENTRIES = 1 << 10;
 // A position is stored in what the tag leaves of 32 bits.
 constexpr uint64_t MAX_ENTRIES = 1 << 25;
-// The table is filled by so many independent slices, whatever the number of threads.
-constexpr size_t SLICES = 4;
+// The table is filled by so many independent slices, each of which looks at all of the source.
+constexpr size_t SLICES = 2;
 
 uint64_t entries_for(uint64_t source_size, uint64_t memory) {
   uint64_t limit = std::min(memory / sizeof(uint32_t), MAX_ENTRIES), entries = MIN_ENTRIES;
