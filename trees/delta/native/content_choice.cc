@@ -54,7 +54,8 @@ uint64_t ranges_cost(const std::vector<CopyRange> &ranges, View content, const J
   return trial.finish() + ranges.size() * RANGE_COST + CHECKSUM_SIZE;
 }
 
-void as_ranges(NewFile &file, std::vector<CopyRange> ranges) {
+void as_ranges(NewFile &file, std::vector<CopyRange> ranges, uint64_t packed) {
+  file.packed = packed;
   file.delivery = Delivery::Ranges;
   file.payload = CHECKSUM_SIZE + literal_size(ranges);
   file.ranges = std::move(ranges);
@@ -69,14 +70,15 @@ void choose_delivery(NewFile &file, const ChoiceOptions &options) {
   std::vector<CopyRange> ranges = copy_ranges(segments, old.view(), content.view());
   // Nothing beats copying all of it: only the mode, the owner or the attributes differ.
   if (literal_size(ranges) == 0)
-    return as_ranges(file, std::move(ranges));
+    return as_ranges(file, std::move(ranges), 0);
   uint64_t copying = ranges_cost(ranges, content.view(), job);
   uint64_t patching =
       file.meta.size <= MAX_PATCHED ? patch_cost(segments, old.view(), content.view(), job) : UINT64_MAX;
   if (whole_cost(content.view(), job) <= std::min(patching, copying))
     return;
   if (copying <= patching)
-    return as_ranges(file, std::move(ranges));
+    return as_ranges(file, std::move(ranges), copying);
+  file.packed = patching;
   file.delivery = Delivery::Patch;
   file.payload = CHECKSUM_SIZE + file.meta.size;
   file.segments = std::move(segments);

@@ -25,17 +25,23 @@ constexpr int FAST_LEVEL = 18;
 constexpr int QUICK_LEVEL = 4;
 // Patches are mostly zeros: a better search costs little there.
 constexpr int QUICK_PATCH_LEVEL = 10;
-// Parts of patches that the fast encoding stores as xz: bytes unpacked, and bytes by a quick trial.
-constexpr uint64_t MAX_XZ_PART = 32 << 20;
+// Parts of patches that the fast encoding stores as xz: bytes unpacked, and by a quick trial so many bytes,
+// or such a share of them.
+constexpr uint64_t MAX_XZ_PART = 256 << 20;
 constexpr uint64_t MAX_XZ_TRIAL = 3 << 20;
+constexpr uint64_t XZ_SHARE = 12;
 // The outer frames of parts that are compressed already.
 constexpr int STORED_LEVEL = 1;
 // Of xz, what one thread takes of a part, and of a part of patches.
 constexpr uint64_t MAX_BLOCK = 12 << 20;
 constexpr uint64_t PATCH_BLOCK = 6 << 20;
-// Larger patches take too long for the search that suits them best.
-constexpr uint64_t MAX_BEST_PATCHES = 24 << 20;
-constexpr XzModel ZEROS{XzFilter::None, 0, 4, 0, 0};
+constexpr uint64_t MAX_PATCH_BLOCK = 16 << 20;
+constexpr uint64_t PATCH_BLOCKS = 8;
+// Where at most such a share of the bytes is not zero, the encoder for patches is used.
+constexpr uint64_t SPARSE_SHARE = 3;
+// liblzma is quicker than it, where there is little to do.
+constexpr uint64_t MAX_QUICK_LZMA = 32 << 20;
+constexpr XzModel PATCHES{XzFilter::None, 0, 4, 0, 0};
 // Parts of programs up to this are filtered in memory when they are applied.
 constexpr uint64_t MAX_FILTERED_PART = 40 << 20;
 
@@ -147,14 +153,23 @@ private:
     return encoded;
   }
 
-  // xz packs patches some 13 % better than zstd does. Where that makes a part that is quick to decode all the
-  // same, the fast encoding uses it too.
-  bool suits_xz(const PartPlan &part, const Rope &rope) const {
-    if (part.kind != PartKind::Patches || rope.size() > MAX_XZ_PART)
-      return false;
-    CompressionTrial trial(job_);
-    rope.each([&](View piece) { trial.append(piece); });
-    return trial.finish() <= MAX_XZ_TRIAL;
+  // xz packs patches some 15 % better than zstd does, and faster. Where that makes a part that is quick to
+  // decode all the same, the fast encoding uses it too.
+  static bool suits_xz(const PartPlan &part, uint64_t size) {
+    uint64_t packed = 0;
+    for (const NewFile *file : part.files)
+      packed += file->packed;
+    return size <= MAX_XZ_PART && packed <= std::max(MAX_XZ_TRIAL, size / XZ_SHARE);
+  }
+
+  // Patches are, but not what is left of files that are copied from others.
+  static bool is_sparse(const Rope &rope) {
+    uint64_t others = 0;
+    rope.each([&](View piece) {
+      for (size_t i = 0; i < piece.size; i++)
+        others += piece.data[i] != 0 ? 1 : 0;
+    });
+    return others <= rope.size() / SPARSE_SHARE;
   }
 
   // How a part is made an xz stream; empty: it is none.
@@ -162,14 +177,15 @@ private:
     uint64_t size = made.rope.size();
     std::vector<XzBlock> blocks;
     if (part.kind == PartKind::Patches) {
-      if (!options_.small && !suits_xz(part, made.rope))
+      if (!options_.small && !suits_xz(part, size))
         return {};
-      bool best = options_.small && size <= MAX_BEST_PATCHES;
-      append_even_blocks(blocks, size, PATCH_BLOCK,
-                         options_.quick ? XzEffort::Quick
-                         : best         ? XzEffort::Zeros
-                                        : XzEffort::Full,
-                         best ? ZEROS : XzModel{});
+      bool sparse = is_sparse(made.rope) && (!options_.quick || size > MAX_QUICK_LZMA);
+      append_even_blocks(blocks, size, std::clamp(size / PATCH_BLOCKS + 1, PATCH_BLOCK, MAX_PATCH_BLOCK),
+                         options_.quick   ? (sparse ? XzEffort::QuickPatches : XzEffort::Quick)
+                         : !sparse        ? XzEffort::Full
+                         : options_.small ? XzEffort::BestPatches
+                                          : XzEffort::Patches,
+                         sparse ? PATCHES : XzModel{});
       return blocks;
     }
     bool stored = !options_.small;

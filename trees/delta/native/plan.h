@@ -21,6 +21,7 @@ struct NewFile {
   std::vector<Segment> segments; // of a patch
   std::vector<CopyRange> ranges; // to copy
   uint64_t payload = 0;          // bytes it takes in a part, about
+  uint64_t packed = 0;           // and of those what is left by a quick trial, if it comes from another
 };
 
 enum class PartKind {

@@ -11,7 +11,10 @@ enum class XzEffort : uint8_t {
   Stored, // filtered, but not compressed
   Quick,  // preset 1
   Full,   // preset 9: one level above what stock ostree uses, with the same effort
-  Zeros,  // for patches, which are mostly zeros: considers the longest matches everywhere; three times slower
+  // For patches, which are mostly zeros: our own encoder of LZMA.
+  QuickPatches,
+  Patches,
+  BestPatches,
 };
 
 enum class XzFilter : uint8_t { None, X86, Delta };

@@ -7,6 +7,7 @@
 #include "filters.h"
 #include "framing.h"
 #include "huge_pages.h"
+#include "lzma_encoder.h"
 #include "xz.h"
 
 namespace trees::delta {
@@ -16,7 +17,8 @@ namespace {
 constexpr uint64_t MIN_DICTIONARY = 4096;
 // What a decoder allocates for each block at a time; stock's parts take half of it.
 constexpr uint64_t MAX_DICTIONARY = 64 << 20;
-constexpr uint32_t LONGEST_MATCH = 273;
+constexpr LzmaEffort QUICK_PATCHES{4, 1, 64}, PATCHES{16, 1, 128}, BEST_PATCHES{64, 2, 273};
+constexpr size_t CHECK_SIZE = 8;
 constexpr size_t INPUT_CHUNK = 1 << 20;
 constexpr size_t OUTPUT_CHUNK = 1 << 20;
 constexpr size_t BLOCK_ALIGNMENT = 4;
@@ -59,8 +61,6 @@ public:
     lzma_.lc = block.model.literal_context;
     lzma_.lp = block.model.literal_position;
     lzma_.pb = block.model.position;
-    if (block.effort == XzEffort::Zeros)
-      lzma_.nice_len = LONGEST_MATCH;
     delta_.type = LZMA_DELTA_TYPE_BYTE;
     delta_.dist = block.model.distance;
     size_t count = 0;
@@ -134,15 +134,53 @@ private:
   Block out_;
 };
 
-// A block that is as long as its content, and unpacked as quickly as that is moved and filtered.
-Block stored_block(const Rope &rope, uint64_t offset, const XzBlock &options, const Job &job,
-                   const Consumed &consumed) {
+bool is_patches(XzEffort effort) {
+  return effort == XzEffort::QuickPatches || effort == XzEffort::Patches || effort == XzEffort::BestPatches;
+}
+
+Bytes gather(const Rope &rope, uint64_t offset, uint64_t size, const Job &job) {
   Bytes content;
-  content.reserve(options.size);
-  rope.slice(offset, options.size, [&](View piece) {
+  content.reserve(size);
+  rope.slice(offset, size, [&](View piece) {
     job.check();
     append(content, piece.data, piece.size);
   });
+  return content;
+}
+
+Block patches_block(const Rope &rope, uint64_t offset, const XzBlock &options, const Job &job,
+                    const Consumed &consumed) {
+  Bytes content = gather(rope, offset, options.size, job);
+  Filters filters(options);
+  lzma_block header{};
+  header.version = 1;
+  header.check = LZMA_CHECK_CRC64;
+  header.compressed_size = LZMA_VLI_UNKNOWN;
+  header.uncompressed_size = LZMA_VLI_UNKNOWN;
+  header.filters = filters.chain();
+  check_lzma(lzma_block_header_size(&header), "an xz block header");
+  Block block;
+  block.bytes.resize(header.header_size);
+  check_lzma(lzma_block_header_encode(&header, block.bytes.data()), "an xz block header");
+  Bytes chunks =
+      lzma2_chunks(View(content),
+                   {options.model.literal_context, options.model.literal_position, options.model.position,
+                    options.effort == XzEffort::QuickPatches ? QUICK_PATCHES
+                    : options.effort == XzEffort::Patches    ? PATCHES
+                                                             : BEST_PATCHES},
+                   job, consumed);
+  append(block.bytes, chunks.data(), chunks.size());
+  block.unpadded = block.bytes.size() + CHECK_SIZE;
+  block.content = options.size;
+  pad(block.bytes, block.bytes.size(), BLOCK_ALIGNMENT);
+  append_offset(block.bytes, lzma_crc64(content.data(), content.size(), 0), CHECK_SIZE);
+  return block;
+}
+
+// A block that is as long as its content, and unpacked as quickly as that is moved and filtered.
+Block stored_block(const Rope &rope, uint64_t offset, const XzBlock &options, const Job &job,
+                   const Consumed &consumed) {
+  Bytes content = gather(rope, offset, options.size, job);
   if (options.model.filter == XzFilter::X86)
     x86_filter(content.data(), content.size());
   else if (options.model.filter == XzFilter::Delta)
@@ -191,8 +229,11 @@ Bytes xz_stream(const Rope &rope, const std::vector<XzBlock> &options, Crew &cre
   bool stored = options.front().effort == XzEffort::Stored;
   std::vector<Block> blocks(options.size());
   crew.each_by_size(sizes, [&](size_t i) {
-    blocks[i] = stored ? stored_block(rope, starts[i], options[i], job, consumed)
-                       : BlockWriter(options[i]).run(rope, starts[i], options[i].size, job, consumed);
+    const XzBlock &block = options[i];
+    blocks[i] = stored ? stored_block(rope, starts[i], block, job, consumed)
+                : is_patches(block.effort)
+                    ? patches_block(rope, starts[i], block, job, consumed)
+                    : BlockWriter(block).run(rope, starts[i], block.size, job, consumed);
   });
 
   lzma_stream_flags flags{};

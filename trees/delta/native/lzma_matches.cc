@@ -1,0 +1,142 @@
+#include "lzma_matches.h"
+
+#include <algorithm>
+
+#include "match_index.h"
+
+namespace trees::delta {
+
+namespace {
+
+constexpr size_t PAIRS = 1 << 16;
+constexpr unsigned ROOT_BITS = 17;
+constexpr size_t ROOT_KEY = 3;
+// What is found of a place at most.
+constexpr size_t MAX_FOUND = 48;
+
+// A place is in the trees whose number of zeros, or more, it has before it.
+constexpr std::array<size_t, 3> TREES{0, 4, 16};
+
+size_t trees_of(size_t zeros) {
+  size_t count = 1;
+  while (count < TREES.size() && zeros >= TREES[count])
+    count++;
+  return count;
+}
+
+size_t pair_at(const uint8_t *text) {
+  return static_cast<size_t>(text[0]) << 8 | text[1];
+}
+
+size_t root_at(const uint8_t *text) {
+  uint32_t value = static_cast<uint32_t>(text[0]) | static_cast<uint32_t>(text[1]) << 8 |
+                   static_cast<uint32_t>(text[2]) << 16;
+  return value * 0x9e3779b1U >> (32 - ROOT_BITS);
+}
+
+} // namespace
+
+LzmaMatches::LzmaMatches(View text, unsigned depth)
+    : text_(text), depth_(depth), pairs_(PAIRS), roots_(TREES.size() << ROOT_BITS) {
+  size_t count = 0;
+  for (size_t i = 0; i < text.size; i++)
+    count += text.data[i] != 0 ? 1 : 0;
+  places_.reserve(count);
+  first_son_.reserve(count);
+  size_t sons = 0;
+  for (size_t i = 0, begin = 0; i < text.size; i++) {
+    if (text.data[i] == 0)
+      continue;
+    places_.push_back(static_cast<uint32_t>(i));
+    first_son_.push_back(static_cast<uint32_t>(sons));
+    sons += 2 * trees_of(i - begin);
+    begin = i + 1;
+  }
+  sons_.resize(sons);
+}
+
+size_t LzmaMatches::advance(size_t at) {
+  bool moved = next_ == 0;
+  while (next_ < places_.size() && (moved || places_[next_ - 1] < at)) {
+    moved = false;
+    next_++;
+    find();
+  }
+  if (next_ == 0 || places_[next_ - 1] < at)
+    return text_.size;
+  return places_[next_ - 1];
+}
+
+// Place numbers count from one: zero is none.
+uint32_t LzmaMatches::zeros_before(size_t number) const {
+  return number == 1 ? places_[0] : places_[number - 1] - places_[number - 2] - 1;
+}
+
+void LzmaMatches::find() {
+  found_.clear();
+  size_t place = places_[next_ - 1];
+  if (text_.size - place < ROOT_KEY)
+    return;
+  uint32_t &pair = pairs_[pair_at(text_.data + place)];
+  if (pair != 0) {
+    size_t limit = std::min<size_t>(LZMA_MAX_MATCH, text_.size - place);
+    consider(pair, static_cast<uint32_t>(common_prefix(View(text_.data + place, limit),
+                                                       View(text_.data + places_[pair - 1], limit))));
+  }
+  pair = static_cast<uint32_t>(next_);
+  for (size_t tree = trees_of(zeros_before(next_)); tree-- > 0;)
+    search(tree);
+  std::sort(found_.begin(), found_.end(),
+            [](const LzmaMatch &a, const LzmaMatch &b) { return a.distance < b.distance; });
+}
+
+// Finds matches in one of the trees and puts the place at its root.
+void LzmaMatches::search(size_t tree) {
+  size_t number = next_, place = places_[number - 1];
+  auto limit = static_cast<uint32_t>(std::min<size_t>(LZMA_MAX_MATCH, text_.size - place));
+  const uint8_t *text = text_.data + place;
+  auto sons_of = [&](size_t node) { return &sons_[first_son_[node - 1] + 2 * tree]; };
+  uint32_t *smaller = sons_of(number), *larger = smaller + 1;
+  uint32_t &root = roots_[tree << ROOT_BITS | root_at(text)];
+  uint32_t node = root;
+  root = static_cast<uint32_t>(number);
+  uint32_t smaller_length = 0, larger_length = 0;
+  for (unsigned depth = depth_; node != 0 && depth > 0; depth--) {
+    const uint8_t *other = text_.data + places_[node - 1];
+    uint32_t length = std::min(smaller_length, larger_length);
+    length += static_cast<uint32_t>(
+        common_prefix(View(text + length, limit - length), View(other + length, limit - length)));
+    consider(node, length);
+    uint32_t *sons = sons_of(node);
+    if (length == limit) {
+      *smaller = sons[0];
+      *larger = sons[1];
+      return;
+    }
+    if (other[length] < text[length]) {
+      *smaller = node;
+      smaller = &sons[1];
+      node = *smaller;
+      smaller_length = length;
+    } else {
+      *larger = node;
+      larger = &sons[0];
+      node = *larger;
+      larger_length = length;
+    }
+  }
+  *smaller = *larger = 0;
+}
+
+void LzmaMatches::consider(size_t number, uint32_t length) {
+  if (length < LZMA_MIN_MATCH || found_.size() == MAX_FOUND)
+    return;
+  uint32_t before = std::min(zeros_before(next_), zeros_before(number));
+  auto distance = places_[next_ - 1] - places_[number - 1] - 1;
+  for (const LzmaMatch &match : found_)
+    if (match.length >= length && match.before >= before && match.distance <= distance)
+      return;
+  found_.push_back({distance, static_cast<uint16_t>(length), before});
+}
+
+} // namespace trees::delta
