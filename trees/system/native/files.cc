@@ -42,9 +42,11 @@ Napi::Value Crc32(const Napi::CallbackInfo &info) {
       0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c,
       0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c, 0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c};
   auto bytes = info[0].As<Napi::Uint8Array>();
+  const uint8_t *data = bytes.Data();
+  size_t size = bytes.ByteLength();
   uint32_t crc = UINT32_MAX;
-  for (size_t i = info[1].As<Napi::Number>().Uint32Value(); i < bytes.ByteLength(); i++) {
-    crc ^= bytes.Data()[i];
+  for (size_t i = info[1].As<Napi::Number>().Uint32Value(); i < size; i++) {
+    crc ^= data[i];
     crc = (crc >> 4) ^ table[crc & 15];
     crc = (crc >> 4) ^ table[crc & 15];
   }
