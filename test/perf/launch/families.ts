@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { cgroupHost, planCgroups } from '../../../trees/run/cgroup-plan.js';
@@ -98,7 +99,7 @@ export function launchFamilies(directory: string, rounds: number): readonly Fami
     }),
     {
       name: 'command',
-      summary: 'trees run APP -- true against node -e 0',
+      summary: 'trees run APP -- true and trees exec against node -e 0',
       minutes: 1,
       measure: (tell) => {
         const prefix = join(directory, 'prefix');
@@ -110,11 +111,19 @@ export function launchFamilies(directory: string, rounds: number): readonly Fami
         const commands = {
           trees: [process.execPath, bin, 'run', 'tool', '--', 'true'],
           plain: [process.execPath, bin, 'run', 'tool'],
+          exec: [process.execPath, bin, 'exec', 'idle', '--', 'true'],
           node: [process.execPath, '-e', '0'],
         };
-        const times = compare(commands, { rounds: Math.max(15, Math.round(rounds / 8)), warm: 2, env });
-        tell(over('trees run APP -- true: CPU', times.trees, times.node));
-        tell(over('trees run APP: CPU', times.plain, times.node));
+        const idle = ['run', '-d', '--name', 'idle', 'tool', '--', 'sleep', '600'];
+        execFileSync(process.execPath, [bin, ...idle], { env, stdio: 'ignore' });
+        try {
+          const times = compare(commands, { rounds: Math.max(15, Math.round(rounds / 8)), warm: 2, env });
+          tell(over('trees run APP -- true: CPU', times.trees, times.node));
+          tell(over('trees run APP: CPU', times.plain, times.node));
+          tell(over('trees exec INSTANCE -- true: CPU', times.exec, times.node));
+        } finally {
+          execFileSync(process.execPath, [bin, 'kill', 'idle'], { env, stdio: 'ignore' });
+        }
       },
     },
     joinFamily({ directory, rootfs, spawner, rounds, spec }),
