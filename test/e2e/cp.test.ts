@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import {
   existsSync,
   lstatSync,
@@ -9,8 +10,10 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { createInstanceRig, type InstanceRig, serve } from '../support/instance-rig.js';
+import { projectRoot } from '../support/rig.js';
 import { missingForContainers } from '../support/rootfs.js';
 
 /** Files into instances and out of them. */
@@ -126,4 +129,32 @@ test('--archive keeps numbers, --dry-run copies nothing', { skip }, async () => 
   assert.equal(statSync(rig.path('again')).uid, 1000);
   await rig.ok(['cp', '--dry-run', rig.path('in/file'), `${NAME}:/never`]);
   assert.equal(await inside('test -e /never || echo no'), 'no\n');
+});
+
+test('through tar archives on standard output and input', { skip }, async () => {
+  await rig.ok(['cp', rig.path('in'), `${NAME}:/srv`]);
+  const command = [process.execPath, join(projectRoot, 'dist/cli/bin.js')];
+  const env = { ...process.env, TREES_ROOT: rig.root };
+  const archive = rig.path('out.tar');
+  const line = `"$@" cp ${NAME}:/srv - > ${archive} && tar -tf ${archive} | sort`;
+  const packed = spawnSync('sh', ['-c', line, 'sh', ...command], { encoding: 'utf8', env });
+  assert.deepEqual(
+    [packed.status, packed.stdout],
+    [0, 'srv/\nsrv/file\nsrv/link\nsrv/sub/\nsrv/sub/deep\n'],
+    packed.stderr,
+  );
+  const back = spawnSync('sh', ['-c', `tar -C ${rig.path('')} -c in | "$@" cp - ${NAME}:/opt`, 'sh', ...command], {
+    encoding: 'utf8',
+    env,
+  });
+  assert.equal(back.status, 0, back.stderr);
+  assert.equal(
+    await inside('cat /opt/in/sub/deep; stat -c %a /opt/in/file; readlink /opt/in/link'),
+    'deep\n640\n/etc/shadow\n',
+  );
+  const wrong = await rig.trees(['cp', '-', `${NAME}:/opt`], {
+    input: 'no archive at all, but long enough to be looked at',
+  });
+  assert.equal(wrong.status, 2);
+  assert.match(wrong.stderr, /Expected a tar archive/);
 });
