@@ -14,15 +14,8 @@ constexpr size_t ROOT_KEY = 3;
 // What is found of a place at most.
 constexpr size_t MAX_FOUND = 48;
 
-// A place is in the trees whose number of zeros, or more, it has before it.
-constexpr std::array<size_t, 3> TREES{0, 4, 16};
-
-size_t trees_of(size_t zeros) {
-  size_t count = 1;
-  while (count < TREES.size() && zeros >= TREES[count])
-    count++;
-  return count;
-}
+// More zeros than these make no difference.
+constexpr size_t MAX_ZEROS = 64;
 
 size_t pair_at(const uint8_t *text) {
   return static_cast<size_t>(text[0]) << 8 | text[1];
@@ -36,8 +29,8 @@ size_t root_at(const uint8_t *text) {
 
 } // namespace
 
-LzmaMatches::LzmaMatches(View text, unsigned depth)
-    : text_(text), depth_(depth), pairs_(PAIRS), roots_(TREES.size() << ROOT_BITS) {
+LzmaMatches::LzmaMatches(View text, const LzmaEffort &effort)
+    : text_(text), effort_(effort), pairs_(PAIRS), roots_(trees_of(MAX_ZEROS) << ROOT_BITS) {
   size_t count = 0;
   for (size_t i = 0; i < text.size; i++)
     count += text.data[i] != 0 ? 1 : 0;
@@ -55,16 +48,26 @@ LzmaMatches::LzmaMatches(View text, unsigned depth)
   sons_.resize(sons);
 }
 
-size_t LzmaMatches::advance(size_t at) {
-  bool moved = next_ == 0;
-  while (next_ < places_.size() && (moved || places_[next_ - 1] < at)) {
-    moved = false;
+const std::vector<LzmaMatch> &LzmaMatches::at(size_t place) {
+  while (next_ < places_.size() && places_[next_] <= place) {
     next_++;
     find();
+    known_.push_back({places_[next_ - 1], found_});
   }
-  if (next_ == 0 || places_[next_ - 1] < at)
-    return text_.size;
-  return places_[next_ - 1];
+  return std::lower_bound(known_.begin(), known_.end(), place,
+                          [](const Known &known, size_t wanted) { return known.place < wanted; })
+      ->found;
+}
+
+void LzmaMatches::forget(size_t before) {
+  while (!known_.empty() && known_.front().place < before)
+    known_.pop_front();
+}
+
+// In how many trees a place is that comes after so many zeros.
+size_t LzmaMatches::trees_of(size_t zeros) const {
+  auto bits = static_cast<unsigned>(63 - __builtin_clzll(std::min(zeros, MAX_ZEROS) | 1));
+  return 1 + bits / effort_.spread;
 }
 
 // Place numbers count from one: zero is none.
@@ -101,7 +104,7 @@ void LzmaMatches::search(size_t tree) {
   uint32_t node = root;
   root = static_cast<uint32_t>(number);
   uint32_t smaller_length = 0, larger_length = 0;
-  for (unsigned depth = depth_; node != 0 && depth > 0; depth--) {
+  for (unsigned depth = effort_.depth; node != 0 && depth > 0; depth--) {
     const uint8_t *other = text_.data + places_[node - 1];
     uint32_t length = std::min(smaller_length, larger_length);
     length += static_cast<uint32_t>(

@@ -2,6 +2,8 @@
 // reach back into the zeros before them.
 #pragma once
 
+#include <deque>
+
 #include "lzma_model.h"
 
 namespace trees::delta {
@@ -13,25 +15,31 @@ struct LzmaMatch {
   uint32_t before;
 };
 
+struct LzmaEffort {
+  unsigned depth;  // how many earlier places are looked at for each, in each search tree
+  unsigned spread; // there is one more tree for 2^spread times as many zeros before a place
+  unsigned ways;   // different histories kept for each place
+  uint32_t nice;   // a match of this length is taken whole
+};
+
 class LzmaMatches {
 public:
-  // `depth` is how many earlier places are looked at for each.
-  LzmaMatches(View text, unsigned depth);
+  LzmaMatches(View text, const LzmaEffort &effort);
 
-  // Goes on to the first byte from `at` on that is not zero, and finds its matches. `at` never gets less.
-  // Returns where it is, or the end of the text.
-  size_t advance(size_t at);
-  // Of that byte: whatever is further away is longer, or reaches further back.
-  const std::vector<LzmaMatch> &found() const { return found_; }
+  // Of a byte that is not zero: the nearest first. Whatever is further away is longer, or reaches further
+  // back. Places never get less than what was forgotten.
+  const std::vector<LzmaMatch> &at(size_t place);
+  void forget(size_t before);
 
 private:
   void find();
+  size_t trees_of(size_t zeros) const;
   uint32_t zeros_before(size_t number) const;
   void search(size_t tree);
   void consider(size_t number, uint32_t length);
 
   View text_;
-  unsigned depth_;
+  LzmaEffort effort_;
   std::vector<uint32_t> places_; // of bytes that are not zero
   std::vector<uint32_t> pairs_;  // the latest place, plus one, that begins with two bytes
   // Search trees of places that begin with the same three bytes, about: of all, of those after at least so
@@ -39,7 +47,12 @@ private:
   std::vector<uint32_t> roots_, sons_;
   std::vector<uint32_t> first_son_; // of each place
   size_t next_ = 0;
-  std::vector<LzmaMatch> found_;
+  std::vector<LzmaMatch> found_; // of the place that is searched
+  struct Known {
+    uint32_t place;
+    std::vector<LzmaMatch> found;
+  };
+  std::deque<Known> known_;
 };
 
 } // namespace trees::delta

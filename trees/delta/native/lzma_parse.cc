@@ -11,34 +11,39 @@ namespace {
 // A stretch has at most so many bytes, and so many of them that are not zero; less in the beginning, when
 // prices say little.
 constexpr size_t MAX_STRETCH = 64 << 10;
-constexpr uint32_t MAX_BUDGET = 1024;
+constexpr uint32_t MAX_BUDGET = 512;
 constexpr uint32_t FIRST_BUDGET = 128;
 // So many zeros are coded by the longest symbols without looking for anything better.
 constexpr size_t MANY_ZEROS = 4 * LZMA_MAX_MATCH;
+// Bytes at the end of a stretch that are looked at again with the next one.
+constexpr size_t GIVEN_BACK = 2 * LZMA_MAX_MATCH;
 // Zeros before and after other bytes that may be coded as literals.
 constexpr size_t EDGE = 2;
 // Histories that cost so much more than the best are not kept.
-constexpr Price MAX_DETOUR = 24 * PRICE_OF_BIT;
+constexpr Price MAX_DETOUR = 6 * PRICE_OF_BIT;
 
 } // namespace
 
 LzmaParser::LzmaParser(View text, const LzmaEffort &effort)
-    : text_(text), effort_(effort), matches_(text, effort.depth), budget_(FIRST_BUDGET),
-      counts_(MAX_STRETCH + 1), arrivals_((MAX_STRETCH + 1) * effort.ways), next_event_(MAX_STRETCH + 1) {}
+    : text_(text), effort_(effort), matches_(text, effort), budget_(FIRST_BUDGET), counts_(MAX_STRETCH + 1),
+      arrivals_((MAX_STRETCH + 1) * effort.ways), next_event_(MAX_STRETCH + 1) {}
 
 // The end of the next stretch: before long runs of zeros, or where it has become too much.
-size_t LzmaParser::choose_end(size_t at) {
+size_t LzmaParser::choose_end(size_t at, bool &cut) const {
   size_t limit = std::min(text_.size, at + MAX_STRETCH), zeros = 0;
   uint32_t others = 0;
   for (size_t i = at; i < limit; i++) {
     if (text_.data[i] != 0) {
       zeros = 0;
-      if (++others > budget_)
+      if (++others > budget_) {
+        cut = true;
         return i;
+      }
     } else if (++zeros > MANY_ZEROS && others > 0) {
       return i + 1 - MANY_ZEROS + LZMA_MAX_MATCH;
     }
   }
+  cut = limit < text_.size;
   return limit;
 }
 
@@ -80,7 +85,9 @@ size_t LzmaParser::parse(const LzmaModel &model, size_t at, const LzmaState &sta
   if (skipped > at)
     return skipped;
   start_ = at;
-  end_ = choose_end(at);
+  bool cut = false;
+  end_ = choose_end(at, cut);
+  matches_.forget(at);
   budget_ = std::min(MAX_BUDGET, budget_ * 2);
   size_t size = end_ - start_;
   std::fill_n(counts_.begin(), size + 1, 0);
@@ -96,7 +103,17 @@ size_t LzmaParser::parse(const LzmaModel &model, size_t at, const LzmaState &sta
     if (counts_[i] != 0)
       visit(model, start_ + i);
   trace(size);
-  return end_;
+  return cut ? give_back() : end_;
+}
+
+// Nothing was known of what comes after the end: the last symbols are chosen again with the next stretch.
+size_t LzmaParser::give_back() {
+  size_t end = end_, kept = end_ - std::min(GIVEN_BACK, (end_ - start_) / 4);
+  while (symbols_.size() > 1 && end > kept) {
+    end -= symbols_.back().length;
+    symbols_.pop_back();
+  }
+  return end;
 }
 
 uint32_t LzmaParser::common(size_t at, uint32_t distance) const {
@@ -199,11 +216,11 @@ void LzmaParser::visit(const LzmaModel &model, size_t at) {
   auto zeros = static_cast<uint32_t>(std::min<size_t>(event - at, LZMA_MAX_MATCH));
   if (zeros >= LZMA_MIN_MATCH && at > 0 && text_.data[at - 1] == 0)
     match(0, 0, zeros);
-  if (event >= end_ || zeros >= effort_.nice || matches_.advance(event) != event)
+  if (event >= end_ || zeros >= effort_.nice)
     return;
   auto limit = static_cast<uint32_t>(std::min<size_t>(LZMA_MAX_MATCH, end_ - at));
   uint32_t above = 0;
-  for (const LzmaMatch &found : matches_.found()) {
+  for (const LzmaMatch &found : matches_.at(event)) {
     if (found.before < zeros)
       continue;
     uint32_t length = std::min(limit, zeros + found.length);

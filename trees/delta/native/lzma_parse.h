@@ -5,12 +5,6 @@
 
 namespace trees::delta {
 
-struct LzmaEffort {
-  unsigned depth; // of the search for matches
-  unsigned ways;  // different histories kept for each place
-  uint32_t nice;  // a match of this length is taken whole
-};
-
 class LzmaParser {
 public:
   LzmaParser(View text, const LzmaEffort &effort);
@@ -30,7 +24,8 @@ private:
     LzmaSymbol symbol;
   };
 
-  size_t choose_end(size_t at);
+  size_t choose_end(size_t at, bool &cut) const;
+  size_t give_back();
   size_t skip_zeros(size_t at, const LzmaState &state);
   void visit(const LzmaModel &model, size_t at);
   void reach(size_t at, unsigned way, const LzmaSymbol &symbol, Price price);

@@ -17,7 +17,7 @@ namespace {
 constexpr uint64_t MIN_DICTIONARY = 4096;
 // What a decoder allocates for each block at a time; stock's parts take half of it.
 constexpr uint64_t MAX_DICTIONARY = 64 << 20;
-constexpr LzmaEffort QUICK_PATCHES{4, 1, 64}, PATCHES{16, 1, 128}, BEST_PATCHES{64, 2, 273};
+constexpr LzmaEffort QUICK_PATCHES{4, 2, 1, 64}, PATCHES{16, 2, 1, 192}, BEST_PATCHES{32, 1, 3, 273};
 constexpr size_t CHECK_SIZE = 8;
 constexpr size_t INPUT_CHUNK = 1 << 20;
 constexpr size_t OUTPUT_CHUNK = 1 << 20;
