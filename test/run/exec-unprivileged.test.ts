@@ -42,7 +42,8 @@ test('a user joins an instance of their own', { skip }, async () => {
     ];
     return spawnSync(program, rest, { encoding: 'utf8', timeout: 60_000 });
   };
-  const script = 'id -u; tr -s " " < /proc/self/uid_map; readlink /proc/self/ns/user; readlink /proc/2/ns/user; exit 7';
+  const script =
+    'id -u; tr -s " " < /proc/self/uid_map; readlink /proc/self/ns/user; read main _ </proc/1/task/1/children; readlink /proc/$main/ns/user; exit 7';
   const result = exec('--', 'sh', '-c', script);
   const [id, map, user, init] = result.stdout.split('\n');
   assert.deepEqual([result.status, id, map?.trim(), user], [7, '0', `0 ${USER} 1`, init], result.stderr);
