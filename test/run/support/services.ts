@@ -20,19 +20,23 @@ export interface ServicesBench extends Bench {
 /** A bench whose tree has /bin/helper, too (`service-helper.c`). */
 export function servicesBench(): ServicesBench {
   const box = bench();
-  const helper = join(box.rootfs, 'bin/helper');
-  if (missingForServices === false && !existsSync(helper)) {
-    const source = join(import.meta.dirname, 'service-helper.c');
-    const built = spawnSync(compiler ?? '', ['-static', '-O1', source, '-o', helper], { encoding: 'utf8' });
-    if (built.status !== 0) throw new Error(`cannot build the helper: ${built.stderr}`);
-    chmodSync(helper, 0o755);
-  }
+  if (missingForServices === false) buildServiceHelper(box.rootfs);
   return {
     ...box,
     services: (services, change, options) =>
       box.start(box.spec({ services: z.parse(servicesSchema, services), ...change }), options),
     [Symbol.dispose]: () => box[Symbol.dispose](),
   };
+}
+
+/** Puts /bin/helper into a tree. */
+export function buildServiceHelper(rootfs: string): void {
+  const helper = join(rootfs, 'bin/helper');
+  if (existsSync(helper)) return;
+  const source = join(import.meta.dirname, 'service-helper.c');
+  const built = spawnSync(compiler ?? '', ['-static', '-O1', source, '-o', helper], { encoding: 'utf8' });
+  if (built.status !== 0) throw new Error(`cannot build the helper: ${built.stderr}`);
+  chmodSync(helper, 0o755);
 }
 
 /** The lines of one service, without their labels. */
