@@ -193,6 +193,7 @@ const blank: InstanceReport = {
   detached: null,
   tty: null,
   error: null,
+  statusText: null,
   labels: {},
 };
 

@@ -2,6 +2,7 @@
 // plan as an inherited descriptor; arguments, if any, replace the plan's command.
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,22 +89,36 @@ static void tell_failed(const char *message) {
     channel_send(tell_failure, "failed 125", 10, NULL, 0);
 }
 
+static void add_variable(struct command *words, char *text) {
+  static char *variables[4];
+  words->extra = variables;
+  words->extra[words->extra_count++] = text;
+}
+
 // What the launcher's caller passed on is for this process, whose id nobody knew before.
 static void take_sockets(struct command *words) {
   static char count[32];
   static char pid[32];
-  static char *variables[3];
   const char *sockets = getenv("TREES_LISTEN_FDS");
   char *names = getenv("LISTEN_FDNAMES");
   if (sockets == NULL)
     return;
   snprintf(count, sizeof count, "LISTEN_FDS=%s", sockets);
   snprintf(pid, sizeof pid, "LISTEN_PID=%d", (int)getpid());
-  words->extra = variables;
-  words->extra[words->extra_count++] = count;
-  words->extra[words->extra_count++] = pid;
+  add_variable(words, count);
+  add_variable(words, pid);
   if (names != NULL)
-    words->extra[words->extra_count++] = names - strlen("LISTEN_FDNAMES=");
+    add_variable(words, names - strlen("LISTEN_FDNAMES="));
+}
+
+// Of this process only: others that are joined to the container have nothing to say there.
+static void name_notify(const struct plan *plan, struct command *words) {
+  static char text[PATH_MAX + 16];
+  const struct plan_op *op = plan_notify(plan);
+  if (op == NULL)
+    return;
+  snprintf(text, sizeof text, "NOTIFY_SOCKET=%s", plan_string(plan, op->target));
+  add_variable(words, text);
 }
 
 static int run_command(const struct plan *plan, struct command *words, int signals, int channel) {
@@ -153,6 +168,7 @@ int main(int argc, char **argv) {
     tell_failure = channel;
     die_set_hook(tell_failed);
     take_sockets(&words);
+    name_notify(&plan, &words);
     command_execute(&plan, &words);
   }
 

@@ -3,8 +3,8 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
+#include "../launcher/notify.h"
 #include "census.h"
-#include "notify.h"
 #include "services.h"
 #include "watch.h"
 

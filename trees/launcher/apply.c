@@ -8,6 +8,7 @@
 
 #include "kernel-settings.h"
 #include "mounts.h"
+#include "notify-socket.h"
 #include "paths.h"
 #include "syscalls.h"
 #include "timing.h"
@@ -26,6 +27,7 @@ struct step {
   const struct root *root;
   const char *target;
   int source; // detached mount from the host, or -1
+  int *made;  // what comes of it for the launcher
   bool real;
 };
 
@@ -139,6 +141,19 @@ static void file(const struct step *step) {
   attach_at(step, mount, TARGET_FILE, "its content");
 }
 
+// As a file: its name is chosen here, so nothing in the tree leads it elsewhere.
+static void notify(const struct step *step) {
+  static const char name[] = "notify";
+  *step->made = notify_socket_make(name);
+  if (*step->made < 0 || fchmodat(step->root->stage, name, step->op->mode, 0) != 0)
+    die_errno("cannot make the socket %s", step->target);
+  CLEANUP_FD int place = openat(step->root->stage, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+  if (place < 0)
+    die_errno("cannot open the socket for %s", step->target);
+  CLEANUP_FD int mount = mounts_clone(place, step->target, step->op->flags);
+  attach_at(step, mount, TARGET_FILE, "its socket");
+}
+
 // An empty directory, mounted read-only on itself where the container does not see it.
 static int blank_directory(const struct step *step) {
   if (step->blank->directory >= 0)
@@ -224,6 +239,9 @@ static void apply(const struct step *step) {
   case PLAN_OP_FILE:
     file(step);
     break;
+  case PLAN_OP_NOTIFY:
+    notify(step);
+    break;
   case PLAN_OP_MASK:
     mask(step);
     break;
@@ -252,6 +270,7 @@ void apply_operations(const struct plan *plan, const struct sources *sources, co
                         .root = root,
                         .target = plan_string(plan, op->target),
                         .source = sources->fds[i],
+                        .made = &sources->fds[i],
                         .real = (op->flags & PLAN_OPF_REAL_DIR) != 0};
     if (needs_network(plan, op)) {
       network_join(network);

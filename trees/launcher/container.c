@@ -100,6 +100,13 @@ static void take(int handover, int *fds, size_t count) {
     _exit(STATUS_FAILED);
 }
 
+// What process 1 will say goes to the launcher.
+static void give_notify(const struct plan *plan, const struct sources *sources, int handover) {
+  const struct plan_op *op = plan_notify(plan);
+  if (op != NULL)
+    handover_give(handover, &sources->fds[op - plan->ops], 1);
+}
+
 // The namespace's root is to be the container's own cgroup, so it comes after joining that.
 static void enter_cgroups(const struct plan *plan, int handover) {
   if (plan->cgroup_count == 0)
@@ -153,6 +160,7 @@ _Noreturn static void run_container(const struct launch *launch, int handover, i
   root_build(plan, &sources, &root);
   timing_mark("mount the tree", "");
   apply_operations(plan, &sources, &root, &network);
+  give_notify(plan, &sources, handover);
   network_join(&network); // if no operation has
   root_enter(plan, &root);
   timing_mark("enter the root", "");
@@ -171,7 +179,7 @@ static int spawn(const struct launch *launch, struct container *container) {
   CLEANUP_FD int launcher = sys_pidfd_open(getpid());
   if (launcher < 0 || !handover_open(&ours, &theirs))
     die_errno("cannot start");
-  *container = (struct container){.pidfd = -1};
+  *container = (struct container){.pidfd = -1, .notify = -1};
   struct clone_args args = {.flags = (namespaces(launch->plan) & CREATED_WITH) | CLONE_PIDFD,
                             .pidfd = (uint64_t)(uintptr_t)&container->pidfd,
                             .exit_signal = SIGCHLD};
@@ -284,6 +292,8 @@ void container_start(struct launch *launch, struct container *container) {
   launch->sources->fds[plan->op_count] = launch->init_fd;
   handover_give(handover, launch->sources->fds, plan->op_count + 1);
   attach(launch, container, handover);
+  if (plan_notify(plan) != NULL) // where it has ended before, its end tells
+    (void)handover_take(handover, &container->notify, 1);
   close(handover);
   timing_mark("limits, hooks and cgroups", "");
   // A bind source can be unmounted on the host once the container lets go of it.

@@ -25,6 +25,7 @@ struct launch {
 struct container {
   pid_t pid;
   int pidfd;
+  int notify; // gets what process 1 says by sd_notify(3); -1: it is not asked to
 };
 
 // Creates the container's first process, and lets it start when all that it needs is there. `container` is

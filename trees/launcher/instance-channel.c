@@ -16,8 +16,8 @@ void instance_executed(struct instance *instance) {
   instance->executed = true;
   if (instance->state.status == STATE_STARTING)
     instance->state.status = STATE_RUNNING;
-  // A single command is ready when it runs; of services the init says when.
-  instance->state.ready = instance->plan.service_count == 0;
+  // A single command is ready when it runs; of services the init says when, and some inits of themselves.
+  instance->state.ready = instance->plan.service_count == 0 && instance->container.notify < 0;
   state_write(&instance->state);
   detach_started(&instance->detached);
   if (!instance->resumed && (instance->state.ready || instance->options.notify == NOTIFY_CONMON))
@@ -28,7 +28,7 @@ void instance_executed(struct instance *instance) {
       control_end(client, NULL);
 }
 
-static void set_ready(struct instance *instance, bool ready) {
+void instance_set_ready(struct instance *instance, bool ready) {
   if (ready == instance->state.ready)
     return;
   instance->state.ready = ready;
@@ -81,7 +81,7 @@ static void handle(struct instance *instance, struct channel_packet *packet) {
     instance->refused = true;
     state_error(&instance->state, word(request, 1));
   } else if (strcmp(verb, "ready") == 0)
-    set_ready(instance, strcmp(word(request, 0), "1") == 0);
+    instance_set_ready(instance, strcmp(word(request, 0), "1") == 0);
   else if (strcmp(verb, "health") == 0)
     set_health(instance, word(request, 0));
   else if (strcmp(verb, "output") == 0)

@@ -14,6 +14,13 @@
 #include "state.h"
 #include "streams.h"
 
+// clock_ms()
+struct notified {
+  uint32_t messages; // since
+  int64_t counted_from;
+  int64_t quiet_until; // too many: not read before
+};
+
 struct instance {
   char **argv; // of the launcher
   struct options options;
@@ -35,6 +42,7 @@ struct instance {
   struct control control;
   struct backlog backlog;
   struct service_table services;
+  struct notified notified;
   struct relay_buffer input; // for the container's standard input where that is a pipe
   int signals;
   int channel;   // to the init; -1: none
@@ -73,6 +81,15 @@ void instance_expect_failure(struct instance *instance);
 
 // Words of the init.
 void instance_channel(struct instance *instance);
+
+// What a process 1 of the tree's own says by sd_notify(3).
+void instance_notify(struct instance *instance);
+
+// All that is to be ready is, or not any more.
+void instance_set_ready(struct instance *instance, bool ready);
+
+// Writes down that it is ending, and tells the service manager.
+void instance_stopping(struct instance *instance);
 
 // The command was executed.
 void instance_executed(struct instance *instance);

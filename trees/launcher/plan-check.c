@@ -55,6 +55,7 @@ static const char *check_op(const struct plan *plan, const struct plan_op *op) {
 static const char *check_ops(const struct plan *plan) {
   size_t lowers = 0;
   size_t uppers = 0;
+  size_t notify = 0;
   if (plan->op_count > PLAN_MAX_OPS)
     return "too many operations";
   for (size_t i = 0; i < plan->op_count; i++) {
@@ -63,7 +64,10 @@ static const char *check_ops(const struct plan *plan) {
       return problem;
     lowers += plan->ops[i].type == PLAN_OP_LOWER;
     uppers += plan->ops[i].type == PLAN_OP_UPPER;
+    notify += plan->ops[i].type == PLAN_OP_NOTIFY;
   }
+  if (notify > 1 || (notify == 1 && (plan->config->flags & PLAN_NO_INIT) == 0))
+    return "nobody to be notified by, or too many";
   if (lowers == 0 || lowers > PLAN_MAX_LAYERS)
     return "no tree, or too many layers";
   return uppers == (plan->config->root == PLAN_ROOT_PERSISTENT ? 1u : 0u)

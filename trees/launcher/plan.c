@@ -25,6 +25,13 @@ const char *plan_string(const struct plan *plan, uint32_t offset) {
   return plan->strings + offset;
 }
 
+const struct plan_op *plan_notify(const struct plan *plan) {
+  for (size_t i = 0; i < plan->op_count; i++)
+    if (plan->ops[i].type == PLAN_OP_NOTIFY)
+      return &plan->ops[i];
+  return NULL;
+}
+
 bool plan_unprivileged(const struct plan *plan) {
   return plan->config->userns == PLAN_USERNS_SELF || plan->config->userns == PLAN_USERNS_HELPED;
 }

@@ -134,6 +134,7 @@ enum plan_op_type {
   PLAN_OP_MASK,     // target: hidden by an empty directory or /dev/null; skipped if absent
   PLAN_OP_READONLY, // target: made read-only; skipped if absent
   PLAN_OP_CGROUP,   // target: the container's own cgroups of version 2
+  PLAN_OP_NOTIFY,   // target: socket where process 1, the command, says that it is ready (sd_notify(3)); mode
   PLAN_OP_END
 };
 
@@ -229,6 +230,9 @@ const char *plan_string(const struct plan *plan, uint32_t offset);
 
 // The string at place `index` of a list that plan_parse() has checked.
 const char *plan_word(const struct plan *plan, struct plan_words list, uint32_t index);
+
+// The operation that makes a socket for what process 1 says, or NULL.
+const struct plan_op *plan_notify(const struct plan *plan);
 
 // Made for a caller without rights on the host: what comes from there is opened in the container's
 // namespaces, by its own root.

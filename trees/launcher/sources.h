@@ -3,7 +3,7 @@
 #include "plan.h"
 
 // One descriptor per operation, -1 for those that take nothing from the host (or whose optional source is
-// missing).
+// missing). In the container, a socket for notifications takes its place here when it is made.
 struct sources {
   int *fds;
 };

@@ -110,6 +110,8 @@ size_t state_text(const struct state *state, char *bytes, size_t room, bool enco
   add_number(&text, "ready", state->ready);
   if (state->error[0] != '\0')
     add(&text, "error", state->error);
+  if (state->status_text[0] != '\0')
+    add(&text, "status-text", state->status_text);
   add_cgroups(&text, state->cgroups);
   return text.used;
 }

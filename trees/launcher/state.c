@@ -116,13 +116,23 @@ void state_started(struct state *state, pid_t init) {
   state->ready = false;
   state->health[0] = '\0';
   state->error[0] = '\0';
+  state->status_text[0] = '\0';
+}
+
+// One line of what readers need not decode.
+static void set_text(char to[STATE_TEXT], const char *text) {
+  snprintf(to, STATE_TEXT, "%s", text);
+  for (char *at = to; *at != '\0'; at++)
+    if ((unsigned char)*at < ' ' || *at == 0x7f || *at == '%')
+      *at = ' ';
 }
 
 void state_error(struct state *state, const char *message) {
-  snprintf(state->error, sizeof state->error, "%s", message);
-  for (char *at = state->error; *at != '\0'; at++)
-    if ((unsigned char)*at < ' ' || *at == '%')
-      *at = ' ';
+  set_text(state->error, message);
+}
+
+void state_status_text(struct state *state, const char *text) {
+  set_text(state->status_text, text);
 }
 
 void state_add_cgroup(struct state *state, const char *controllers, const char *path) {

@@ -40,7 +40,8 @@ struct state {
   bool ready;
   char health[16];
   char error[STATE_TEXT];
-  char cgroups[STATE_CGROUPS]; // CONTROLLERS:PATH, a line each
+  char status_text[STATE_TEXT]; // what a system says about itself
+  char cgroups[STATE_CGROUPS];  // CONTROLLERS:PATH, a line each
 };
 
 // Makes the directory that the plan names, and takes its lock. Ends the process with 125 when the instance is
@@ -54,6 +55,8 @@ void state_write(const struct state *state);
 void state_started(struct state *state, pid_t init);
 
 void state_error(struct state *state, const char *message);
+
+void state_status_text(struct state *state, const char *text);
 
 // Adds a line `cgroup=CONTROLLERS:PATH`.
 void state_add_cgroup(struct state *state, const char *controllers, const char *path);

@@ -23,6 +23,7 @@ enum {
   POLL_CONTAINER,
   POLL_SIGNALS,
   POLL_CHANNEL,
+  POLL_NOTIFY,
   POLL_LOGS,
   POLL_INPUT,
   POLL_RELAY,
@@ -41,6 +42,14 @@ static bool ask_init(const struct instance *instance, int sig, int64_t patience)
   return channel_send(instance->channel, packet, (size_t)length, NULL, 0);
 }
 
+void instance_stopping(struct instance *instance) {
+  if (instance->state.status == STATE_STOPPING)
+    return;
+  instance->state.status = STATE_STOPPING;
+  state_write(&instance->state);
+  report_stopping(&instance->report);
+}
+
 void instance_stop(struct instance *instance, int sig, int64_t patience) {
   if (instance->container.pid == 0)
     return;
@@ -50,11 +59,7 @@ void instance_stop(struct instance *instance, int sig, int64_t patience) {
     instance->kill_at = deadline;
   if (instance->state.status == STATE_PAUSED)
     (void)cgroups_freeze(&instance->cgroups, false); // nothing frozen acts on a signal
-  if (instance->state.status != STATE_STOPPING) {
-    instance->state.status = STATE_STOPPING;
-    state_write(&instance->state);
-    report_stopping(&instance->report);
-  }
+  instance_stopping(instance);
   if (sig == SIGKILL || !system_stop(instance))
     if (!asked)
       sys_pidfd_send_signal(instance->container.pidfd, sig);
@@ -114,6 +119,9 @@ static void prepare(const struct instance *instance, struct pollfd polled[POLL_C
   polled[POLL_CONTAINER] = (struct pollfd){.fd = running ? instance->container.pidfd : -1, .events = POLLIN};
   polled[POLL_SIGNALS] = (struct pollfd){.fd = instance->signals, .events = POLLIN};
   polled[POLL_CHANNEL] = (struct pollfd){.fd = instance->channel, .events = POLLIN};
+  bool quiet = instance->notified.quiet_until > clock_ms();
+  polled[POLL_NOTIFY] =
+      (struct pollfd){.fd = running && !quiet ? instance->container.notify : -1, .events = POLLIN};
   polled[POLL_LOGS] = (struct pollfd){
       .fd = instance->logs != NULL && !hold ? logs_descriptor(instance->logs) : -1, .events = POLLIN};
   polled[POLL_INPUT] = (struct pollfd){.fd = input ? instance->streams.in : -1, .events = POLLOUT};
@@ -127,6 +135,7 @@ static void prepare(const struct instance *instance, struct pollfd polled[POLL_C
   *deadline = earlier(*deadline, instance->start_at);
   *deadline = earlier(*deadline, instance->kill_at);
   *deadline = earlier(*deadline, hold ? patience : 0);
+  *deadline = earlier(*deadline, running && quiet ? instance->notified.quiet_until : 0);
 }
 
 static void wait_for(struct pollfd polled[POLL_COUNT], int64_t deadline) {
@@ -144,6 +153,8 @@ static void act(struct instance *instance, const struct pollfd polled[POLL_COUNT
     handle_signal(instance, signals_read(instance->signals));
   if (polled[POLL_CHANNEL].revents != 0)
     instance_channel(instance);
+  if (polled[POLL_NOTIFY].revents != 0)
+    instance_notify(instance);
   if (polled[POLL_LOGS].revents != 0)
     logs_act(instance->logs);
   if (polled[POLL_INPUT].revents != 0)
@@ -183,6 +194,7 @@ static void clear(struct instance *instance) {
     logs_finish(instance->logs, instance->signals);
   instance->logs = NULL;
   close(instance->container.pidfd);
+  close_fd(&instance->container.notify);
   instance->container.pid = 0;
   instance->kill_at = 0;
   instance->state.oom = cgroups_finish(&instance->cgroups);

@@ -3,7 +3,7 @@ import { capabilityMask, defaultCapabilities } from './capabilities.js';
 import { planSecurity } from './compile-security.js';
 import { planServices, planSupervisedCommand } from './compile-services.js';
 import type { ContainerSpec, IdMaps, MountSpec, UsernsSpec } from './container.js';
-import { cgroupOps, deviceOps, kernelOps, protectOps, sysOps } from './default-mounts.js';
+import { cgroupOps, deviceOps, kernelOps, notifyOps, protectOps, sysOps } from './default-mounts.js';
 import { planLog } from './log.js';
 import { encodePlan } from './plan-file.js';
 import type { IdMap, Plan, PlanOp } from './plan-format.js';
@@ -91,6 +91,7 @@ function operations(container: ContainerSpec): PlanOp[] {
     ...identityOps(container),
     ...((container.protectKernel ?? true) ? protectOps(container.security) : []),
     ...(container.system?.init === 'systemd' ? cgroupOps : []),
+    ...(container.system?.notify === true ? notifyOps : []),
   ];
 }
 

@@ -119,3 +119,8 @@ export function protectOps(security: SecuritySpec | undefined): PlanOp[] {
 export const cgroupOps: readonly PlanOp[] = [
   { type: 'cgroup', target: '/sys/fs/cgroup', flags: ['nosuid', 'nodev', 'noexec', 'realDir'] },
 ];
+
+/** Where systemd as process 1 says that it has booted, by https://systemd.io/CONTAINER_INTERFACE/. For root only. */
+export const notifyOps: readonly PlanOp[] = [
+  { type: 'notify', target: '/run/host/notify', mode: 0o600, flags: ['nosuid', 'nodev', 'noexec'] },
+];

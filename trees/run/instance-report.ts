@@ -22,6 +22,8 @@ export interface InstanceReport {
   readonly detached: boolean | null;
   readonly tty: boolean | null;
   readonly error: string | null;
+  /** What a system last said about itself (`STATUS=` of sd_notify). */
+  readonly statusText: string | null;
   readonly labels: Readonly<Record<string, string>>;
 }
 
@@ -46,6 +48,7 @@ export function reportInstance(instance: Instance): InstanceReport {
     detached: state?.detached ?? null,
     tty: state?.tty ?? null,
     error: state?.error ?? null,
+    statusText: up ? (state?.statusText ?? null) : null,
     labels: findInstanceSpec(instance)?.labels ?? {},
   };
 }

@@ -33,6 +33,8 @@ export interface InstanceState {
   readonly health: HealthStatus;
   readonly ready: boolean;
   readonly error: string | undefined;
+  /** What a system last said about itself (`STATUS=` of sd_notify). */
+  readonly statusText: string | undefined;
   readonly cgroups: readonly CgroupPlace[];
 }
 
@@ -120,6 +122,7 @@ export function parseInstanceState(content: string): InstanceState | undefined {
     health: healthStatuses.find((known) => known === text('health')) ?? 'none',
     ready: text('ready') === '1',
     error: text('error'),
+    statusText: text('status-text'),
     cgroups,
   };
 }

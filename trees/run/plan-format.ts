@@ -43,6 +43,7 @@ export const opType = {
   mask: 13,
   readonly: 14,
   cgroup: 15,
+  notify: 16,
 } as const;
 
 export const opFlag = {

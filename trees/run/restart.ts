@@ -40,6 +40,8 @@ const MARGIN_SECONDS = 60;
 /** What has no health checks counts as healthy when it has run for so long. */
 const SETTLE_SECONDS = 2;
 const READY_SECONDS = 60;
+/** A system waits up to 90 s for a service that does not start, and is ready without it. */
+const BOOT_SECONDS = 180;
 const POLL_MS = 50;
 
 /**
@@ -71,7 +73,7 @@ export async function restartInstance(instance: Instance, options: RestartOption
   const before = readFileSync(join(instance.runDir, PLAN_COPY));
   try {
     await moveTo(instance, compilePlan(plan), options);
-    await requireHealthy(instance, generation, options);
+    await requireHealthy(instance, container, { ...options, generation });
   } catch (error) {
     if (signal?.aborted === true) throw error;
     await goBack(instance, before, options);
@@ -128,11 +130,17 @@ async function goBack(instance: Instance, plan: Uint8Array, options: RestartOpti
 }
 
 /** @throws TreesError UNHEALTHY */
-async function requireHealthy(instance: Instance, generation: Generation, options: RestartOptions): Promise<void> {
-  const { health, services } = readRunSpec(generation);
+async function requireHealthy(
+  instance: Instance,
+  container: ContainerSpec,
+  options: RestartOptions & { readonly generation: Generation },
+): Promise<void> {
+  const { health, services } = readRunSpec(options.generation);
+  const boots = container.system?.notify === true;
   const checks = findInstance(options.settings, instance.name)?.state?.health !== 'none';
-  const ready = services !== undefined;
-  const patience = options.patience ?? (checks ? longest(health) : ready ? READY_SECONDS : SETTLE_SECONDS);
+  const ready = boots || services !== undefined;
+  const limit = boots ? BOOT_SECONDS : ready ? READY_SECONDS : SETTLE_SECONDS;
+  const patience = options.patience ?? (checks ? longest(health) : limit);
   const started = performance.now();
   let runs: number | undefined;
   for (;;) {

@@ -27,6 +27,8 @@ export interface SystemRequest {
 export interface SystemSpec {
   /** Process 1 is an init of the tree's own. */
   readonly init?: InitKind | undefined;
+  /** It says when it is ready (sd_notify), and counts as ready only then. Default false. */
+  readonly notify?: boolean | undefined;
   readonly hooks: readonly PlanHook[];
 }
 
@@ -98,7 +100,7 @@ export function withSystem(
   const own = container.userns !== 'host';
   return {
     ...container,
-    system: { init, hooks },
+    system: { init, notify: init === 'systemd', hooks },
     noInit: true,
     noNewPrivileges: container.security?.noNewPrivileges ?? false,
     user: undefined,

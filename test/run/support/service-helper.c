@@ -1,6 +1,9 @@
 // What tests of services need and a busybox cannot do. Static, so that it runs in any tree.
 //   notify TEXT            sends TEXT to NOTIFY_SOCKET and waits until it was taken (sd_notify_barrier(3))
 //   flood COUNT            sends COUNT messages, then READY=1
+//   system FIFO            makes FIFO and sends each of its lines (';': a new line) itself, not through a
+//   child;
+//                          `exit N` ends it, `long N` sends N bytes that begin as READY=1 does
 //   accept FD              accepts one connection and answers with a line
 //   datagram FD            prints one datagram
 //   send PORT              sends one to a port of 127.0.0.1
@@ -16,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -71,6 +75,27 @@ static void barrier(void) {
     exit(7);
 }
 
+static void speak(const char *path) {
+  static char line[65536];
+  FILE *in = mkfifo(path, 0600) == 0 ? fopen(path, "r+") : NULL; // its own writer: it never ends
+  if (in == NULL)
+    exit(4);
+  while (fgets(line, sizeof line, in) != NULL) {
+    line[strcspn(line, "\n")] = '\0';
+    if (strncmp(line, "exit ", 5) == 0)
+      exit(atoi(line + 5));
+    if (strncmp(line, "long ", 5) == 0) {
+      size_t size = (size_t)atoi(line + 5);
+      memset(line, 'x', size);
+      memcpy(line, "READY=1\n", 8);
+      line[size] = '\0';
+    }
+    for (char *at = line; (at = strchr(at, ';')) != NULL;)
+      *at = '\n';
+    send_text(line);
+  }
+}
+
 // Returns when the file is written, as well-behaved daemons do.
 static void leave_daemon(const char *file) {
   int ends[2];
@@ -123,6 +148,8 @@ int main(int argc, char **argv) {
       send_text("STATUS=busy");
     send_text("READY=1");
     barrier();
+  } else if (strcmp(verb, "system") == 0) {
+    speak(word);
   } else if (strcmp(verb, "accept") == 0) {
     int peer = accept(atoi(word), NULL, NULL);
     dprintf(peer, "hello from %d\n", (int)getpid());

@@ -9,9 +9,9 @@ export const command = defineCommand({
   summary: 'restart instances, on the current generation of their app',
   description:
     'Stops each instance and starts it again as it was run, on the current generation of its app. Whoever is attached stays ' +
-    'so. On another generation than before it has to become healthy: ready, if it consists of services; running for two ' +
-    'seconds, if it declares no checks. One that does not goes back to the generation it came from, and the exit status is ' +
-    '1. One that has ended is started.',
+    'so. On another generation than before it has to become healthy: ready, if it consists of services or is a systemd; ' +
+    'running for two seconds, if it declares no checks. One that does not goes back to the generation it came from, and ' +
+    'the exit status is 1. One that has ended is started.',
   positionals: instanceNames,
   options: {
     time: { type: 'number', alias: 't', value: 'SECONDS', describe: 'between the stop signal and KILL; default 10' },

@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "../launcher/util.h"
+#include "util.h"
 
 #define MAX_FDS 16
 
@@ -36,6 +36,22 @@ static bool is_line(const char *line, size_t length, const char *wanted) {
   return length == strlen(wanted) && memcmp(line, wanted, length) == 0;
 }
 
+// What follows NAME= on a line that begins so.
+static const char *value_of(const char *line, size_t length, const char *name, size_t *size) {
+  size_t skipped = strlen(name);
+  if (length < skipped || memcmp(line, name, skipped) != 0)
+    return NULL;
+  *size = length - skipped;
+  return line + skipped;
+}
+
+static void take_status(const char *value, size_t size, struct notify_message *message) {
+  size_t kept = size < sizeof message->status ? size : sizeof message->status - 1;
+  memcpy(message->status, value, kept);
+  message->status[kept] = '\0';
+  message->has_status = true;
+}
+
 static pid_t parse_pid(const char *digits, size_t length) {
   int64_t value = 0;
   if (length == 0 || length > 10)
@@ -49,17 +65,20 @@ static pid_t parse_pid(const char *digits, size_t length) {
 }
 
 void notify_parse(const char *text, size_t size, struct notify_message *message) {
-  static const char main_pid[] = "MAINPID=";
   for (size_t at = 0; at < size;) {
     const char *line = text + at;
     const char *end = memchr(line, '\n', size - at);
     size_t length = end == NULL ? size - at : (size_t)(end - line);
+    const char *value;
+    size_t rest;
     if (is_line(line, length, "READY=1"))
       message->ready = true;
     else if (is_line(line, length, "STOPPING=1"))
       message->stopping = true;
-    else if (length > sizeof main_pid - 1 && memcmp(line, main_pid, sizeof main_pid - 1) == 0)
-      message->main_pid = parse_pid(line + sizeof main_pid - 1, length - (sizeof main_pid - 1));
+    else if ((value = value_of(line, length, "MAINPID=", &rest)) != NULL)
+      message->main_pid = parse_pid(value, rest);
+    else if ((value = value_of(line, length, "STATUS=", &rest)) != NULL)
+      take_status(value, rest, message);
     at += length + 1;
   }
 }

@@ -1,4 +1,5 @@
-// Readiness by sd_notify(3): a socket of its own for each service that wants it.
+// Readiness by sd_notify(3): of services, to the init, which has a socket of its own for each that wants it;
+// of a system, to the launcher.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -6,12 +7,15 @@
 
 #define NOTIFY_NAME 16 // room for "@" and the name that the kernel gives
 #define NOTIFY_MESSAGE 4096
+#define NOTIFY_STATUS 256
 
 struct notify_message {
   pid_t sender;
   bool ready;
   bool stopping;
   pid_t main_pid; // 0: not said
+  bool has_status;
+  char status[NOTIFY_STATUS]; // what it says about itself; what is longer is cut
 };
 
 // A socket with a name that nobody else has, in the network namespace of the container; `name` becomes the

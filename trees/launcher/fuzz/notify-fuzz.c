@@ -17,6 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   notify_parse(text, size, &message);
   if (message.main_pid < 0)
     abort();
+  if (memchr(message.status, '\0', sizeof message.status) == NULL)
+    abort();
   free(text);
   return 0;
 }
