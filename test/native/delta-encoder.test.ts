@@ -130,7 +130,7 @@ for (const encoding of ['fast', 'small'] as const) {
     const pair = update(
       t,
       { old: { content: old } },
-      { old: { content: similar }, fresh: { content: prose(13 << 20, 5) } },
+      { old: { content: similar }, fresh: { content: prose((encoding === 'fast' ? 34 : 13) << 20, 5) } },
     );
     const digests = new Map<string, number>();
     let path = '';

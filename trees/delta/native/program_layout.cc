@@ -17,7 +17,9 @@ static_assert(std::size(ORDER) == CONTENT_KINDS);
 
 // What is shorter is not worth a stretch of its own.
 constexpr uint64_t MIN_STRETCH = 4 << 10;
-constexpr uint64_t MIN_FRAME = 1 << 20, MAX_FRAME = 12 << 20;
+// Code, constants and so on are cut where they get too long for one thread; text, which repeats what is far
+// away, only where a window gets too long.
+constexpr uint64_t MIN_FRAME = 1 << 20, MAX_KIND_FRAME = 16 << 20, MAX_FRAME = 32 << 20;
 
 bool operator==(const XzModel &a, const XzModel &b) {
   return a.filter == b.filter && a.distance == b.distance && a.literal_context == b.literal_context &&
@@ -109,9 +111,9 @@ std::vector<ModelStretch> model_stretches(const std::vector<PayloadStretch> &str
 std::vector<uint64_t> frame_cuts(const std::vector<PayloadStretch> &stretches, uint64_t payload,
                                  uint64_t size) {
   std::vector<uint64_t> cuts;
-  uint64_t at = 0;
+  uint64_t at = 0, most = stretches.empty() ? MAX_FRAME : MAX_KIND_FRAME;
   auto cut_until = [&](uint64_t end) {
-    uint64_t length = end - at, count = (length - 1) / MAX_FRAME + 1;
+    uint64_t length = end - at, count = (length - 1) / most + 1;
     for (uint64_t i = 1; i <= count; i++)
       cuts.push_back(at + length * i / count);
     at = end;
