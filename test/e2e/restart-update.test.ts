@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
-import { existsSync, readlinkSync } from 'node:fs';
+import { existsSync, readlinkSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { buildServiceHelper, missingForServices } from '../run/support/services.js';
+import { eventually } from '../support/eventually.js';
 import { createInstanceRig, type InstanceRig, serve } from '../support/instance-rig.js';
 import { at } from '../support/json.js';
 import { missingForContainers } from '../support/rootfs.js';
@@ -61,6 +64,41 @@ test('restart moves to the current generation, and goes back when that does not 
   // One that has ended is started.
   await rig.ok(['restart', 'web']);
   assert.equal((await rig.instance('web'))['running'], true);
+});
+
+test('a system has booted when it says so, or goes back', { skip: missingForServices }, async () => {
+  const install = (number: number): void => {
+    const run = { mode: 'init', exec: ['/bin/systemd', 'system', '/run/lines'] } as const;
+    const rootfs = join(rig.install('machine', run, number), 'rootfs');
+    buildServiceHelper(rootfs);
+    symlinkSync('helper', join(rootfs, 'bin/systemd'));
+  };
+  const say = (line: string): Promise<string> =>
+    rig.ok(['exec', 'machine', '--', 'sh', '-c', `while ! test -p /run/lines; do :; done; echo '${line}' >/run/lines`]);
+  install(1);
+  await rig.ok(['run', '-d', 'machine']);
+  await say('STATUS=Booting');
+  const text = async (): Promise<unknown> => (await rig.instance('machine'))['statusText'];
+  await eventually('what it says', async () => (await text()) === 'Booting');
+  assert.equal((await rig.instance('machine'))['ready'], false);
+  await say('READY=1;STATUS=Booted');
+  await rig.ok(['wait', '--condition', 'ready', 'machine']);
+  await eventually('what it says', async () => (await text()) === 'Booted');
+
+  install(2);
+  const moved = rig.trees(['restart', '-t', '0', 'machine']);
+  await eventually('the other generation', async () => (await generationOf('machine')) === 2);
+  await eventually('it running', async () => (await rig.instance('machine'))['status'] === 'running');
+  await say('READY=1');
+  const { status, stderr } = await moved;
+  assert.equal(status, 0, stderr);
+
+  install(3);
+  const back = await rig.trees(['restart', '-t', '0', '--health-wait', '1', 'machine']);
+  assert.equal(back.status, 1);
+  assert.match(back.stderr, /it is not ready after 1 s; it runs on generation 2 again/);
+  assert.equal(await generationOf('machine'), 2);
+  await rig.ok(['stop', '-t', '0', 'machine']);
 });
 
 test('an instance in the foreground is restarted, too, and stays there', { skip }, async () => {

@@ -1,8 +1,7 @@
 // What tests of services need and a busybox cannot do. Static, so that it runs in any tree.
 //   notify TEXT            sends TEXT to NOTIFY_SOCKET and waits until it was taken (sd_notify_barrier(3))
 //   flood COUNT            sends COUNT messages, then READY=1
-//   system FIFO            makes FIFO and sends each of its lines (';': a new line) itself, not through a
-//   child;
+//   system FIFO            makes FIFO and sends its lines (';': a new line) itself, not through a child;
 //                          `exit N` ends it, `long N` sends N bytes that begin as READY=1 does
 //   accept FD              accepts one connection and answers with a line
 //   datagram FD            prints one datagram
