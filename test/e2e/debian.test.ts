@@ -18,9 +18,14 @@ const probe = {
   path: '/etc/systemd/system/probe.service',
   content: '[Service]\nExecStart=/bin/sleep 1000\nExecStop=/bin/touch /var/lib/stopped\n',
 };
+const supervised = [
+  { path: '/etc/sv/probe/run', mode: '0755', content: '#!/bin/sh\necho probe starts\nexec sleep 1000\n' },
+  { path: '/etc/runit/runsvdir/default/probe', symlink: '/etc/sv/probe' },
+];
 const apps: Record<string, DebianApp> = {
   systemd: { packages: ['systemd', 'systemd-sysv', 'dbus'], files: [probe], run: { mode: 'init' } },
   sysv: { packages: ['sysvinit-core', 'sysv-rc', 'initscripts'], run: { mode: 'init' } },
+  runit: { packages: ['runit-init'], files: supervised, run: { mode: 'init' } },
   stack,
 };
 
@@ -101,6 +106,35 @@ describe('programs of Debian', { skip }, () => {
     const { stdout } = await ok(['logs', 'sysv']);
     assert.match(stdout, /INIT: Entering runlevel: 2/);
     assert.match(stdout, /Will now halt|INIT: Sending processes|runlevel: 0/);
+  });
+
+  it('runit boots, looks after a service, boots again, and ends in order', async () => {
+    await ok(['run', '-d', 'runit']);
+    // Once it is sleeping, it has written its line.
+    const pid = async (): Promise<string | undefined> => {
+      const { stdout } = await inside('runit', 'sv', 'status', 'probe');
+      const found = /^run: probe: \(pid (\d+)\)/.exec(stdout)?.[1];
+      return (await inside('runit', 'cat', `/proc/${found}/comm`)).stdout === 'sleep\n' ? found : undefined;
+    };
+    const running = (what: string, before?: string): Promise<void> =>
+      eventually(what, async () => ![undefined, before].includes(await pid()));
+    await running('the service');
+    assert.equal((await inside('runit', 'cat', '/proc/1/comm')).stdout, 'runit\n');
+    const first = await pid();
+    // The tree has no program of that name, but its shell knows the word.
+    assert.equal((await inside('runit', 'sh', '-c', `kill -KILL ${first}`)).status, 0);
+    await running('another process of it', first);
+    await ok(['restart', 'runit']);
+    await running('the service after another boot');
+    await ok(['stop', 'runit']);
+    assert.equal((await rig.trees(['wait', 'runit'])).stdout.trim(), '0');
+    const { stdout } = await ok(['logs', 'runit']);
+    // The last thing to be seen: on the way Debian's scripts unmount /dev/console, which runit opens for each of its lines.
+    const seen = stdout.match(/enter stage: \/etc\/runit\/\d|probe starts|ok: down: \S+\/probe|Will now halt/g);
+    const boot = [1, 2].map((number) => `enter stage: /etc/runit/${number}`);
+    const end = ['enter stage: /etc/runit/3', 'ok: down: /etc/service/probe', 'Will now halt'];
+    const starts = 'probe starts';
+    assert.deepEqual(seen, [...boot, starts, starts, ...end, ...boot, starts, ...end], stdout);
   });
 
   interface Service {
