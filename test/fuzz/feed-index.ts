@@ -71,7 +71,7 @@ while (Date.now() < end) {
   runs += 1;
   if (bytes.length > 20_000 || !(await look(bytes))) continue;
   lastNew = runs;
-  writeFileSync(join(corpus, `${createHash('sha256').update(bytes).digest('hex').slice(0, 16)}`), bytes);
+  writeFileSync(join(corpus, createHash('sha256').update(bytes).digest('hex').slice(0, 16)), bytes);
 }
 const found = [...outcomes].map(([outcome, count]) => `${outcome} ${count}`).join(', ');
 process.stdout.write(`${runs} runs, ${seen.size} blocks, the last new one at run ${lastNew}; ${found}\n`);

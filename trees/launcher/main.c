@@ -1,10 +1,11 @@
 // trees-launch: starts the container that a launch plan describes and stays with it.
 //
 //   trees-launch [OPTION…] (PLAN | --plan-fd=N) [COMMAND…]   COMMAND replaces the plan's
-//   trees-launch --command=PLAN SCRIPT [ARGS…]               as the interpreter of an exported command: ARGS
-//   are added trees-launch --exec RUNDIR [OPTION…] -- COMMAND…         runs a command in a running instance
-//   trees-launch --attach RUNDIR [OPTION…]                   connects the caller's streams to a running
-//   instance
+//   trees-launch --command=PLAN SCRIPT [ARGS…]               as interpreter of an exported command, ARGS added
+//
+//   trees-launch --exec RUNDIR [OPTION…] -- COMMAND…         runs a command in a running instance
+//
+//   trees-launch --attach RUNDIR [OPTION…]                   connects the caller's streams to one
 //
 // --tty               gives the container a terminal of its own, connected to standard input and output
 // --detach            leaves the instance to a monitor: prints its name once the command was executed
@@ -27,6 +28,14 @@
 #include "syscalls.h"
 #include "timing.h"
 #include "util.h"
+
+#ifdef __SANITIZE_ADDRESS__
+// The search for leaks at exit traces the process, and waits for ever where that is not allowed.
+const char *__asan_default_options(void);
+const char *__asan_default_options(void) {
+  return "detect_leaks=0";
+}
+#endif
 
 // With one of them closed, the next file opened would become the container's standard stream.
 static void ensure_standard_streams(void) {
