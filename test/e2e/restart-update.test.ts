@@ -68,8 +68,8 @@ test('restart moves to the current generation, and goes back when that does not 
 
 test('a system has booted when it says so, or goes back', { skip: missingForServices }, async () => {
   const install = (number: number): void => {
-    const run = { mode: 'init', exec: ['/bin/systemd', 'system', '/run/lines'] } as const;
-    const rootfs = join(rig.install('machine', run, number), 'rootfs');
+    const exec = ['/bin/systemd', 'system', '/run/lines'];
+    const rootfs = join(rig.install('machine', { mode: 'init', exec }, number), 'rootfs');
     buildServiceHelper(rootfs);
     symlinkSync('helper', join(rootfs, 'bin/systemd'));
   };
