@@ -1,7 +1,7 @@
 // trees-launch: starts the container that a launch plan describes and stays with it.
 //
 //   trees-launch [OPTION…] (PLAN | --plan-fd=N) [COMMAND…]   COMMAND replaces the plan's
-//   trees-launch --command=PLAN SCRIPT [ARGS…]               as interpreter of an exported command, ARGS added
+//   trees-launch --command=PLAN SCRIPT [ARGS…]               of an exported command; adds ARGS
 //
 //   trees-launch --exec RUNDIR [OPTION…] -- COMMAND…         runs a command in a running instance
 //
