@@ -41,7 +41,7 @@ constexpr uint64_t PATCH_BLOCKS = 8;
 constexpr uint64_t SPARSE_SHARE = 3;
 // liblzma is quicker than it, where there is little to do.
 constexpr uint64_t MAX_QUICK_LZMA = 32 << 20;
-constexpr XzModel PATCHES{XzFilter::None, 0, 4, 0, 0};
+constexpr XzModel PATCHES{XzFilter::None, 0, 4, 0, 1};
 // Parts of programs up to this are filtered in memory when they are applied.
 constexpr uint64_t MAX_FILTERED_PART = 40 << 20;
 
