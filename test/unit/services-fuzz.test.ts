@@ -24,7 +24,11 @@ for (const [name, parts, runs] of [
   test(`${name}: nothing but what is promised, whatever happens`, { skip }, (t) => {
     const program = join(directory, name);
     const flags = ['-std=c17', '-D_GNU_SOURCE', '-g', '-O1', '-fno-sanitize-recover=undefined'];
-    const fuzzing = ['-fsanitize=fuzzer,address,undefined', join(name === 'notify-fuzz' ? launcher : init, 'fuzz', `${name}.c`), ...parts];
+    const fuzzing = [
+      '-fsanitize=fuzzer,address,undefined',
+      join(name === 'notify-fuzz' ? launcher : init, 'fuzz', `${name}.c`),
+      ...parts,
+    ];
     const built = spawnSync('clang', [...flags, ...fuzzing, '-o', program], { encoding: 'utf8' });
     if (/fuzzer|libclang_rt/.test(built.stderr) && built.status !== 0) {
       t.skip('needs libFuzzer (package libclang-rt-14-dev)');
