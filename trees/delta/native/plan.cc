@@ -151,8 +151,9 @@ Plan make_plan(const Repo &repo, const std::optional<Checksum> &from, const Chec
       add_parts(plan, kind, group, options.part_size);
   };
   place(PartKind::Patches, patches);
-  place(PartKind::Programs, programs);
+  // Parts of programs have frames for all cores to share, so that these end at the same time.
   place(PartKind::Files, files);
+  place(PartKind::Programs, programs);
 
   auto add_metadata = [&](OstreeObjectType type, const std::vector<Checksum> &all, const ChecksumSet &old) {
     for (const Checksum &checksum : all)
