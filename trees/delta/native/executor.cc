@@ -170,7 +170,7 @@ private:
       corrupt("a part patches something that is not a regular file");
     uint64_t size = operations_.number();
     spend(size);
-    open_ = std::make_unique<OpenFile>(object, size, wanted());
+    open_.reset(new OpenFile{object, size, wanted(), {}, 0, {}});
     // More of a mapped file than a piece should not be in memory at once.
     if (open_->wanted && backing_.mapped())
       stream(*open_);
