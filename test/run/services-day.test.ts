@@ -23,7 +23,7 @@ function buildFastInit(): string {
   mkdirSync(directory);
   const own = join(projectRoot, 'trees/init');
   const shared = join(projectRoot, 'trees/launcher');
-  const isShared = /^(?:channel|landlock|privileges|request|seccomp|util|plan.*)\.c$/;
+  const isShared = /^(?:channel|landlock|notify|privileges|request|seccomp|util|plan.*)\.c$/;
   const sources = [
     ...readdirSync(own).flatMap((name) => (name.endsWith('.c') ? [join(own, name)] : [])),
     ...readdirSync(shared).flatMap((name) => (isShared.test(name) ? [join(shared, name)] : [])),
