@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import {
   chmodSync,
   existsSync,
@@ -121,6 +122,25 @@ describe('what is not the store’s', { timeout: 300_000 }, () => {
       assert.equal(result.status, 0, result.stderr);
     });
   }
+
+  it('is told where something else is at the lock of a bundle that would be fetched ahead', async () => {
+    const result = await trees(fixture.root, ['rm', 'tool', '--yes']);
+    assert.equal(result.status, 0, result.stderr);
+    assert.equal((await trees(fixture.root, ['gc', '--keep', '0'])).status, 0);
+    const plan = await trees(fixture.root, ['install', 'tool', '--dry-run', '--json']);
+    const files = [...plan.stdout.matchAll(/"file": ?"([^"]+)"/g)].map(([, file = '']) => file);
+    assert.equal(files.length, 2, plan.stdout);
+    const bytes = readFileSync(join(fixture.feed.feed, files[1] ?? ''));
+    const place = path(`locks/bundle-${createHash('sha256').update(bytes).digest('hex')}.lock`);
+    mkdirSync(place);
+    const refused = await trees(fixture.root, ['install', 'tool', '--json']);
+    assert.equal(refused.status, 1, refused.stdout);
+    assert.match(refused.stderr + refused.stdout, /"code": ?"[A-Z_]+"/);
+    assert.doesNotMatch(refused.stderr, /node:|\n +at /);
+    rmSync(place, { recursive: true });
+    const installed = await trees(fixture.root, ['install', 'tool']);
+    assert.equal(installed.status, 0, installed.stderr);
+  });
 
   it('modes that lock the owner out are told or put right', async () => {
     for (const [name, mode] of [

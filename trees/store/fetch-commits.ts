@@ -169,7 +169,8 @@ function createQueue(store: Store, feed: Feed, selection: Selection) {
       const incoming = early?.incoming ?? (await begin(store, feed, { bundle, selection }));
       if (incoming === undefined) return;
       const applied = early?.applied ?? incoming.apply();
-      const prefetch = fetchNext(incoming, next);
+      // What keeps it from beginning early is met again, and told, when its turn comes.
+      const prefetch = fetchNext(incoming, next).catch(() => undefined);
       try {
         await applied;
       } finally {
