@@ -9,9 +9,6 @@
 #include "runtime.h"
 #include "supervise.h"
 
-#define FLOOD 100       // messages of a service that are read…
-#define FLOOD_TIME 1000 // …in so many milliseconds; more have to wait
-
 static void reload_all(struct runtime *runtime) {
   for (uint32_t i = 0; i < runtime->services.count; i++)
     services_ask_reload(&runtime->services, i);
@@ -53,18 +50,6 @@ static void on_signals(struct runtime *runtime, int64_t now) {
     on_signal(runtime, (int)info.ssi_signo, now);
 }
 
-// Who floods has to wait: its socket is full until it is read again.
-static bool floods(struct own *own, int64_t now) {
-  if (now - own->counted_from >= FLOOD_TIME) {
-    own->counted_from = now;
-    own->messages = 0;
-  }
-  if (++own->messages <= FLOOD)
-    return false;
-  own->quiet_until = own->counted_from + FLOOD_TIME;
-  return true;
-}
-
 static void set_interest(struct runtime *runtime, int fd, unsigned kind, uint32_t index, uint32_t events) {
   struct epoll_event event = {.events = events, .data.u64 = (uint64_t)kind << 32 | index};
   epoll_ctl(runtime->epoll, EPOLL_CTL_MOD, fd, &event);
@@ -75,7 +60,7 @@ static void on_notify(struct runtime *runtime, uint32_t index, int64_t now) {
   struct census_subject subject = {.name = plan_string(runtime->plan, runtime->plan->services[index].name),
                                    .session = own->session};
   struct notify_message message;
-  while (!floods(own, now)) {
+  while (!notify_floods(&own->rate, now)) {
     if (!notify_receive(own->notify, &message))
       return;
     if (message.sender != own->pid[PROCESS_MAIN] && !census_belongs(message.sender, &subject))
@@ -136,11 +121,11 @@ int64_t runtime_resume(struct runtime *runtime, int64_t now) {
   for (uint32_t i = 0; i < runtime->services.count; i++) {
     struct own *own = &runtime->own[i];
     struct service *service = &runtime->services.list[i];
-    if (own->quiet_until != 0 && own->quiet_until <= now) {
-      own->quiet_until = 0;
+    if (own->rate.quiet_until != 0 && own->rate.quiet_until <= now) {
+      own->rate.quiet_until = 0;
       set_interest(runtime, own->notify, EVENT_NOTIFY, i, EPOLLIN);
-    } else if (own->quiet_until != 0 && own->quiet_until < next) {
-      next = own->quiet_until;
+    } else if (own->rate.quiet_until != 0 && own->rate.quiet_until < next) {
+      next = own->rate.quiet_until;
     }
     if (service->rearm) {
       service->rearm = false;

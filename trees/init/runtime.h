@@ -20,9 +20,7 @@ struct own {
   int read[2];  // the launcher's ends, until they are sent
   const int *sockets;
   uint32_t socket_count;
-  int64_t quiet_until; // too many messages: not read before
-  uint32_t messages;   // since `counted_from`
-  int64_t counted_from;
+  struct notify_rate rate;
 };
 
 #define REPORT_REQUESTS 16

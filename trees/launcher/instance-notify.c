@@ -5,22 +5,6 @@
 #include "instance.h"
 #include "notify.h"
 
-// Whoever is root in the container can send: of more messages than these in a second, the rest waits for the
-// next.
-#define MESSAGES 100
-#define PERIOD_MS 1000
-
-static bool floods(struct notified *notified) {
-  int64_t now = clock_ms();
-  if (now - notified->counted_from >= PERIOD_MS) {
-    notified->counted_from = now;
-    notified->messages = 0;
-  }
-  bool many = notified->messages++ >= MESSAGES;
-  notified->quiet_until = many ? notified->counted_from + PERIOD_MS : 0;
-  return many;
-}
-
 static void take_status(struct instance *instance, const char *text, bool *changed) {
   char before[STATE_TEXT];
   memcpy(before, instance->state.status_text, sizeof before);
@@ -33,7 +17,9 @@ void instance_notify(struct instance *instance) {
   bool changed = false; // written once, however much it says
   // That it was executed comes first.
   instance_channel(instance);
-  while (!floods(&instance->notified) && notify_receive(instance->container.notify, &message)) {
+  // Whoever is root in the container can send.
+  while (!notify_floods(&instance->notified, clock_ms()) &&
+         notify_receive(instance->container.notify, &message)) {
     if (message.sender != instance->container.pid)
       continue;
     if (message.has_status)

@@ -6,6 +6,7 @@
 #include "detach.h"
 #include "locks.h"
 #include "logs.h"
+#include "notify.h"
 #include "options.h"
 #include "relay.h"
 #include "report.h"
@@ -13,13 +14,6 @@
 #include "service-table.h"
 #include "state.h"
 #include "streams.h"
-
-// clock_ms()
-struct notified {
-  uint32_t messages; // since
-  int64_t counted_from;
-  int64_t quiet_until; // too many: not read before
-};
 
 struct instance {
   char **argv; // of the launcher
@@ -42,7 +36,7 @@ struct instance {
   struct control control;
   struct backlog backlog;
   struct service_table services;
-  struct notified notified;
+  struct notify_rate notified;
   struct relay_buffer input; // for the container's standard input where that is a pipe
   int signals;
   int channel;   // to the init; -1: none

@@ -9,6 +9,9 @@
 
 #include "util.h"
 
+#define FLOOD 100       // messages of a sender that are read…
+#define FLOOD_TIME 1000 // …in so many milliseconds; more have to wait
+
 #define MAX_FDS 16
 
 int notify_open(char name[NOTIFY_NAME]) {
@@ -115,5 +118,16 @@ bool notify_receive(int fd, struct notify_message *message) {
   take_control(&header, message);
   if ((header.msg_flags & MSG_TRUNC) == 0)
     notify_parse(text, (size_t)size, message);
+  return true;
+}
+
+bool notify_floods(struct notify_rate *rate, int64_t now) {
+  if (now - rate->counted_from >= FLOOD_TIME) {
+    rate->counted_from = now;
+    rate->messages = 0;
+  }
+  if (++rate->messages <= FLOOD)
+    return false;
+  rate->quiet_until = rate->counted_from + FLOOD_TIME;
   return true;
 }
