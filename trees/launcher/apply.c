@@ -124,7 +124,17 @@ static void directory(const struct step *step) {
   }
 }
 
-// The content lives in the stage, so what the container writes to it is gone with it.
+// Something made in the stage, as a file of the container: what is written to it is gone with the container.
+static void attach_staged(const struct step *step, const char *name, const char *what) {
+  char its[32];
+  CLEANUP_FD int place = openat(step->root->stage, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+  if (place < 0)
+    die_errno("cannot open the %s of %s", what, step->target);
+  CLEANUP_FD int mount = mounts_clone(place, step->target, step->op->flags);
+  snprintf(its, sizeof its, "its %s", what);
+  attach_at(step, mount, TARGET_FILE, its);
+}
+
 static void file(const struct step *step) {
   char name[32];
   const char *content = plan_string(step->plan, step->op->data);
@@ -134,11 +144,7 @@ static void file(const struct step *step) {
     if (out < 0 || write_all(out, content, strlen(content)) != 0 || fchmod(out, step->op->mode) != 0)
       die_errno("cannot write the content of %s", step->target);
   }
-  CLEANUP_FD int place = openat(step->root->stage, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-  if (place < 0)
-    die_errno("cannot open the content of %s", step->target);
-  CLEANUP_FD int mount = mounts_clone(place, step->target, step->op->flags);
-  attach_at(step, mount, TARGET_FILE, "its content");
+  attach_staged(step, name, "content");
 }
 
 // As a file: its name is chosen here, so nothing in the tree leads it elsewhere.
@@ -147,11 +153,7 @@ static void notify(const struct step *step) {
   *step->made = notify_socket_make(name);
   if (*step->made < 0 || fchmodat(step->root->stage, name, step->op->mode, 0) != 0)
     die_errno("cannot make the socket %s", step->target);
-  CLEANUP_FD int place = openat(step->root->stage, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-  if (place < 0)
-    die_errno("cannot open the socket for %s", step->target);
-  CLEANUP_FD int mount = mounts_clone(place, step->target, step->op->flags);
-  attach_at(step, mount, TARGET_FILE, "its socket");
+  attach_staged(step, name, "socket");
 }
 
 // An empty directory, mounted read-only on itself where the container does not see it.
