@@ -82,20 +82,26 @@ private:
   lzma_filter chain_[3];
 };
 
+// Writes the header of a block, whose sizes it leaves to the index.
+lzma_block begin_block(Bytes &out, Filters &filters, lzma_check check) {
+  lzma_block block{};
+  block.version = 1;
+  block.check = check;
+  block.compressed_size = LZMA_VLI_UNKNOWN;
+  block.uncompressed_size = LZMA_VLI_UNKNOWN;
+  block.filters = filters.chain();
+  check_lzma(lzma_block_header_size(&block), "an xz block header");
+  out.resize(block.header_size);
+  check_lzma(lzma_block_header_encode(&block, out.data()), "an xz block header");
+  return block;
+}
+
 class BlockWriter {
 public:
   explicit BlockWriter(const XzBlock &block) : filters_(block) {}
 
   Block run(const Rope &rope, uint64_t offset, uint64_t size, const Job &job, const Consumed &consumed) {
-    lzma_block block{};
-    block.version = 1;
-    block.check = LZMA_CHECK_CRC64;
-    block.compressed_size = LZMA_VLI_UNKNOWN;
-    block.uncompressed_size = LZMA_VLI_UNKNOWN;
-    block.filters = filters_.chain();
-    check_lzma(lzma_block_header_size(&block), "an xz block header");
-    out_.bytes.resize(block.header_size);
-    check_lzma(lzma_block_header_encode(&block, out_.bytes.data()), "an xz block header");
+    lzma_block block = begin_block(out_.bytes, filters_, LZMA_CHECK_CRC64);
     LzmaEnd lzma;
     lzma.stream.allocator = huge_pages_for_lzma();
     check_lzma(lzma_block_encoder(&lzma.stream, &block), "the xz encoder");
@@ -152,16 +158,8 @@ Block patches_block(const Rope &rope, uint64_t offset, const XzBlock &options, c
                     const Consumed &consumed) {
   Bytes content = gather(rope, offset, options.size, job);
   Filters filters(options);
-  lzma_block header{};
-  header.version = 1;
-  header.check = LZMA_CHECK_CRC64;
-  header.compressed_size = LZMA_VLI_UNKNOWN;
-  header.uncompressed_size = LZMA_VLI_UNKNOWN;
-  header.filters = filters.chain();
-  check_lzma(lzma_block_header_size(&header), "an xz block header");
   Block block;
-  block.bytes.resize(header.header_size);
-  check_lzma(lzma_block_header_encode(&header, block.bytes.data()), "an xz block header");
+  begin_block(block.bytes, filters, LZMA_CHECK_CRC64);
   Bytes chunks =
       lzma2_chunks(View(content),
                    {options.model.literal_context, options.model.literal_position, options.model.position,
@@ -187,18 +185,10 @@ Block stored_block(const Rope &rope, uint64_t offset, const XzBlock &options, co
     delta_filter(content.data(), content.size(), options.model.distance);
 
   Filters filters(options);
-  lzma_block header{};
-  header.version = 1;
-  header.check = LZMA_CHECK_NONE;
-  header.compressed_size = LZMA_VLI_UNKNOWN;
-  header.uncompressed_size = LZMA_VLI_UNKNOWN;
-  header.filters = filters.chain();
-  check_lzma(lzma_block_header_size(&header), "an xz block header");
   Block block;
-  block.bytes.reserve(header.header_size + content.size() + content.size() / MAX_STORED_CHUNK * CHUNK_HEADER +
-                      2 * CHUNK_HEADER + BLOCK_ALIGNMENT);
-  block.bytes.resize(header.header_size);
-  check_lzma(lzma_block_header_encode(&header, block.bytes.data()), "an xz block header");
+  block.bytes.reserve(LZMA_BLOCK_HEADER_SIZE_MAX + content.size() +
+                      content.size() / MAX_STORED_CHUNK * CHUNK_HEADER + 2 * CHUNK_HEADER + BLOCK_ALIGNMENT);
+  begin_block(block.bytes, filters, LZMA_CHECK_NONE);
   for (size_t at = 0; at < content.size(); at += MAX_STORED_CHUNK) {
     size_t size = std::min(MAX_STORED_CHUNK, content.size() - at);
     block.bytes.push_back(at == 0 ? FIRST_STORED_CHUNK : STORED_CHUNK);
