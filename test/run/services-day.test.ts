@@ -21,21 +21,12 @@ const SPEED = 8640;
 function buildFastInit(): string {
   const directory = join(box.directory, 'fast');
   mkdirSync(directory);
-  const own = join(projectRoot, 'trees/init');
-  const shared = join(projectRoot, 'trees/launcher');
-  const isShared = /^(?:channel|landlock|notify|privileges|request|seccomp|util|plan.*)\.c$/;
-  const sources = [
-    ...readdirSync(own).flatMap((name) => (name.endsWith('.c') ? [join(own, name)] : [])),
-    ...readdirSync(shared).flatMap((name) => (isShared.test(name) ? [join(shared, name)] : [])),
-  ];
-  const flags = ['-std=c17', '-D_GNU_SOURCE', '-DTREES_VERSION="test"', `-DFAST_CLOCK=${SPEED}`, '-O1', '-static'];
-  const headers = ['/usr/include', '/usr/include/x86_64-linux-gnu'].flatMap((path) => ['-idirafter', path]);
-  const clock = ['-include', join(import.meta.dirname, 'support/fast-clock.h')];
-  const program = join(directory, 'trees-init');
-  const compiler = spawnSync('musl-gcc', ['--version']).status === 0 ? 'musl-gcc' : 'cc';
-  const { status, stderr } = spawnSync(compiler, [...flags, ...headers, ...clock, ...sources, '-o', program], {
-    encoding: 'utf8',
-  });
+  const clock = [`-DFAST_CLOCK=${SPEED}`, '-include', join(import.meta.dirname, 'support/fast-clock.h')];
+  const { status, stderr } = spawnSync(
+    process.execPath,
+    [join(projectRoot, 'trees/launcher/build.mjs'), 'init', directory, 'Release', ...clock],
+    { encoding: 'utf8' },
+  );
   if (status !== 0) throw new Error(`cannot build the init: ${stderr}`);
   const launcher = join(directory, 'trees-launch');
   copyFileSync(join(dirname(launcherPath()), 'trees-launch'), launcher);

@@ -1,4 +1,4 @@
-// Builds the static programs: build.mjs launch|init OUTPUT_DIRECTORY Release|Debug
+// Builds the static programs: build.mjs launch|init OUTPUT_DIRECTORY Release|Debug [COMPILER FLAG…]
 //
 // musl-gcc makes them small (tens of kilobytes) and quick to start; the C library's own -static where it is missing.
 // They run inside any tree, so they must not need a dynamic loader. Debug: the launcher, which runs on the host, gets
@@ -10,7 +10,7 @@ import { arch } from 'node:process';
 import { fileURLToPath } from 'node:url';
 
 const here = dirname(fileURLToPath(import.meta.url));
-const [name, output, configuration] = process.argv.slice(2);
+const [name, output, configuration, ...more] = process.argv.slice(2);
 /** What the init has in common with the launcher, besides all that reads launch plans (plan*.c). */
 const shared = new Set(['channel.c', 'landlock.c', 'notify.c', 'privileges.c', 'request.c', 'seccomp.c', 'util.c']);
 const sources = {
@@ -21,7 +21,7 @@ const sources = {
   ],
 }[name];
 if (sources === undefined || !['Release', 'Debug'].includes(configuration)) {
-  process.stderr.write('usage: build.mjs launch|init OUTPUT_DIRECTORY Release|Debug\n');
+  process.stderr.write('usage: build.mjs launch|init OUTPUT_DIRECTORY Release|Debug [COMPILER FLAG…]\n');
   process.exit(2);
 }
 
@@ -63,7 +63,8 @@ const attempts =
           ['musl-gcc', [...musl, '-O1', '-g', '-static', '-fsanitize=undefined', '-fsanitize-undefined-trap-on-error']],
           ['cc', [...common, '-O1', '-g', '-static', '-fsanitize=undefined', '-fsanitize-undefined-trap-on-error']],
         ];
-const [compiler, flags] = attempts.find(([candidate]) => onPath(candidate)) ?? attempts[0];
+const [compiler, usual] = attempts.find(([candidate]) => onPath(candidate)) ?? attempts[0];
+const flags = [...usual, ...more];
 const program = join(output, `trees-${name}`);
 // Replaced whole: containers may be starting from it right now.
 const temporary = `${program}.${process.pid}`;
