@@ -18,6 +18,7 @@ import { launcherPath } from '../../trees/run/exec-launcher.js';
 import { tryFlock } from '../../trees/system/index.js';
 import { missingForContainers } from '../support/rootfs.js';
 import { bench, eventually, isAlive } from './support/container.js';
+import { hearDatagrams, missingForDatagrams } from './support/datagrams.js';
 import { instances, launch, startOf } from './support/instance.js';
 
 const skip = missingForContainers();
@@ -159,27 +160,17 @@ test('a directory of somebody else’s, or behind a symbolic link, is refused', 
 });
 
 test('the service manager hears when it is ready', {
-  skip: skip || (existsSync('/usr/bin/perl') ? false : 'needs perl'),
+  skip: skip || missingForDatagrams,
 }, async () => {
-  // Node has no datagram sockets of the Unix family.
   const address = join(box.directory, 'notify');
-  const program = `socket(S, AF_UNIX, SOCK_DGRAM, 0); bind(S, pack_sockaddr_un($ARGV[0])) or die;
-    $| = 1; while (1) { recv(S, $text, 4096, 0); print $text; }`;
-  const receiver = spawn('perl', ['-MSocket', '-e', program, address], { stdio: ['ignore', 'pipe', 'inherit'] });
-  let heard = '';
-  receiver.stdout.on('data', (chunk: Buffer) => (heard += chunk.toString()));
-  try {
-    await eventually(() => existsSync(address), 'the receiver listens');
-    const env = { NOTIFY_SOCKET: address };
-    const plan = own.plan('notifying', ['sleep', '300']);
-    assert.equal(launch(['--detach', '--sdnotify=ignore', plan], { env }).status, 0);
-    await own.ask('notifying', 'kill');
-    assert.equal(launch(['--detach', '--sdnotify=conmon', plan], { env }).status, 0);
-    await eventually(() => heard.includes('READY=1'), 'it is told');
-    assert.equal(heard, `READY=1\nMAINPID=${own.state('notifying')['monitor']}\n`);
-    await own.ask('notifying', 'stop');
-    await eventually(() => heard.endsWith('STOPPING=1\n'), 'it is told of the end');
-  } finally {
-    receiver.kill();
-  }
+  using receiver = await hearDatagrams(address);
+  const env = { NOTIFY_SOCKET: address };
+  const plan = own.plan('notifying', ['sleep', '300']);
+  assert.equal(launch(['--detach', '--sdnotify=ignore', plan], { env }).status, 0);
+  await own.ask('notifying', 'kill');
+  assert.equal(launch(['--detach', '--sdnotify=conmon', plan], { env }).status, 0);
+  await eventually(() => receiver.heard().includes('READY=1'), 'it is told');
+  assert.equal(receiver.heard(), `READY=1\nMAINPID=${own.state('notifying')['monitor']}\n`);
+  await own.ask('notifying', 'stop');
+  await eventually(() => receiver.heard().endsWith('STOPPING=1\n'), 'it is told of the end');
 });

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { launcherPath } from '../../trees/run/exec-launcher.js';
 import { eventually } from './support/container.js';
+import { hearDatagrams, missingForDatagrams } from './support/datagrams.js';
 import { type Instances, instances, launch } from './support/instance.js';
 import { servicesBench, missingForServices as skip } from './support/services.js';
 
@@ -137,28 +138,19 @@ test('what makes no sense is no message', { skip }, async () => {
 });
 
 test('the service manager of the machine hears of it when it is ready, too', {
-  skip: skip || (existsSync('/usr/bin/perl') ? false : 'needs perl'),
+  skip: skip || missingForDatagrams,
 }, async () => {
   const address = join(box.directory, 'manager');
-  const program = `socket(S, AF_UNIX, SOCK_DGRAM, 0); bind(S, pack_sockaddr_un($ARGV[0])) or die;
-    $| = 1; while (1) { recv(S, $text, 4096, 0); print $text; }`;
-  const manager = spawn('perl', ['-MSocket', '-e', program, address], { stdio: ['ignore', 'pipe', 'inherit'] });
-  let told = '';
-  manager.stdout.on('data', (chunk: Buffer) => (told += chunk.toString()));
-  try {
-    await eventually(() => existsSync(address), 'the manager listens');
-    const plan = own.plan('managed', ARGV, system());
-    assert.equal(launch(['--detach', plan], { env: { NOTIFY_SOCKET: address } }).status, 0);
-    await heard('managed', 'booting');
-    assert.equal(told, '');
-    say('managed', 'READY=1');
-    await eventually(() => told !== '', 'it is told');
-    assert.equal(told, `READY=1\nMAINPID=${own.state('managed')['monitor']}\n`);
-    say('managed', 'STOPPING=1');
-    await eventually(() => told.endsWith('STOPPING=1\n'), 'it is told of the end');
-    await own.ask('managed', 'kill');
-    assert.equal(told.match(/STOPPING/g)?.length, 1);
-  } finally {
-    manager.kill();
-  }
+  using manager = await hearDatagrams(address);
+  const plan = own.plan('managed', ARGV, system());
+  assert.equal(launch(['--detach', plan], { env: { NOTIFY_SOCKET: address } }).status, 0);
+  await heard('managed', 'booting');
+  assert.equal(manager.heard(), '');
+  say('managed', 'READY=1');
+  await eventually(() => manager.heard() !== '', 'it is told');
+  assert.equal(manager.heard(), `READY=1\nMAINPID=${own.state('managed')['monitor']}\n`);
+  say('managed', 'STOPPING=1');
+  await eventually(() => manager.heard().endsWith('STOPPING=1\n'), 'it is told of the end');
+  await own.ask('managed', 'kill');
+  assert.equal(manager.heard().match(/STOPPING/g)?.length, 1);
 });
