@@ -6,6 +6,7 @@ import { storeCaches } from './make-caches.js';
 import { packNames } from './names.js';
 import { openPacks } from './packs.js';
 import { cacheName, type Main } from './start.js';
+import { OFFERED, serveFeed } from './warm-feed.js';
 import { APP, makeStore } from './warm-store.js';
 
 /*
@@ -14,8 +15,11 @@ import { APP, makeStore } from './warm-store.js';
  * into a cache that were called; the others are compiled when they are, as always.
  */
 
-/** Groups of command lines; each gets a pack for the modules that none before it has loaded. */
-const GROUPS: ReadonlyArray<ReadonlyArray<readonly string[]>> = [
+/**
+ * Groups of command lines; each gets a pack for the modules that none before it has loaded.
+ * @param feed options that add the feed
+ */
+const groups = (feed: readonly string[]): ReadonlyArray<ReadonlyArray<readonly string[]>> => [
   [['--version'], ['ls'], ['ls', '--json'], ['update']],
   [
     ['run', '--dry-run', APP],
@@ -27,14 +31,10 @@ const GROUPS: ReadonlyArray<ReadonlyArray<readonly string[]>> = [
     ['info', APP],
   ],
   [
-    ['--help'],
-    ['run', '--help'],
-    ['feed', 'ls'],
-    ['install', 'other'],
-    ['update', '--dry-run'],
-    ['gc', '--dry-run'],
-    ['config'],
+    ['feed', 'add', '--yes', ...feed],
+    ['install', OFFERED],
   ],
+  [['--help'], ['run', '--help'], ['feed', 'ls'], ['update', '--dry-run'], ['gc', '--dry-run'], ['config']],
 ];
 
 async function warmUp(): Promise<void> {
@@ -55,23 +55,25 @@ async function warmUp(): Promise<void> {
   for (const output of [process.stdout, process.stderr]) output.setMaxListeners(0);
   // V8 forgets functions that were not called for a while.
   setFlagsFromString('--no-flush-bytecode');
-  const groups: string[][] = [];
+  const loaded: string[][] = [];
+  const feed = await serveFeed(root);
   try {
     makeStore(root);
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- trees/cli/main.ts
     const { main } = packs.require('./main.js') as Main;
-    for (const lines of GROUPS) {
+    for (const lines of groups(feed === undefined ? [] : [feed.url, `--key=${feed.key}`])) {
       for (const line of lines) await main(line);
-      groups.push([...packs.modules.keys()]);
+      loaded.push([...packs.modules.keys()]);
     }
   } finally {
+    feed?.close();
     process.chdir('/');
     rmSync(root, { recursive: true, force: true });
   }
   // As it is part of what V8 compares.
   setFlagsFromString('--flush-bytecode');
   if (mode === '--modules') {
-    writeFileSync(file, JSON.stringify(groups));
+    writeFileSync(file, JSON.stringify(loaded));
   } else {
     storeCaches(mode, new Map([...packs.opened].map(([name, script]) => [cacheName(name), script.createCachedData()])));
   }
