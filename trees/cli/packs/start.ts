@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { readCache } from './code-cache.js';
+import { leave } from './leave.js';
 import type { orderCaches } from './make-caches.js';
 import { openPacks } from './packs.js';
 import { cachePlaces } from './place.js';
@@ -56,7 +57,7 @@ export function startCommand(argv: readonly string[], { directory, names, outsid
   });
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- trees/cli/main.ts
   const { main } = packs.require('./main.js') as Main;
-  void main(argv);
+  void main(argv).then(leave);
 }
 
 /**
