@@ -29,8 +29,11 @@ export interface Incoming {
 /** Tail to ask for where the index does not say how long it is; enough for trees of some 5,000 files. */
 const TAIL = 256 * 1024;
 
-/** Bytes of the end of a download during which the next one may begin, so that the link is not idle between them. */
-const NEARLY = 512 * 1024;
+/**
+ * Bytes of the end of a download during which the next one may begin, so that the link is not idle between them: what a
+ * fast line brings while a request is made and answered, by a process that is busy applying.
+ */
+const NEARLY = 8 * 1024 * 1024;
 
 /** Failures that reading the same bytes again cannot cure; the download need not go on either. */
 const FINAL = new Set(['CANCELLED', 'NO_SPACE', 'STORE_CORRUPT', 'STORE_UNUSABLE']);
