@@ -245,6 +245,7 @@ test('control: words are encoded; answers, refusals, silence and nobody', async 
       requests.push(line);
       if (line.startsWith('status')) socket.end('a=1 b=two%20words\nc=3\nok\n');
       else if (line.startsWith('stop')) socket.end('error it will not\n');
+      else if (line.startsWith('late')) socket.end('error the instance has ended\n');
       else if (line.startsWith('wait')) socket.end('exit=4\n');
     });
   });
@@ -259,6 +260,7 @@ test('control: words are encoded; answers, refusals, silence and nobody', async 
       code: 'CONTROL_FAILED',
       message: 'cannot stop web: it will not',
     });
+    await assert.rejects(askInstance(instance, 'late'), { code: 'INSTANCE_NOT_RUNNING' });
     assert.deepEqual(await askInstance(instance, 'wait'), { complete: false, lines: [{ exit: '4' }] });
     await assert.rejects(askInstance(instance, 'silent', {}, { timeout: 50 }), { code: 'CONTROL_FAILED' });
     await assert.rejects(askInstance(instance, 'silent', {}, { signal: AbortSignal.timeout(50) }));

@@ -30,11 +30,13 @@ export interface ControlReply {
 }
 
 const DEFAULT_TIMEOUT_MS = 10_000;
+/** The answer to a request that came too late to be read, see launcher/instance-end.c. */
+const TOO_LATE = 'error the instance has ended';
 
 /**
  * Asks the launcher of an instance.
  * @param request what is asked: a verb, and words of its own for verbs that are passed on (`service status web`)
- * @throws TreesError INSTANCE_NOT_RUNNING when nobody serves the socket, CONTROL_FAILED when it refuses or is silent
+ * @throws TreesError INSTANCE_NOT_RUNNING when nobody serves the socket any more, CONTROL_FAILED when it refuses or is silent
  */
 export async function askInstance(
   instance: Pick<Instance, 'name' | 'runDir'>,
@@ -55,6 +57,7 @@ export async function askInstance(
   }
   const lines = answer.split('\n').filter((text) => text !== '');
   const last = lines.at(-1) ?? '';
+  if (last === TOO_LATE) throw notRunning(name, verb);
   if (last.startsWith('error')) throw failed(name, verb, last.slice('error '.length) || 'it does not say why');
   const complete = last === 'ok';
   return { lines: (complete ? lines.slice(0, -1) : lines).map(decodePairs), complete };
