@@ -1,3 +1,4 @@
+import { parseRetryAfter } from '../../trees/feed/retry-after.js';
 import type { Reporter } from '../../trees/reporter.js';
 import { pause } from './pause.js';
 import { requestErrorOf } from './request-error.js';
@@ -40,13 +41,13 @@ export function waitAfter(error: unknown, attempt: number, pace: Pace, now = Dat
   const failed = requestErrorOf(error);
   if (failed === undefined) return undefined;
   const backoff = pace.retryPause * 2 ** (attempt - 1) * (0.75 + Math.random() / 2);
-  if (failed.status === undefined || failed.status >= 500) return backoff;
+  const after = parseRetryAfter(failed.headers['retry-after'], now);
+  if (failed.status === undefined || failed.status >= 500) return Math.max(backoff, (after ?? 0) * 1000);
   if (!failed.isRateLimit) return undefined;
   const header = (name: string): number | undefined => {
     const value = Number(failed.headers[name]);
     return failed.headers[name] === undefined || !Number.isFinite(value) ? undefined : value;
   };
-  const after = header('retry-after');
   if (after !== undefined) return after * 1000;
   const reset = header('x-ratelimit-reset');
   if (header('x-ratelimit-remaining') === 0 && reset !== undefined) return Math.max(reset * 1000 - now, 0) + 1000;

@@ -94,6 +94,12 @@ function rows(): readonly Row[] {
       }),
     ),
     {
+      name: '502 with a longer Retry-After than anybody waits',
+      faults: () => [{ kind: 'status', status: 502, retryAfter: 3600 }],
+      once: unreachable('server'),
+      always: unreachable('server'),
+    },
+    {
       name: 'no answer',
       faults: () => [{ kind: 'hang' }],
       network: impatient,

@@ -38,6 +38,8 @@ describe('the wait before the next attempt', () => {
       assert.ok(new Set(found).size > 1);
     }
     assert.equal(wait(502, {}, 'Bad Gateway', 6), undefined, 'enough is enough');
+    assert.equal(wait(503, { 'retry-after': '30' }, 'Unavailable'), 30_000);
+    assert.equal(wait(502, { 'retry-after': new Date(NOW + 45_000).toUTCString() }, 'Bad Gateway'), 45_000);
   });
 
   it('is none after what will not get better', () => {

@@ -1,5 +1,6 @@
 import { failureOf, failureReason, PROXY_PASSWORD, transportFailure } from './failure.js';
 import type { HttpClient, HttpResponse } from './http-client.js';
+import { parseRetryAfter } from './retry-after.js';
 
 /** Seconds; the server has to answer within this, and then must not be silent for longer. */
 export const DEFAULT_TIMEOUT = 30;
@@ -53,15 +54,6 @@ async function redirected(
   throw transportFailure(target, 'redirect', `redirected more than ${MAX_REDIRECTS} times`);
 }
 
-/** Seconds of a Retry-After header: a number or a date (RFC 9110, 10.2.3). */
-function retryAfter(headers: HttpResponse['headers']): number | undefined {
-  const value = headers.get('retry-after');
-  if (value === null) return undefined;
-  if (/^\d+$/.test(value)) return Number(value);
-  const date = Date.parse(value);
-  return Number.isNaN(date) ? undefined : Math.max(0, (date - Date.now()) / 1000);
-}
-
 /** Seconds until GitHub's budget is refilled, if that is why it refused. */
 function budgetReset(headers: HttpResponse['headers']): number | undefined {
   const reset = headers.get('x-ratelimit-reset');
@@ -106,12 +98,13 @@ export function responseFailure(response: Refused, { target, isElsewhere }: { ta
   if (status === 618 || (isElsewhere && SIGNED_GONE.has(status))) {
     return transportFailure(target, 'expired-url', `the address it led to has run out (${status})`);
   }
-  const wait = retryAfter(headers) ?? budgetReset(headers);
+  const asked = parseRetryAfter(headers.get('retry-after'));
+  const wait = asked ?? budgetReset(headers);
   if (status === 429 || ((status === 403 || status === 503) && wait !== undefined)) return limited(target, said, wait);
   if (status === 407) return transportFailure(target, 'proxy', PROXY_PASSWORD);
   if (status === 403 && /rate limit/i.test(text)) return limited(target, said, wait);
   if (status === 401 || status === 403) return transportFailure(target, 'denied', said);
-  if (status === 408 || status >= 500) return transportFailure(target, 'server', said);
+  if (status === 408 || status >= 500) return transportFailure(target, 'server', said, { retryAfter: asked });
   return transportFailure(target, 'refused', said);
 }
 
