@@ -5,7 +5,8 @@ import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:
 import { basename, join } from 'node:path';
 import { build, transform } from 'esbuild';
 
-const NAMES = ['first', 'second', 'third', 'rest'];
+/** For each group of command lines in trees/cli/packs/warm-up.ts. */
+const NAMES = ['list', 'checkout', 'run', 'install', 'rest'];
 /** How modules refer to themselves; each is a function that gets it. */
 const self = { 'import.meta.url': '__url', 'import.meta.dirname': '__dirname' };
 const compact = { minifySyntax: true, minifyWhitespace: true, charset: 'ascii', legalComments: 'none' };

@@ -68,7 +68,7 @@ function list(place: string): string[] {
 
 /** The cache that every command reads. */
 function firstCache(place = caches): string {
-  const name = list(place).find((entry) => entry.startsWith('first-'));
+  const name = list(place).find((entry) => entry.startsWith('list-'));
   assert.ok(name !== undefined, `no cache of the first pack in ${place}`);
   return join(place, name);
 }
@@ -173,8 +173,8 @@ describe('the code cache of an installed command', () => {
   it('does not grow without bounds', async () => {
     rmSync(firstCache());
     for (let at = 0; at < 40; at++) {
-      writeFileSync(join(caches, `first-${at}.js.v1-x64.cache`), '');
-      old(join(caches, `first-${at}.js.v1-x64.cache`));
+      writeFileSync(join(caches, `list-${at}.js.v1-x64.cache`), '');
+      old(join(caches, `list-${at}.js.v1-x64.cache`));
     }
     writeFileSync(join(caches, 'first.1.tmp'), '');
     old(join(caches, 'first.1.tmp'));
@@ -212,7 +212,7 @@ describe('the code cache of a command that belongs to another user', { skip: ROO
 
   it('decides nothing that only its user could have written', async () => {
     // The same length, so that V8 cannot tell it from the pack's own; it says something else.
-    const pack = list(cli).find((name) => name.startsWith('first-')) ?? '';
+    const pack = list(cli).find((name) => name.startsWith('list-')) ?? '';
     const genuine = readFileSync(join(cli, pack), 'latin1');
     const evil = genuine.replaceAll('`trees ${', '`TREES ${');
     assert.notEqual(evil, genuine);

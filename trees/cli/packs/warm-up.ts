@@ -21,9 +21,9 @@ import { APP, makeStore } from './warm-store.js';
  */
 const groups = (feed: readonly string[]): ReadonlyArray<ReadonlyArray<readonly string[]>> => [
   [['--version'], ['ls'], ['ls', '--json'], ['update']],
+  [['checkout', APP, '-t', 'tree']],
   [
     ['run', '--dry-run', APP],
-    ['checkout', APP, '-t', 'tree'],
     ['ps'],
     ['exec', APP, '--', 'true'],
     ['stop', APP],
