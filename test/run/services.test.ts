@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { descendants, eventually, isAlive } from './support/container.js';
 import { linesOf, servicesBench, sh, missingForServices as skip } from './support/services.js';
 
@@ -33,6 +35,33 @@ test('services start in order, gated on each kind of readiness, and stop in reve
       .filter((line) => / (up|stops)$/.test(line))
       .map((line) => line.replace(/^.*\] /, '')),
     ['a up', 'b up', 'c up', 'last up', 'last stops', 'c stops', 'b stops', 'a stops'],
+  );
+});
+
+test('what services wrote is read to the end, however late the launcher comes to it', { skip }, async () => {
+  // More than there is room for between init and launcher.
+  const names = Array.from({ length: 400 }, (_, i) => `s${i}`);
+  const seen = mkdtempSync(join(box.directory, 'seen-'));
+  chmodSync(seen, 0o777);
+  const running = box.services(
+    {
+      first: { exec: ['echo', 'first'], oneshot: true },
+      ...Object.fromEntries(
+        names.map((name) => [name, { exec: sh(`echo ${name}; >/seen/${name}`), oneshot: true, requires: ['first'] }]),
+      ),
+    },
+    { mounts: [{ kind: 'bind', source: seen, target: '/seen' }] },
+  );
+  await running.waitFor('first');
+  running.child.kill('SIGSTOP');
+  await eventually(() => readdirSync(seen).length === names.length, 'all have run');
+  await sleep(200);
+  running.child.kill('SIGCONT');
+  const { status, stdout } = await running.done;
+  assert.equal(status, 0);
+  assert.deepEqual(
+    names.filter((name) => linesOf(stdout, name).length !== 1),
+    [],
   );
 });
 

@@ -143,6 +143,8 @@ static int wait_time(const struct runtime *runtime, int64_t next, int64_t now) {
     next = due;
   if (runtime->look && runtime->look_at < next)
     next = runtime->look_at;
+  if (runtime->report_at != 0 && runtime->report_at < next)
+    next = runtime->report_at;
   if (next == SERVICES_NEVER)
     return -1;
   int64_t left = next - now;
@@ -197,6 +199,7 @@ int manage_services(const struct plan *plan, const struct manage *manage) {
     for (int i = 0; i < count; i++)
       runtime_dispatch(&runtime, events[i].data.u64, now);
   }
+  report_rest(&runtime);
   bool patient = !runtime.services.impatient && runtime.services.kill_at > clock_ms();
   return supervise_rest(manage->signals, patient ? plan->config->stop_timeout : 0, runtime.services.status);
 }

@@ -1,14 +1,22 @@
 // What the launcher is told and asks. Nothing is queued: what it does not take now is told in its latest form
 // later.
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 
 #include "../launcher/channel.h"
+#include "../launcher/clock.h"
 #include "../launcher/util.h"
 #include "runtime.h"
+
+#define AGAIN 20 // milliseconds until what the kernel would not take is sent again
+
+static bool held_up(const struct runtime *runtime) {
+  return runtime->channel_full || runtime->report_at != 0;
+}
 
 static bool send_packet(struct runtime *runtime, const char *line, size_t size, const int *fds,
                         size_t count) {
@@ -16,15 +24,20 @@ static bool send_packet(struct runtime *runtime, const char *line, size_t size, 
     return true;
   if (channel_send(runtime->channel, line, size, fds, count))
     return true;
-  if (errno != EAGAIN && errno != ENOBUFS) {
-    // Nobody is there any more. Whoever kills the container for that does so without us.
-    epoll_ctl(runtime->epoll, EPOLL_CTL_DEL, runtime->channel, NULL);
-    close(runtime->channel);
-    runtime->channel = -1;
-    return true;
+  if (errno == EAGAIN) {
+    runtime->channel_full = true;
+    return false;
   }
-  runtime->channel_full = true;
-  return false;
+  // Too many descriptors are on their way: there is room in the channel, but not for more of them.
+  if (errno == ENOBUFS || errno == ETOOMANYREFS) {
+    runtime->report_at = clock_ms() + AGAIN;
+    return false;
+  }
+  // Nobody is there any more. Whoever kills the container for that does so without us.
+  epoll_ctl(runtime->epoll, EPOLL_CTL_DEL, runtime->channel, NULL);
+  close(runtime->channel);
+  runtime->channel = -1;
+  return true;
 }
 
 PRINTF_LIKE(2, 3) static bool send_line(struct runtime *runtime, const char *format, ...) {
@@ -193,13 +206,23 @@ void report_changes(struct runtime *runtime) {
     return;
   bool was_full = runtime->channel_full;
   runtime->channel_full = false;
+  runtime->report_at = 0;
   tell_services(runtime);
-  if (!runtime->channel_full)
+  if (!held_up(runtime))
     tell_summary(runtime);
-  for (size_t i = 0; i < REPORT_REQUESTS && !runtime->channel_full; i++)
+  for (size_t i = 0; i < REPORT_REQUESTS && !held_up(runtime); i++)
     if (runtime->asked[i].used)
       answer(runtime, &runtime->asked[i]);
   wait_for_room(runtime, was_full);
+}
+
+void report_rest(struct runtime *runtime) {
+  report_changes(runtime);
+  while (runtime->channel >= 0 && held_up(runtime)) {
+    struct pollfd room = {.fd = runtime->channel, .events = runtime->channel_full ? POLLOUT : 0};
+    poll(&room, 1, runtime->channel_full ? -1 : AGAIN);
+    report_changes(runtime);
+  }
 }
 
 static bool find_service(const struct runtime *runtime, const char *name, uint32_t *index) {

@@ -53,6 +53,7 @@ struct runtime {
   bool look;           // processes may have gone
   int64_t look_at;     // not before
   bool channel_full;   // tried again when there is room
+  int64_t report_at;   // tried again then; 0: no need to
   bool told_executed;
   int told_ready; // -1: nothing yet
   int told_health;
@@ -64,6 +65,8 @@ bool spawn_process(struct runtime *runtime, uint32_t index, enum service_start w
 
 // report.c: tells the launcher what has changed, as far as it takes it.
 void report_changes(struct runtime *runtime);
+// Waits until it has taken all: what services have written can be read by nobody else.
+void report_rest(struct runtime *runtime);
 void report_executed(struct runtime *runtime, int status); // 0: it was; else the status of the failure
 void report_read(struct runtime *runtime, int64_t now);    // what the launcher asks for
 
