@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <atomic>
 
 #include "codec.h"
 #include "crew.h"
@@ -71,10 +72,10 @@ public:
     Stage stage(repo_);
     ObjectWriter writer(stage);
     look_for_objects(stage);
-    parts(writer);
+    parts(writer, stage);
     if (!options_.only || options_.only->commit)
       commit_object(stage);
-    if (!options_.only)
+    if (!options_.only && !whole_)
       check_whole(repo_, stage, block_, job_);
     // From here on there is no way back but forward: what is published is whole and verified.
     job_.check();
@@ -124,7 +125,16 @@ private:
     return std::find(parts.begin(), parts.end(), index) != parts.end();
   }
 
-  void parts(ObjectWriter &writer) {
+  // Those with names and modes; they come first, see run_pipeline().
+  static bool has_metadata(const PartHeader &header) {
+    return std::any_of(header.objects.begin(), header.objects.end(),
+                       [](const PartObject &object) { return object.type != OSTREE_OBJECT_TYPE_FILE; });
+  }
+
+  void parts(ObjectWriter &writer, const Stage &stage) {
+    for (size_t i = 0; i < block_.parts.size(); i++)
+      if (!skip_[i] && has_metadata(block_.parts[i]))
+        metadata_left_++;
     PipelineOptions pipeline{bundle_.source,
                              block_,
                              options_.arriving ? options_.arriving->get() : bundle_.source.fd(),
@@ -133,7 +143,16 @@ private:
                              threads_,
                              skip_};
     run_pipeline(
-        pipeline, [&](const PartEntry &entry) { part(entry, writer); }, job_);
+        pipeline,
+        [&](const PartEntry &entry) {
+          part(entry, writer);
+          // While the rest arrives, or others are busy with it.
+          if (!options_.only && has_metadata(block_.parts[entry.index]) && --metadata_left_ == 0) {
+            check_whole(repo_, stage, block_, job_);
+            whole_ = true;
+          }
+        },
+        job_);
   }
 
   void part(const PartEntry &read, ObjectWriter &writer) {
@@ -226,6 +245,9 @@ private:
   // For each part: which of its objects are to be written; whether there are none.
   std::vector<std::vector<bool>> wanted_;
   std::vector<bool> skip_;
+  // Parts with metadata that are still to come; whether the commit was found to be whole.
+  std::atomic<size_t> metadata_left_{0};
+  bool whole_ = false;
 };
 
 } // namespace
