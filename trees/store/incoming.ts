@@ -30,10 +30,11 @@ export interface Incoming {
 const TAIL = 256 * 1024;
 
 /**
- * Bytes of the end of a download during which the next one may begin, so that the link is not idle between them: what a
- * fast line brings while a request is made and answered, by a process that is busy applying.
+ * Seconds before the end of a download at which the next one may begin, so that the link is not idle between them: what
+ * a request takes, of a process that is busy applying. Not much more: the first bundle should be here, and applied,
+ * while the second one arrives. Bytes, for what is not known to be faster.
  */
-const NEARLY = 8 * 1024 * 1024;
+const NEARLY = { seconds: 0.1, bytes: 512 * 1024 } as const;
 
 /** Failures that reading the same bytes again cannot cure; the download need not go on either. */
 const FINAL = new Set(['CANCELLED', 'NO_SPACE', 'STORE_CORRUPT', 'STORE_UNUSABLE']);
@@ -116,7 +117,8 @@ function downloaded(store: Store, feed: Feed, options: WorkOptions): Work {
     onAvailable: ({ path, bytes }) => {
       link.update(bytes);
       arriving.report(path, bytes);
-      if (bytes >= bundle.size - NEARLY) nearly.settle(true);
+      const left = Math.max(NEARLY.bytes, NEARLY.seconds * (link.bytesPerSecond() ?? 0));
+      if (bytes >= bundle.size - left) nearly.settle(true);
     },
     onRestart: () => arriving.restart(),
     isVerified: async () => await verdict.promise,

@@ -34,6 +34,8 @@ function readSpeed(root: string, feed: string): number | undefined {
 export interface LinkMeasurement {
   /** To be called with the number of bytes that are there so far; those of an earlier run are not counted. */
   update(bytes: number): void;
+  /** As measured so far; undefined at the beginning. */
+  bytesPerSecond(): number | undefined;
   /** Remembers the speed, if enough was fetched to tell. Never fails: it is only good for choosing. */
   record(root: string, feed: string): Promise<void>;
 }
@@ -41,20 +43,24 @@ export interface LinkMeasurement {
 export function measureLink(now: () => number = () => performance.now()): LinkMeasurement {
   let first: { bytes: number; at: number } | undefined;
   let last: { bytes: number; at: number } | undefined;
+  const bytesPerSecond = (): number | undefined => {
+    const bytes = (last?.bytes ?? 0) - (first?.bytes ?? 0);
+    const seconds = ((last?.at ?? 0) - (first?.at ?? 0)) / 1000;
+    return bytes < MIN_BYTES || seconds <= 0 ? undefined : bytes / seconds;
+  };
   return {
     update(bytes) {
       last = { bytes, at: now() };
       if (first === undefined || bytes < first.bytes) first = last;
     },
+    bytesPerSecond,
     async record(root, feed) {
-      const bytes = (last?.bytes ?? 0) - (first?.bytes ?? 0);
-      const seconds = ((last?.at ?? 0) - (first?.at ?? 0)) / 1000;
-      if (bytes < MIN_BYTES || seconds <= 0) return;
+      const measured = bytesPerSecond();
+      if (measured === undefined) return;
       const known = readSpeed(root, feed);
-      const measured = bytes / seconds;
-      const bytesPerSecond = Math.round(known === undefined ? measured : WEIGHT * measured + (1 - WEIGHT) * known);
+      const speed = Math.round(known === undefined ? measured : WEIGHT * measured + (1 - WEIGHT) * known);
       const path = join(feedDirectory(root, feed), LINK_FILE);
-      await replaceFile(path, `${JSON.stringify({ bytesPerSecond })}\n`).catch(() => undefined);
+      await replaceFile(path, `${JSON.stringify({ bytesPerSecond: speed })}\n`).catch(() => undefined);
     },
   };
 }
