@@ -219,7 +219,7 @@ test('a kept launch loads nothing of the command', { skip: skip || missingStrace
   const join = ['exec', 'joined', '--', 'true'];
   for (let time = 0; time < 2; time++) assert.equal(rig.trees(join).status, 0);
   const loaded = (line: readonly string[]): boolean =>
-    trace(line).some((call) => /open.*\/dist\/cli\/first-/.test(call));
+    trace(line).some((call) => /open.*\/dist\/cli\/list-/.test(call));
   assert.ok(loaded(['ps']));
   for (const line of [['run', '--explain-time', ...LINE], join]) assert.ok(!loaded(line), line.join(' '));
   assert.equal(rig.trees(['stop', '-t', '1', 'joined']).status, 0);
