@@ -23,7 +23,7 @@ void census_take(struct census_subject *subjects, size_t count);
 // Whether a process belongs to a service.
 bool census_belongs(pid_t pid, const struct census_subject *subject);
 
-// Whether its parent is PID 1, so that its end will be known.
+// Whether its parent is this process, so that its end will be known.
 bool census_is_child(pid_t pid);
 
 // The number in a file, or 0.

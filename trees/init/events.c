@@ -7,6 +7,7 @@
 
 #include "../launcher/util.h"
 #include "runtime.h"
+#include "scope.h"
 #include "supervise.h"
 
 static void reload_all(struct runtime *runtime) {
@@ -32,6 +33,10 @@ static void on_signal(struct runtime *runtime, int sig, int64_t now) {
   uint8_t state = runtime->services.list[0].state;
   if (sig == SIGCHLD)
     return; // reaped in every round
+  if (scope_abandoned(sig)) {
+    runtime->abandoned = true;
+    return;
+  }
   // Not to a command that is ending only to be started again: this is about the container.
   bool up = main > 0 && (state == SERVICE_STARTING || state == SERVICE_READY);
   if (runtime->command && (up || !stops(runtime, sig)))

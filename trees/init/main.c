@@ -1,5 +1,6 @@
-// trees-init: PID 1 of a container. Started by trees-launch from a sealed copy in memory, with the launch
-// plan as an inherited descriptor; arguments, if any, replace the plan's command.
+// trees-init: PID 1 of a container, or, where the pid namespace is the host's, what stands in for it. Started
+// by trees-launch from a sealed copy in memory, with the launch plan as an inherited descriptor; arguments,
+// if any, replace the plan's command.
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -18,6 +19,7 @@
 #include "command.h"
 #include "exec-mode.h"
 #include "manage.h"
+#include "scope.h"
 #include "script.h"
 #include "standalone.h"
 #include "supervise.h"
@@ -56,17 +58,21 @@ static int channel_descriptor(void) {
   return fd < 3 ? -1 : fd;
 }
 
-// PID 1 pins no file and no directory of the tree, and keeps no descriptor but these two.
+// Where the pid namespace is the host's: of /proc; else -1.
+static int proc_descriptor(void) {
+  const char *text = getenv("TREES_PROC_FD");
+  int fd = text == NULL ? -1 : atoi(text);
+  if ((fd < 3 || fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) && getpid() != 1)
+    die("trees-init is started by trees-launch: it is not process 1, and no /proc was passed on");
+  return fd < 3 ? -1 : fd;
+}
+
+// The init pins no file and no directory of the tree, and keeps no descriptor but these.
 static void let_go(int signals, int channel) {
+  const int kept[] = {signals, channel, scope_descriptor()};
   if (chdir("/") != 0)
     warning_errno("cannot change to /");
-  unsigned low = (unsigned)(channel >= 0 && channel < signals ? channel : signals);
-  unsigned high = (unsigned)(channel > signals ? channel : signals);
-  if (low > 3)
-    sys_close_range(3, low - 1, 0);
-  if (high > low + 1)
-    sys_close_range(low + 1, high - 1, 0);
-  sys_close_range(high + 1, ~0u, 0);
+  close_all_but(kept, sizeof kept / sizeof *kept);
 }
 
 // Returns when the command has been executed, or cannot be, and says so.
@@ -162,6 +168,8 @@ int main(int argc, char **argv) {
   bool terminal = getenv("TREES_TERMINAL") != NULL;
   struct command words = {.words = argv + 1, .terminal = terminal};
   int channel = channel_descriptor();
+  if ((plan.config->flags & PLAN_NO_INIT) == 0)
+    scope_begin(proc_descriptor());
   scripts_run(&plan, signals, channel);
   if ((plan.config->flags & PLAN_NO_INIT) != 0) {
     words.failure = channel >= 0 ? channel : 0;

@@ -190,7 +190,7 @@ int manage_services(const struct plan *plan, const struct manage *manage) {
                              .told_health = -1};
   runtime_open(&runtime);
   services_begin(&runtime.services, plan, runtime.memory, &ops, &runtime, clock_ms());
-  while (!advance(&runtime)) {
+  while (!advance(&runtime) && !runtime.abandoned) {
     struct epoll_event events[EVENTS];
     int64_t now = clock_ms();
     int64_t next = runtime_resume(&runtime, now);
@@ -199,7 +199,8 @@ int manage_services(const struct plan *plan, const struct manage *manage) {
     for (int i = 0; i < count; i++)
       runtime_dispatch(&runtime, events[i].data.u64, now);
   }
-  report_rest(&runtime);
-  bool patient = !runtime.services.impatient && runtime.services.kill_at > clock_ms();
+  if (!runtime.abandoned)
+    report_rest(&runtime);
+  bool patient = !runtime.abandoned && !runtime.services.impatient && runtime.services.kill_at > clock_ms();
   return supervise_rest(manage->signals, patient ? plan->config->stop_timeout : 0, runtime.services.status);
 }

@@ -50,6 +50,7 @@ struct runtime {
   bool command;        // one service only, the plan's command: it gets all signals
   char *const *words;  // replaces its words
   struct rlimit files; // what services are to inherit
+  bool abandoned;      // by the launcher
   bool look;           // processes may have gone
   int64_t look_at;     // not before
   bool channel_full;   // tried again when there is room

@@ -15,6 +15,8 @@
 #include "../launcher/syscalls.h"
 #include "../launcher/util.h"
 #include "command.h"
+#include "scope.h"
+#include "supervise.h"
 
 static bool asks_to_end(int sig) {
   return sig == SIGTERM || sig == SIGINT || sig == SIGQUIT || sig == SIGHUP;
@@ -25,6 +27,8 @@ static bool pass_on(int signals, pid_t child) {
   struct signalfd_siginfo info;
   bool asked = false;
   while (RETRY(read(signals, &info, sizeof info)) == (long)sizeof info) {
+    if (scope_abandoned((int)info.ssi_signo))
+      _exit(supervise_rest(signals, 0, STATUS_FAILED));
     if (!asks_to_end((int)info.ssi_signo))
       continue;
     asked = true;

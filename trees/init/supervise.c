@@ -9,6 +9,7 @@
 
 #include "../launcher/clock.h"
 #include "../launcher/util.h"
+#include "scope.h"
 
 #define KILL_INTERVAL 100 // milliseconds between KILLs while something still forks
 
@@ -19,6 +20,7 @@ struct state {
   int status; // of the command once it has ended
   bool ended;
   bool stopping; // the rest has been asked to end
+  bool abandoned;
   int64_t deadline;
 };
 
@@ -31,7 +33,7 @@ static enum reaped reap(struct state *state) {
       return REAPED_SOME_LEFT;
     if (pid < 0 && errno == EINTR)
       continue;
-    // Every process here descends from PID 1 or will be handed to it: no child means no process.
+    // Every process here descends from the init or will be handed to it: no child means no process.
     if (pid < 0)
       return REAPED_NONE_LEFT;
     if (pid != state->command)
@@ -56,8 +58,8 @@ void supervise_forward(pid_t command, int sig) {
 static void stop_rest(struct state *state, uint32_t grace) {
   state->stopping = true;
   state->deadline = clock_ms() + grace;
-  kill(-1, SIGTERM);
-  kill(-1, SIGCONT); // a stopped process cannot act on TERM
+  scope_signal(SIGTERM);
+  scope_signal(SIGCONT); // a stopped process cannot act on TERM
 }
 
 static void handle(struct state *state, int signals) {
@@ -66,7 +68,10 @@ static void handle(struct state *state, int signals) {
     int sig = (int)info.ssi_signo;
     if (sig == SIGCHLD)
       continue; // reaped at the top of the loop
-    if (!state->ended)
+    if (scope_abandoned(sig)) {
+      state->abandoned = true;
+      state->deadline = clock_ms();
+    } else if (!state->ended)
       supervise_forward(state->command, sig);
     else if (sig == SIGTERM || sig == SIGINT || sig == SIGQUIT)
       state->deadline = clock_ms(); // asked again: no more patience
@@ -78,13 +83,13 @@ static int wait_for_end(struct state *state, int signals, uint32_t grace) {
   for (;;) {
     if (reap(state) == REAPED_NONE_LEFT)
       return state->status;
-    if (state->ended && !state->stopping)
-      stop_rest(state, grace);
+    if ((state->ended || state->abandoned) && !state->stopping)
+      stop_rest(state, state->abandoned ? 0 : grace);
     int timeout = -1;
     if (state->stopping) {
       int64_t left = state->deadline - clock_ms();
       if (left <= 0) {
-        kill(-1, SIGKILL);
+        scope_signal(SIGKILL);
         left = KILL_INTERVAL;
       }
       timeout = left > INT32_MAX ? INT32_MAX : (int)left;

@@ -7,7 +7,7 @@
 // milliseconds, KILL. `signals` is a signalfd of everything blocked. Returns the command's exit status (128+n
 // for a signal) as soon as no process is left.
 //
-// From here on nothing may end the process early: the death of PID 1 kills the container.
+// From here on nothing may end the process early: its death kills the container.
 int supervise(pid_t command, int signals, uint32_t grace);
 
 // The same without a command: ends what is left. Returns `status`.

@@ -66,11 +66,9 @@ static void filesystem(const struct step *step, const char *type, const char *co
   if (mount < 0)
     die_errno("cannot mount a %s on %s", type, step->target);
   attach_at(step, mount, TARGET_DIRECTORY, type);
-  // Only now: some file systems (proc, sysfs) count a read-only superblock and a read-only mount as
+  // Only now: some file systems (sysfs) count a read-only superblock and a read-only mount as
   // different.
   mounts_restrict(mount, step->op->flags & PLAN_OPF_RDONLY, step->target);
-  if (step->op->type == PLAN_OP_PROC)
-    kernel_settings_apply(step->plan, mount); // before anything is mounted in it
 }
 
 static void tmpfs(const struct step *step) {
@@ -82,21 +80,14 @@ static void tmpfs(const struct step *step) {
   filesystem(step, "tmpfs", options);
 }
 
-#define MAX_PROC_OPTIONS 4
-
+// One of the host's processes comes from the host.
 static void procfs(const struct step *step) {
-  char text[256];
-  const char *options[MAX_PROC_OPTIONS + 1] = {NULL};
-  size_t count = 0;
-  char *state;
-  if (snprintf(text, sizeof text, "%s", plan_string(step->plan, step->op->data)) >= (int)sizeof text)
-    die("cannot mount a proc on %s: its options are too long", step->target);
-  for (char *word = strtok_r(text, ",", &state); word != NULL; word = strtok_r(NULL, ",", &state)) {
-    if (count == MAX_PROC_OPTIONS)
-      die("cannot mount a proc on %s: it has too many options", step->target);
-    options[count++] = word;
-  }
-  filesystem(step, "proc", options);
+  CLEANUP_FD int own =
+      step->source >= 0 ? -1
+                        : mounts_proc(plan_string(step->plan, step->op->data), step->op->flags, step->target);
+  int mount = step->source >= 0 ? step->source : own;
+  attach_at(step, mount, TARGET_DIRECTORY, "proc");
+  kernel_settings_apply(step->plan, mount); // before anything is mounted in it
 }
 
 static void devpts(const struct step *step) {

@@ -12,7 +12,16 @@ import { fileURLToPath } from 'node:url';
 const here = dirname(fileURLToPath(import.meta.url));
 const [name, output, configuration, ...more] = process.argv.slice(2);
 /** What the init has in common with the launcher, besides all that reads launch plans (plan*.c). */
-const shared = new Set(['channel.c', 'landlock.c', 'notify.c', 'privileges.c', 'request.c', 'seccomp.c', 'util.c']);
+const shared = new Set([
+  'channel.c',
+  'landlock.c',
+  'notify.c',
+  'privileges.c',
+  'processes.c',
+  'request.c',
+  'seccomp.c',
+  'util.c',
+]);
 const sources = {
   launch: cFiles(here),
   init: [

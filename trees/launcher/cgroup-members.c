@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/nsfs.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,15 +13,26 @@
 #include <sys/stat.h>
 
 #include "cgroup-files.h"
+#include "processes.h"
+#include "syscalls.h"
 #include "util.h"
 
 #define MAX_PASSES 1000
 #define MAX_NESTING 33 // the kernel has 32 levels of pid namespaces
 
-static int namespace_of(int proc, const char *pid, struct stat *status) {
+// What tells processes of the container from others.
+struct members {
+  int proc;
+  // The container's processes are some of the host's: it has a mount namespace of its own, in which whoever
+  // has joined it is, too.
+  bool shared;
+  struct stat wanted; // the pid namespace, or that one
+};
+
+static int namespace_of(const struct members *members, const char *pid, struct stat *status) {
   char path[64];
-  snprintf(path, sizeof path, "%.20s/ns/pid", pid);
-  int fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
+  snprintf(path, sizeof path, "%.20s/ns/%s", pid, members->shared ? "mnt" : "pid");
+  int fd = openat(members->proc, path, O_RDONLY | O_CLOEXEC);
   if (fd >= 0 && fstat(fd, status) == 0)
     return fd;
   close_fd(&fd);
@@ -28,9 +40,10 @@ static int namespace_of(int proc, const char *pid, struct stat *status) {
 }
 
 // In this pid namespace, or in one below it.
-static bool belongs(int proc, const char *pid, const struct stat *wanted) {
+static bool is_below(const struct members *members, const char *pid) {
+  const struct stat *wanted = &members->wanted;
   struct stat status;
-  int fd = namespace_of(proc, pid, &status);
+  int fd = namespace_of(members, pid, &status);
   for (int level = 0; fd >= 0 && level < MAX_NESTING; level++) {
     if (status.st_ino == wanted->st_ino && status.st_dev == wanted->st_dev) {
       close(fd);
@@ -44,6 +57,32 @@ static bool belongs(int proc, const char *pid, const struct stat *wanted) {
   }
   close_fd(&fd);
   return false;
+}
+
+// In this mount namespace, or with an ancestor in it.
+static bool descends(const struct members *members, const char *name) {
+  struct stat status;
+  struct process process;
+  char number[24];
+  for (pid_t pid = atoi(name); pid > 1; pid = process.parent) {
+    snprintf(number, sizeof number, "%d", (int)pid);
+    int fd = namespace_of(members, number, &status);
+    close_fd(&fd);
+    if (fd >= 0 && status.st_ino == members->wanted.st_ino && status.st_dev == members->wanted.st_dev)
+      return true;
+    if (!process_read(members->proc, pid, &process))
+      return false;
+  }
+  return false;
+}
+
+// A process that has not ended since is the one that was looked at.
+static bool belongs(const struct members *members, const char *pid) {
+  if (!members->shared)
+    return is_below(members, pid);
+  CLEANUP_FD int pidfd = sys_pidfd_open(atoi(pid));
+  struct pollfd polled = {.fd = pidfd, .events = POLLIN};
+  return pidfd >= 0 && descends(members, pid) && poll(&polled, 1, 0) == 0;
 }
 
 // ID:CONTROLLERS:PATH
@@ -84,8 +123,8 @@ static bool is_inside(int proc, const char *pid, const char *controllers, const 
 }
 
 // The number of processes moved, or -1.
-static int pass(int proc, int dir, const struct stat *wanted, const char *controllers, const char *tail) {
-  int copy = openat(proc, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+static int pass(const struct members *members, int dir, const char *controllers, const char *tail) {
+  int copy = openat(members->proc, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   DIR *stream = copy < 0 ? NULL : fdopendir(copy);
   if (stream == NULL) {
     close_fd(&copy);
@@ -94,8 +133,8 @@ static int pass(int proc, int dir, const struct stat *wanted, const char *contro
   int moved = 0;
   for (struct dirent *entry; moved >= 0 && (entry = readdir(stream)) != NULL;) {
     const char *pid = entry->d_name;
-    if (pid[0] < '1' || pid[0] > '9' || !belongs(proc, pid, wanted) ||
-        is_inside(proc, pid, controllers, tail))
+    if (pid[0] < '1' || pid[0] > '9' || !belongs(members, pid) ||
+        is_inside(members->proc, pid, controllers, tail))
       continue;
     if (cgroup_write(dir, "cgroup.procs", pid) == 0)
       moved++;
@@ -108,18 +147,24 @@ static int pass(int proc, int dir, const struct stat *wanted, const char *contro
   return moved;
 }
 
-int cgroup_move_members(int dir, pid_t init, const char *controllers, const char *tail) {
+int cgroup_move_members(int dir, pid_t init, bool shared, const char *controllers, const char *tail) {
   char pid[24];
-  struct stat wanted;
   CLEANUP_FD int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (proc < 0)
     return -1;
   snprintf(pid, sizeof pid, "%d", (int)init);
-  CLEANUP_FD int namespace = namespace_of(proc, pid, &wanted);
+  struct members members = {.proc = proc, .shared = shared};
+  CLEANUP_FD int namespace = namespace_of(&members, pid, &members.wanted);
+  struct stat own;
   if (namespace < 0)
     return -1;
+  CLEANUP_FD int ours = namespace_of(&members, "self", &own);
+  if (ours < 0 || (own.st_ino == members.wanted.st_ino && own.st_dev == members.wanted.st_dev)) {
+    errno = EINVAL; // that would be the host's processes
+    return -1;
+  }
   for (int i = 0; i < MAX_PASSES; i++) {
-    int moved = pass(proc, dir, &wanted, controllers, tail);
+    int moved = pass(&members, dir, controllers, tail);
     if (moved <= 0)
       return moved;
   }

@@ -24,6 +24,7 @@ struct cgroup {
 };
 
 struct cgroups {
+  bool shared; // the pid namespace is the host's
   size_t count;
   struct cgroup list[CGROUPS_MAX];
 };

@@ -14,6 +14,7 @@
 #include "hooks.h"
 #include "ids.h"
 #include "init-copy.h"
+#include "keeper.h"
 #include "limits.h"
 #include "network.h"
 #include "privileges.h"
@@ -57,7 +58,8 @@ _Noreturn static void become_init(const struct launch *launch, int init) {
   char channel[32];
   char terminal[] = "TREES_TERMINAL=1";
   char sockets[32];
-  char *env[] = {variable, NULL, NULL, NULL, NULL, NULL};
+  char proc[32];
+  char *env[] = {variable, NULL, NULL, NULL, NULL, NULL, NULL};
   size_t variables = 1;
   snprintf(variable, sizeof variable, "TREES_PLAN_FD=%d", launch->plan_fd);
   snprintf(channel, sizeof channel, CHANNEL_VARIABLE "=%d", launch->channel_fd);
@@ -65,6 +67,9 @@ _Noreturn static void become_init(const struct launch *launch, int init) {
     env[variables++] = terminal;
   if (launch->channel_fd >= 0)
     env[variables++] = channel;
+  snprintf(proc, sizeof proc, "TREES_PROC_FD=%d", launch->proc_fd);
+  if (launch->proc_fd >= 0)
+    env[variables++] = proc;
   snprintf(sockets, sizeof sockets, "TREES_LISTEN_FDS=%u", launch->listen_fds);
   char *names = getenv("LISTEN_FDNAMES");
   if (launch->listen_fds > 0)
@@ -86,6 +91,8 @@ _Noreturn static void become_init(const struct launch *launch, int init) {
     die_errno("cannot pass on the launch plan");
   if (launch->channel_fd >= 0 && fcntl(launch->channel_fd, F_SETFD, 0) != 0)
     die_errno("cannot pass on the channel to the launcher");
+  if (launch->proc_fd >= 0 && fcntl(launch->proc_fd, F_SETFD, 0) != 0)
+    die_errno("cannot pass on /proc");
   for (int fd = 3; fd < 3 + (int)launch->preserve_fds; fd++)
     if (fcntl(fd, F_SETFD, 0) != 0)
       die_errno("cannot pass on descriptor %d", fd);
@@ -172,16 +179,20 @@ _Noreturn static void run_container(const struct launch *launch, int handover, i
   become_init(launch, init);
 }
 
-// Returns the launcher's end of what connects both until the init is executed.
-static int spawn(const struct launch *launch, struct container *container) {
+struct creation {
+  const struct launch *launch;
   int ours;
   int theirs;
-  CLEANUP_FD int launcher = sys_pidfd_open(getpid());
-  if (launcher < 0 || !handover_open(&ours, &theirs))
-    die_errno("cannot start");
-  *container = (struct container){.pidfd = -1, .notify = -1};
+};
+
+static pid_t create(void *context, int *pidfd) {
+  const struct creation *creation = context;
+  const struct launch *launch = creation->launch;
+  CLEANUP_FD int parent = sys_pidfd_open(getpid());
+  if (parent < 0)
+    return -1;
   struct clone_args args = {.flags = (namespaces(launch->plan) & CREATED_WITH) | CLONE_PIDFD,
-                            .pidfd = (uint64_t)(uintptr_t)&container->pidfd,
+                            .pidfd = (uint64_t)(uintptr_t)pidfd,
                             .exit_signal = SIGCHLD};
   int cgroup = cgroups_clone_into(launch->cgroups);
   if (cgroup >= 0) {
@@ -190,14 +201,41 @@ static int spawn(const struct launch *launch, struct container *container) {
   }
   pid_t pid = sys_clone3(&args);
   if (pid == 0) {
-    close(ours);
-    run_container(launch, theirs, launcher);
+    close(creation->ours);
+    run_container(launch, creation->theirs, parent);
   }
-  if (pid < 0)
+  return pid;
+}
+
+// Returns the launcher's end of what connects both until the init is executed.
+static int spawn(const struct launch *launch, struct container *container) {
+  struct creation creation = {.launch = launch};
+  *container = (struct container){.pidfd = -1, .notify = -1, .told = -1};
+  if (!handover_open(&creation.ours, &creation.theirs))
+    die_errno("cannot start");
+  struct container created = *container;
+  if (plan_shares_pids(launch->plan))
+    created = keeper_start(&(struct keeping){.create = create, .context = &creation, .until = -1});
+  else
+    created.pid = create(&creation, &created.pidfd);
+  if (created.pid < 0)
     refused(launch->plan, "clone3");
-  container->pid = pid;
-  close(theirs);
-  return ours;
+  if (created.pid == 0)
+    die("cannot start the container: what keeps it has ended");
+  *container = created;
+  close(creation.theirs);
+  return creation.ours;
+}
+
+int container_end_descriptor(const struct container *container) {
+  return container->keeper != 0 ? container->told : container->pidfd;
+}
+
+int container_wait(struct container *container) {
+  int status;
+  if (container->keeper != 0)
+    return keeper_wait(container);
+  return RETRY(waitpid(container->pid, &status, 0)) < 0 ? -1 : status;
 }
 
 // Until the container's first process has executed the init, or has ended.
@@ -213,7 +251,7 @@ static void wait_for_init(int executed[2]) {
 
 static void stop(struct container *container) {
   sys_pidfd_send_signal(container->pidfd, SIGKILL);
-  (void)RETRY(waitpid(container->pid, NULL, 0));
+  (void)container_wait(container);
   close(container->pidfd);
   container->pid = 0;
 }
@@ -273,6 +311,7 @@ void container_start(struct launch *launch, struct container *container) {
     die_errno("cannot measure what the start costs");
   const struct plan *plan = launch->plan;
   *launch->sources = sources_none(plan);
+  launch->proc_fd = plan_shares_pids(plan) && (plan->config->flags & PLAN_NO_INIT) == 0 ? keeper_proc() : -1;
   int handover = spawn(launch, container);
   timing_mark("create the process", "clone3");
   open_host(launch);
@@ -295,6 +334,7 @@ void container_start(struct launch *launch, struct container *container) {
   if (plan_notify(plan) != NULL) // where it has ended before, its end tells
     (void)handover_take(handover, &container->notify, 1);
   close(handover);
+  close_fd(&launch->proc_fd);
   timing_mark("limits, hooks and cgroups", "");
   // A bind source can be unmounted on the host once the container lets go of it.
   sources_close(plan, launch->sources);

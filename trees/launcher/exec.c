@@ -169,9 +169,9 @@ static void take_word(const struct container *container, int *front, struct rela
   }
 }
 
-static int exit_status(const struct container *container) {
-  int status;
-  if (RETRY(waitpid(container->pid, &status, 0)) < 0)
+static int exit_status(struct container *container) {
+  int status = container_wait(container);
+  if (status < 0)
     die_errno("cannot read the exit status");
   return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
@@ -179,11 +179,10 @@ static int exit_status(const struct container *container) {
 enum { POLL_COMMAND, POLL_SIGNALS, POLL_FRONT, POLL_RELAY };
 
 // `front`: the caller's process where that is another one, or -1.
-static int follow(const struct container *container, int signals, int front,
-                  const struct terminal *terminal) {
+static int follow(struct container *container, int signals, int front, const struct terminal *terminal) {
   struct relay relay;
   struct pollfd polled[POLL_RELAY + RELAY_POLLED] = {
-      [POLL_COMMAND] = {.fd = container->pidfd, .events = POLLIN},
+      [POLL_COMMAND] = {.fd = container_end_descriptor(container), .events = POLLIN},
       [POLL_SIGNALS] = {.fd = signals, .events = POLLIN}};
   relay_start(&relay, &(struct relay_setup){.terminal = terminal, .console = true});
   for (;;) {
@@ -196,7 +195,7 @@ static int follow(const struct container *container, int signals, int front,
     relay_act(&relay, polled + POLL_RELAY);
     if ((polled[POLL_FRONT].revents & POLLIN) != 0)
       take_word(container, &front, &relay);
-    if ((polled[POLL_COMMAND].revents & POLLIN) == 0)
+    if (polled[POLL_COMMAND].revents == 0)
       continue;
     int status = exit_status(container);
     relay_finish(&relay);

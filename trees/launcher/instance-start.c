@@ -97,7 +97,7 @@ static void start_failed(const char *message) {
   struct instance *instance = starting;
   if (instance->container.pid != 0) {
     sys_pidfd_send_signal(instance->container.pidfd, SIGKILL);
-    (void)RETRY(waitpid(instance->container.pid, NULL, 0));
+    (void)container_wait(&instance->container);
   }
   hooks_run(&instance->plan, PLAN_HOOK_POSTSTOP, 0);
   if (instance->resumed && !instance->ended_by_user)

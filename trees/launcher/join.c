@@ -11,6 +11,7 @@
 
 #include "cgroup-files.h"
 #include "child.h"
+#include "keeper.h"
 #include "limits.h"
 #include "privileges.h"
 #include "syscalls.h"
@@ -124,7 +125,7 @@ static struct container spawn(const struct joining *joining, const struct gate *
   struct clone_args args = clone_arguments(target);
   args.flags |= CLONE_PIDFD;
   args.pidfd = (uint64_t)(uintptr_t)&container.pidfd;
-  if (sys_setns(target->pidfd, CLONE_NEWPID) != 0)
+  if (!plan_shares_pids(&target->plan) && sys_setns(target->pidfd, CLONE_NEWPID) != 0)
     die_errno("cannot join the pid namespace of %s: setns", target->name);
   container.pid = sys_clone3(&args);
   if (container.pid == 0)
@@ -141,14 +142,15 @@ _Noreturn static void helper(const struct joining *joining, const struct gate *g
   struct clone_args args = clone_arguments(target);
   args.flags |= CLONE_PARENT;
   args.exit_signal = 0; // the parent's, as the kernel wants it with CLONE_PARENT
-  if (sys_setns(target->pidfd, target->namespaces | CLONE_NEWPID) != 0)
+  unsigned pid = plan_shares_pids(&target->plan) ? 0 : CLONE_NEWPID;
+  if (sys_setns(target->pidfd, target->namespaces | pid) != 0)
     die_errno("cannot join the namespaces of %s: setns", target->name);
-  pid_t pid = sys_clone3(&args);
-  if (pid == 0)
+  pid_t child = sys_clone3(&args);
+  if (child == 0)
     enter(joining, gate, true);
-  if (pid < 0)
+  if (child < 0)
     die_errno("cannot create a process in %s: clone3", target->name);
-  if (write_all(result, &pid, sizeof pid) != 0)
+  if (write_all(result, &child, sizeof child) != 0)
     die_errno("cannot tell about the new process");
   _exit(0);
 }
@@ -175,6 +177,33 @@ static struct container spawn_through_helper(const struct joining *joining, cons
   return container;
 }
 
+struct entering {
+  const struct joining *joining;
+  const struct gate *gate;
+};
+
+static struct container create(const struct joining *joining, const struct gate *gate) {
+  return plan_unprivileged(&joining->target->plan) ? spawn_through_helper(joining, gate)
+                                                   : spawn(joining, gate);
+}
+
+static pid_t create_kept(void *context, int *pidfd) {
+  const struct entering *entering = context;
+  struct container container = create(entering->joining, entering->gate);
+  *pidfd = container.pidfd;
+  return container.pid;
+}
+
+// What it leaves behind lives as long as the container does.
+static struct container start_kept(const struct joining *joining, const struct gate *gate) {
+  struct entering entering = {.joining = joining, .gate = gate};
+  struct container container = keeper_start(
+      &(struct keeping){.create = create_kept, .context = &entering, .until = joining->target->pidfd});
+  if (container.pid <= 0)
+    _exit(STATUS_FAILED); // it has said why
+  return container;
+}
+
 static void join_cgroups(const struct target *target, pid_t pid) {
   char text[24];
   snprintf(text, sizeof text, "%d", (int)pid);
@@ -194,7 +223,7 @@ struct container join_start(const struct joining *joining) {
   if (prctl(PR_SET_DUMPABLE, 0ul, 0, 0, 0) != 0)
     die_errno("cannot protect the new process: PR_SET_DUMPABLE");
   struct container container =
-      plan_unprivileged(&target->plan) ? spawn_through_helper(joining, &gate) : spawn(joining, &gate);
+      plan_shares_pids(&target->plan) ? start_kept(joining, &gate) : create(joining, &gate);
   limits_raise(container.pid, &target->plan);
   join_cgroups(target, container.pid);
   uint64_t value = 1;

@@ -156,7 +156,7 @@ static void leave_caller(struct instance *instance) {
 static int launch_main(int argc, char **argv) {
   static struct instance instance = {.channel = -1,
                                      .next_plan = -1,
-                                     .launch = {.init_fd = -1},
+                                     .launch = {.init_fd = -1, .proc_fd = -1},
                                      .detached = {.started = -1},
                                      .streams = {.out = -1, .err = -1, .in = -1},
                                      .control = {.listener = -1},

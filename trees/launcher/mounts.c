@@ -35,6 +35,26 @@ int mounts_new(const char *type, const char *const options[], uint32_t op_flags)
   return sys_fsmount(fs, (unsigned)attributes_of(op_flags));
 }
 
+#define MAX_PROC_OPTIONS 4
+
+int mounts_proc(const char *list, uint32_t op_flags, const char *where) {
+  char text[256];
+  const char *options[MAX_PROC_OPTIONS + 1] = {NULL};
+  size_t count = 0;
+  char *state;
+  if (snprintf(text, sizeof text, "%s", list) >= (int)sizeof text)
+    die("cannot mount a proc on %s: its options are too long", where);
+  for (char *word = strtok_r(text, ",", &state); word != NULL; word = strtok_r(NULL, ",", &state)) {
+    if (count == MAX_PROC_OPTIONS)
+      die("cannot mount a proc on %s: it has too many options", where);
+    options[count++] = word;
+  }
+  int mount = mounts_new("proc", options, op_flags);
+  if (mount < 0)
+    die_errno("cannot mount a proc on %s", where);
+  return mount;
+}
+
 void mounts_attach(int mount, int target, const char *what, const char *where) {
   if (sys_move_mount(mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0)
     die_errno("cannot mount %s on %s", what, where);

@@ -6,6 +6,10 @@
 // errno.
 int mounts_new(const char *type, const char *const options[], uint32_t op_flags);
 
+// The same for a proc, with options separated by commas; `where` is for messages. Ends the process on
+// failure.
+int mounts_proc(const char *list, uint32_t op_flags, const char *where);
+
 // Puts a detached mount on an open mount point. `what` and `where` are for the message; ends the process on
 // failure.
 void mounts_attach(int mount, int target, const char *what, const char *where);

@@ -88,6 +88,8 @@ static const char *check_config(const struct plan *plan) {
       !plan_valid_string(plan, config->user) || !plan_valid_string(plan, config->lock_file) ||
       !plan_valid_string(plan, config->own_lock))
     return "string out of bounds in the configuration";
+  if ((config->namespaces & PLAN_NS_PID) == 0 && (config->flags & PLAN_SYSTEM) != 0)
+    return "a system that is not process 1";
   if (config->hostname != 0 && (config->namespaces & PLAN_NS_UTS) == 0)
     return "host name without a namespace for it";
   if (config->workdir != 0 && !plan_absolute(plan, config->workdir))

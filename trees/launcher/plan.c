@@ -32,6 +32,10 @@ const struct plan_op *plan_notify(const struct plan *plan) {
   return NULL;
 }
 
+bool plan_shares_pids(const struct plan *plan) {
+  return (plan->config->namespaces & PLAN_NS_PID) == 0;
+}
+
 bool plan_unprivileged(const struct plan *plan) {
   return plan->config->userns == PLAN_USERNS_SELF || plan->config->userns == PLAN_USERNS_HELPED;
 }

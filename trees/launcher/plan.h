@@ -77,8 +77,8 @@ enum plan_namespace {
   PLAN_NS_CGROUP = 1 << 4,
   PLAN_NS_NET = 1 << 5,
   PLAN_NS_ALL = (1 << 6) - 1,
-  // The launcher's work relies on these; the rest is a choice.
-  PLAN_NS_REQUIRED = PLAN_NS_MOUNT | PLAN_NS_PID
+  // The launcher's work relies on it; the rest is a choice.
+  PLAN_NS_REQUIRED = PLAN_NS_MOUNT
 };
 
 enum plan_userns {
@@ -233,6 +233,9 @@ const char *plan_word(const struct plan *plan, struct plan_words list, uint32_t 
 
 // The operation that makes a socket for what process 1 says, or NULL.
 const struct plan_op *plan_notify(const struct plan *plan);
+
+// The container's processes are some of the host's: the kernel does not end them with its first one.
+bool plan_shares_pids(const struct plan *plan);
 
 // Made for a caller without rights on the host: what comes from there is opened in the container's
 // namespaces, by its own root.

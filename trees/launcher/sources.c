@@ -14,6 +14,19 @@ static bool from_host(const struct plan_op *op) {
          op->type == PLAN_OP_DEVICE;
 }
 
+// One that shows the host's processes cannot be mounted in another user namespace than the host's: an
+// unprivileged caller gets the host's own, with all that is mounted in it, as it must not leave that out.
+static int open_proc(const struct plan *plan, const struct plan_op *op) {
+  static const char path[] = "/proc";
+  if (!plan_unprivileged(plan))
+    return mounts_proc(plan_string(plan, op->data), op->flags & ~(uint32_t)PLAN_OPF_RDONLY, path);
+  int fd = sys_open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+  if (fd < 0)
+    die_errno("cannot mount %s", path);
+  mounts_take(fd, op->flags | PLAN_OPF_RECURSIVE, path);
+  return fd;
+}
+
 static void check_kind(const struct plan_op *op, int fd, const char *path) {
   struct stat status;
   if (fstat(fd, &status) != 0)
@@ -50,8 +63,11 @@ struct sources sources_none(const struct plan *plan) {
 }
 
 void sources_open(const struct plan *plan, struct sources *sources) {
-  for (size_t i = 0; i < plan->op_count; i++)
-    sources->fds[i] = from_host(&plan->ops[i]) ? open_source(plan, &plan->ops[i]) : -1;
+  for (size_t i = 0; i < plan->op_count; i++) {
+    const struct plan_op *op = &plan->ops[i];
+    bool proc = op->type == PLAN_OP_PROC && plan_shares_pids(plan);
+    sources->fds[i] = proc ? open_proc(plan, op) : from_host(op) ? open_source(plan, op) : -1;
+  }
 }
 
 void sources_close(const struct plan *plan, struct sources *sources) {

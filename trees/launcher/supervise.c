@@ -116,7 +116,8 @@ static void prepare(const struct instance *instance, struct pollfd polled[POLL_C
   int64_t patience = 0;
   bool hold = attached_stalled(&instance->control, &patience);
   bool input = instance->streams.in >= 0 && instance->input.start < instance->input.end;
-  polled[POLL_CONTAINER] = (struct pollfd){.fd = running ? instance->container.pidfd : -1, .events = POLLIN};
+  polled[POLL_CONTAINER] =
+      (struct pollfd){.fd = running ? container_end_descriptor(&instance->container) : -1, .events = POLLIN};
   polled[POLL_SIGNALS] = (struct pollfd){.fd = instance->signals, .events = POLLIN};
   polled[POLL_CHANNEL] = (struct pollfd){.fd = instance->channel, .events = POLLIN};
   bool quiet = instance->notified.quiet_until > clock_ms();
@@ -174,8 +175,8 @@ static void act(struct instance *instance, const struct pollfd polled[POLL_COUNT
 }
 
 static int exit_status(struct instance *instance) {
-  int status;
-  if (RETRY(waitpid(instance->container.pid, &status, 0)) < 0)
+  int status = container_wait(&instance->container);
+  if (status < 0)
     die_errno("cannot read the container's exit status");
   if (system_is(instance))
     return system_status(instance, status);
@@ -263,7 +264,7 @@ int instance_supervise(struct instance *instance) {
     prepare(instance, polled, &deadline);
     wait_for(polled, deadline);
     act(instance, polled);
-    if ((polled[POLL_CONTAINER].revents & POLLIN) != 0)
+    if (polled[POLL_CONTAINER].revents != 0)
       container_ended(instance);
   }
   instance_leave(instance, start_failed(instance) ? instance->state.error : NULL);

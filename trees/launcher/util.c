@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "syscalls.h"
+
 static die_hook *hook;
 static void (*cleanup)(void);
 
@@ -91,4 +93,19 @@ int write_all(int fd, const void *bytes, size_t size) {
     size -= (size_t)count;
   }
   return 0;
+}
+
+void close_all_but(const int *kept, size_t count) {
+  unsigned from = 3;
+  for (;;) {
+    unsigned next = ~0u;
+    for (size_t i = 0; i < count; i++)
+      if (kept[i] >= (int)from && (unsigned)kept[i] < next)
+        next = (unsigned)kept[i];
+    if (next > from)
+      sys_close_range(from, next == ~0u ? next : next - 1, 0);
+    if (next == ~0u)
+      return;
+    from = next + 1;
+  }
 }

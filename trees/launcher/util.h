@@ -46,5 +46,8 @@ static inline void close_fd(const int *fd) {
     retry_result_;                                                                                           \
   }))
 
+// Closes every descriptor from 3 on but these; negative ones are none.
+void close_all_but(const int *kept, size_t count);
+
 // Writes all of it; -1 and errno if that is impossible.
 int write_all(int fd, const void *bytes, size_t size);

@@ -70,8 +70,8 @@ function compileServices(container: ContainerSpec): Partial<Plan> {
 }
 
 function namespaces(container: ContainerSpec): Plan['namespaces'] {
-  const own = (['ipc', 'uts', 'cgroup'] as const).filter((name) => !shares(container, name));
-  return ['mount', 'pid', ...own, ...(container.net === 'none' ? (['net'] as const) : [])];
+  const own = (['pid', 'ipc', 'uts', 'cgroup'] as const).filter((name) => !shares(container, name));
+  return ['mount', ...own, ...(container.net === 'none' ? (['net'] as const) : [])];
 }
 
 function shares({ security }: ContainerSpec, name: SharedNamespace): boolean {

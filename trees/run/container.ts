@@ -46,7 +46,7 @@ export interface ContainerSpec {
   readonly lockFile?: string | undefined;
   /** File that only one launcher at a time can hold (flock, exclusive); it is created. The second one fails (125). */
   readonly ownLock?: string | undefined;
-  /** Run the command as PID 1 itself: no reaping, default signal dispositions ignored by the kernel. Default false. */
+  /** Run the command in place of the init, as PID 1 itself: no reaping, default signal dispositions ignored by the kernel. Default false. */
   readonly noInit?: boolean | undefined;
   readonly security?: SecuritySpec | undefined;
   readonly resources?: ResourcesSpec | undefined;

@@ -27,12 +27,15 @@ export interface InstanceProcess {
 const PAGE = 4096;
 
 /**
- * All processes of an instance: those of its pid namespace, and what descends from them in namespaces of their own.
- * @param init its process 1
+ * All processes of an instance: those of its pid namespace, and what descends from them in namespaces of their own. Where that
+ * namespace is the host's, those of its mount namespace take their place, which every instance has of its own.
+ * @param init its first process
  */
 export function listProcesses(init: number): InstanceProcess[] {
-  const namespace = namespaceOf(init);
-  if (namespace === undefined) return [];
+  const shared = namespaceOf(init, 'pid') === namespaceOf('self', 'pid');
+  const kind = shared ? 'mnt' : 'pid';
+  const namespace = namespaceOf(init, kind);
+  if (namespace === undefined || namespace === namespaceOf('self', kind)) return [];
   const found = new Map<number, ReturnType<typeof readProcess> & object>();
   const children = new Map<number, number[]>();
   for (const name of readdirSync('/proc')) {
@@ -48,7 +51,7 @@ export function listProcesses(init: number): InstanceProcess[] {
     own.add(pid);
     for (const child of children.get(pid) ?? []) add(child);
   };
-  for (const pid of found.keys()) if (!own.has(pid) && namespaceOf(pid) === namespace) add(pid);
+  for (const pid of found.keys()) if (!own.has(pid) && namespaceOf(pid, kind) === namespace) add(pid);
   const level = (found.get(init)?.numbers.length ?? 1) - 1;
   return [...own].flatMap((pid) => {
     const process = found.get(pid);
@@ -59,9 +62,9 @@ export function listProcesses(init: number): InstanceProcess[] {
   });
 }
 
-function namespaceOf(pid: number): string | undefined {
+function namespaceOf(pid: number | 'self', kind: 'pid' | 'mnt'): string | undefined {
   try {
-    return readlinkSync(`/proc/${pid}/ns/pid`);
+    return readlinkSync(`/proc/${pid}/ns/${kind}`);
   } catch {
     return undefined; // gone, or somebody else's
   }

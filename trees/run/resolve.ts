@@ -130,7 +130,19 @@ export function resolveContainer(declared: RunSpec, request: RunRequest, place: 
         ? undefined
         : resolveLog(spec, request.log, { directory: place.logDirectory, instance: place.name }),
   };
+  checkProcesses(container, place);
   return withSystem(container, init?.kind, request.system, place);
+}
+
+/** The host's own /proc has the host's options. */
+function checkProcesses({ security, userns }: ContainerSpec, { app }: RunPlace): void {
+  const unprivileged = userns === 'self' || (typeof userns === 'object' && 'helped' in userns);
+  if (!unprivileged || security?.procOptions === undefined || !(security.share ?? []).includes('pid')) return;
+  throw new TreesError(
+    'UNSUPPORTED',
+    `cannot run ${app} with --pid host and --security-opt proc-opts: only root can mount a /proc of the host’s processes`,
+    { hint: 'leave proc-opts out: the container gets /proc as the host has it', status: 125 },
+  );
 }
 
 /** With `keep-id` the command is the caller, as in podman. */

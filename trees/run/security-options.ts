@@ -75,23 +75,9 @@ function paths(text: string, value: string | undefined): string[] {
   return list;
 }
 
-/**
- * `--ipc`, `--uts`, `--cgroupns` `host|private`, and `--pid private`.
- * @throws TreesError `USAGE`, `UNSUPPORTED`
- */
-export function parseNamespaces(
-  modes: Readonly<Record<SharedNamespace | 'pid', string | undefined>>,
-): SharedNamespace[] {
-  if (modes.pid === 'host') {
-    throw new TreesError(
-      'UNSUPPORTED',
-      'cannot run in the host’s pid namespace: trees ends containers by ending theirs',
-      {
-        hint: 'leave --pid out',
-      },
-    );
-  }
-  return (['ipc', 'uts', 'cgroup'] as const).filter((name) => modes[name] === 'host');
+/** `--ipc`, `--uts`, `--cgroupns` and `--pid` `host|private`. */
+export function parseNamespaces(modes: Readonly<Record<SharedNamespace, string | undefined>>): SharedNamespace[] {
+  return (['ipc', 'uts', 'cgroup', 'pid'] as const).filter((name) => modes[name] === 'host');
 }
 
 /**

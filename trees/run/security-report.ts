@@ -105,7 +105,7 @@ export function securityReport(plan: Plan, options: ReportOptions = {}): Securit
       nested,
     },
     sharedNamespaces: [
-      ...(['ipc', 'uts', 'cgroup', 'net'] as const).filter((name) => !plan.namespaces.includes(name)),
+      ...(['pid', 'ipc', 'uts', 'cgroup', 'net'] as const).filter((name) => !plan.namespaces.includes(name)),
       ...(plan.userns === 'host' ? ['user'] : []),
     ],
     root: plan.root,
@@ -260,6 +260,7 @@ export function checkPolicy(report: SecurityReport, policy: SecurityPolicy): Fin
   want(!report.userNamespace.nested, 'nested-user-namespaces', 'user namespaces can be created inside');
   const shared = report.sharedNamespaces.filter((name) => name !== 'user' && (strict || name !== 'net'));
   want(shared.length === 0, 'shared-namespaces', `shares with the host: ${shared.join(', ')}`);
+  want(!report.sharedNamespaces.includes('pid'), 'host-processes', hostProcesses(report));
   want(report.unmasked.length === 0, 'unmasked', `open paths of the kernel’s: ${report.unmasked.join(', ')}`);
   want(report.devices.length === 0, 'devices', `devices of the host: ${report.devices.join(', ')}`);
   const mounts = [...report.writable, ...report.readOnly];
@@ -278,6 +279,17 @@ export function checkPolicy(report: SecurityReport, policy: SecurityPolicy): Fin
     want(foreign.length === 0, 'writable-mounts', `paths of the host are writable: ${targetsOf(foreign)}`);
   }
   return [...findings, ...processFindings(report)];
+}
+
+/** Whom a process may signal and trace is decided by user ids and capabilities then, and by nothing else. */
+function hostProcesses({ userNamespace, capabilities }: SecurityReport): string {
+  const rights = {
+    host: capabilities.includes('KILL') ? 'can end all of them' : 'can end those of the same users',
+    ranges: 'has user ids that none of them has, unless they are mapped',
+    self: 'can end those of its user',
+    helped: 'can end those of its user',
+  }[userNamespace.mode];
+  return `sees the processes of the host with their command lines, and ${rights}; can end its own init`;
 }
 
 function targetsOf(mounts: readonly MountReport[]): string {

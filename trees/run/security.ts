@@ -54,7 +54,7 @@ export interface SecuritySpec {
   readonly nestedUserns?: boolean | undefined;
 }
 
-export type SharedNamespace = 'ipc' | 'uts' | 'cgroup';
+export type SharedNamespace = 'ipc' | 'uts' | 'cgroup' | 'pid';
 
 /** Files that may be read (and executed), and written, below these paths; an empty `read` leaves reading alone. */
 export interface LandlockSpec {

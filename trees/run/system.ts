@@ -96,6 +96,13 @@ export function withSystem(
   place: SystemPlace,
 ): ContainerSpec {
   const hooks = hooksOf(request, init);
+  if (init !== undefined && (container.security?.share ?? []).includes('pid')) {
+    throw new TreesError(
+      'UNSUPPORTED',
+      `cannot run ${place.app} as a system in the host’s pid namespace: its init has to be process 1`,
+      { hint: 'leave --pid host out', status: 125 },
+    );
+  }
   if (init === undefined) return hooks.length === 0 ? container : { ...container, system: { hooks } };
   const own = container.userns !== 'host';
   return {

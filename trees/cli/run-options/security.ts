@@ -53,7 +53,11 @@ export const securityOptions = {
   sysctl: { type: 'array', value: 'NAME=VALUE', describe: 'set a kernel setting of the container’s own' },
   ipc: { type: 'string', choices: ['private', 'host'], describe: 'IPC namespace; default private' },
   uts: { type: 'string', choices: ['private', 'host'], describe: 'namespace of the host name; default private' },
-  pid: { type: 'string', choices: ['private', 'host'], describe: 'pid namespace; host is not supported' },
+  pid: {
+    type: 'string',
+    choices: ['private', 'host'],
+    describe: 'pid namespace; default private; host: the machine’s processes are seen, and its own are some of them',
+  },
   cgroupns: { type: 'string', choices: ['private', 'host'], describe: 'cgroup namespace; default private' },
   'clock-offset': {
     type: 'array',
