@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { onTerminal } from '../run/support/terminal.js';
 import { testApart } from '../support/apart.js';
 import { eventually } from '../support/eventually.js';
 import { createInstanceRig, type InstanceRig, serve } from '../support/instance-rig.js';
 import { at } from '../support/json.js';
+import { projectRoot } from '../support/rig.js';
 
 /** `--pid host` on the command line: whatever is done to such an instance is done to it alone. */
 testApart(import.meta.url, () => {
@@ -96,6 +99,26 @@ testApart(import.meta.url, () => {
     await eventually('what joined ends', () =>
       [9231, 9232, 9233, 9234].every((seconds) => sleeping(seconds).length === 0),
     );
+    assertNothingElseEnded();
+  });
+
+  test('a command that joins it can be interrupted, on a terminal and without', async () => {
+    await run('eight', 'box');
+    const cli = [process.execPath, join(projectRoot, 'dist/cli/bin.js'), '--root', rig.root].join(' ');
+    const terminal = onTerminal(`${cli} exec -t -i eight -- sh -c 'tty; echo in; sleep 9251; echo not reached'`);
+    await terminal.see('in');
+    await eventually('it has joined', () => sleeping(9251).length === 1);
+    terminal.type('\x03');
+    assert.equal(await terminal.done, 130, terminal.output());
+    const joined = spawn('sh', ['-c', `exec ${cli} exec eight -- sh -c 'sleep 9252; echo not reached'`], {
+      stdio: 'ignore',
+    });
+    await eventually('it has joined', () => sleeping(9252).length === 1);
+    // To the group, as a terminal would.
+    joined.kill('SIGINT');
+    const [status] = await once(joined, 'exit');
+    assert.deepEqual([status, sleeping(9251), sleeping(9252)], [130, [], []]);
+    await rig.ok(['stop', 'eight']);
     assertNothingElseEnded();
   });
 

@@ -38,7 +38,7 @@ test('wrong usage is 125, says what was expected, and runs nothing', { skip }, a
     [['--userns', 'keep-id'], /keep-id from an unprivileged user/],
     [['--uidmap', '1:100000:10'], /map id 0/],
     [['--uidmap', '0:100000:10', '--uidmap', '5:200000:10'], /not to overlap/],
-    [['--pid', 'host'], /pid namespace/],
+    [['--pid', 'container:other'], /--pid/],
     [['--uts', 'host', '--hostname', 'x'], /--hostname or --uts host/],
     [['--sysctl', 'kernel.panic=1'], /kernel\.panic: it is not separate/],
     [['--net', 'host', '--sysctl', 'net.ipv4.ip_forward=1'], /network is the host/],

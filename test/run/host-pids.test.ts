@@ -7,6 +7,7 @@ import type { ContainerSpec } from '../../trees/run/container.js';
 import { launcherPath } from '../../trees/run/exec-launcher.js';
 import { testApart } from '../support/apart.js';
 import { bench, childrenOf, eventually, isAlive, type Running } from './support/container.js';
+import { onTerminal } from './support/terminal.js';
 
 /** Containers whose processes are some of the host's: everything of theirs ends with them, and nothing else does. */
 testApart(import.meta.url, () => {
@@ -155,6 +156,24 @@ testApart(import.meta.url, () => {
     assertNothingElseEnded();
   });
 
+  test('a terminal of its own: ^C and ^Z reach the foreground job', async () => {
+    const plan = box.planFile(box.spec({ ...shared, argv: ['sh'] }));
+    const terminal = onTerminal(`${launcherPath()} --tty ${plan}`);
+    await terminal.see('# ');
+    terminal.type("sh -c 'echo go; exec sleep 9121'\n");
+    await terminal.see('\ngo\r\n');
+    terminal.type('\x03');
+    await terminal.see('# ');
+    terminal.type("sh -c 'echo again; exec sleep 9122'\n");
+    await terminal.see('\nagain\r\n');
+    terminal.type('\x1a');
+    await terminal.see('Stopped');
+    terminal.type('exit 5\n');
+    terminal.type('exit 5\n');
+    assert.deepEqual([await terminal.done, sleeping(9121, 9122)], [5, []]);
+    assertNothingElseEnded();
+  });
+
   test('options of /proc hold, and processes of others can be hidden', async () => {
     const script = `test -d /proc/${bystander.pid} && echo seen; test -d /proc/$$ && echo own; ls /proc | grep -c '^[0-9]'`;
     const security = { share: ['pid'], procOptions: ['hidepid=invisible'] } as const;
@@ -167,7 +186,11 @@ testApart(import.meta.url, () => {
     const wrapper = ['setpriv', '--reuid', '61236', '--regid', '61236', '--clear-groups'];
     if (spawnSync('setpriv', [...wrapper.slice(1), 'unshare', '-U', 'true']).status !== 0) return;
     const running = box.start(
-      box.spec({ ...shared, userns: 'self', argv: ['sh', '-c', `${family} cat /proc/1/comm; echo up; wait`] }),
+      box.spec({
+        ...shared,
+        userns: 'self',
+        argv: ['sh', '-c', `${family} cat /proc/1/comm /proc/sys/user/max_user_namespaces; echo up; wait`],
+      }),
       { wrapper },
     );
     await started(running);
@@ -175,7 +198,7 @@ testApart(import.meta.url, () => {
     const [init = 0] = childrenOf(keeper);
     process.kill(init, 'SIGKILL');
     const { status, stdout } = await running.done;
-    assert.deepEqual([status, stdout, sleeping(...FAMILY)], [137, 'sh\nup\n', []]);
+    assert.deepEqual([status, stdout, sleeping(...FAMILY)], [137, 'sh\n0\nup\n', []]);
     assertNothingElseEnded();
   });
 

@@ -49,6 +49,7 @@ test('each weakness has its finding', () => {
     [{ userns: 'host' }, ['user-namespace']],
     [{ security: { nestedUserns: true } }, ['nested-user-namespaces']],
     [{ security: { share: ['ipc'] } }, ['shared-namespaces']],
+    [{ security: { share: ['pid'] } }, ['shared-namespaces', 'host-processes']],
     [{ security: { unmask: ['/proc/kcore'] } }, ['unmasked']],
     [{ security: { devices: [{ source: '/dev/kvm', target: '/dev/kvm' }] } }, ['devices']],
     [{ mounts: [{ ...bind, suid: true }] }, ['mount-options']],

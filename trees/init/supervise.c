@@ -51,6 +51,8 @@ static bool for_group(int sig) {
 }
 
 void supervise_forward(pid_t command, int sig) {
+  if (command <= 0)
+    return; // it is not running: 0 would be the init's own group
   if (!for_group(sig) || kill(-command, sig) != 0)
     kill(command, sig);
 }

@@ -77,12 +77,16 @@ static bool descends(const struct members *members, const char *name) {
 }
 
 // A process that has not ended since is the one that was looked at.
+static bool runs(int pidfd) {
+  struct pollfd polled = {.fd = pidfd, .events = POLLIN};
+  return poll(&polled, 1, 0) == 0;
+}
+
 static bool belongs(const struct members *members, const char *pid) {
   if (!members->shared)
     return is_below(members, pid);
   CLEANUP_FD int pidfd = sys_pidfd_open(atoi(pid));
-  struct pollfd polled = {.fd = pidfd, .events = POLLIN};
-  return pidfd >= 0 && descends(members, pid) && poll(&polled, 1, 0) == 0;
+  return pidfd >= 0 && descends(members, pid) && runs(pidfd);
 }
 
 // ID:CONTROLLERS:PATH
@@ -147,17 +151,21 @@ static int pass(const struct members *members, int dir, const char *controllers,
   return moved;
 }
 
-int cgroup_move_members(int dir, pid_t init, bool shared, const char *controllers, const char *tail) {
+int cgroup_move_members(int dir, pid_t init, int pidfd, const char *controllers, const char *tail) {
   char pid[24];
   CLEANUP_FD int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (proc < 0)
     return -1;
   snprintf(pid, sizeof pid, "%d", (int)init);
-  struct members members = {.proc = proc, .shared = shared};
+  struct members members = {.proc = proc, .shared = pidfd >= 0};
   CLEANUP_FD int namespace = namespace_of(&members, pid, &members.wanted);
   struct stat own;
   if (namespace < 0)
     return -1;
+  if (members.shared && !runs(pidfd)) {
+    errno = ESRCH;
+    return -1;
+  }
   CLEANUP_FD int ours = namespace_of(&members, "self", &own);
   if (ours < 0 || (own.st_ino == members.wanted.st_ino && own.st_dev == members.wanted.st_dev)) {
     errno = EINVAL; // that would be the host's processes

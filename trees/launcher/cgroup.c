@@ -197,7 +197,7 @@ static const char *make(const struct plan *plan, struct cgroups *cgroups, uint32
 
 const char *cgroups_prepare(const struct plan *plan, struct cgroups *cgroups) {
   cgroups->count = 0;
-  cgroups->shared = plan_shares_pids(plan);
+  cgroups->init = -1;
   return plan->cgroup_count > 0 ? make(plan, cgroups, 2) : NULL;
 }
 
@@ -250,7 +250,7 @@ const char *cgroups_join(struct cgroups *cgroups, uint32_t version, const char *
   struct cgroup *cgroup = &cgroups->list[cgroups->count - 1];
   *index = cgroups->count - 1;
   snprintf(tail, sizeof tail, "/trees/%s", cgroup->name);
-  if (cgroup_move_members(cgroup->dir, init, cgroups->shared, cgroup->controllers, tail) != 0)
+  if (cgroup_move_members(cgroup->dir, init, cgroups->init, cgroup->controllers, tail) != 0)
     return cgroup_problem("cannot move the container's processes to %s", cgroup->path);
   return NULL;
 }

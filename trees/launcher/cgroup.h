@@ -24,7 +24,7 @@ struct cgroup {
 };
 
 struct cgroups {
-  bool shared; // the pid namespace is the host's
+  int init; // pidfd of the init where its pid namespace is the host's; else -1
   size_t count;
   struct cgroup list[CGROUPS_MAX];
 };

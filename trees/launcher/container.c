@@ -214,7 +214,11 @@ static int spawn(const struct launch *launch, struct container *container) {
   if (!handover_open(&creation.ours, &creation.theirs))
     die_errno("cannot start");
   struct container created = *container;
-  if (plan_shares_pids(launch->plan))
+  bool shared = plan_shares_pids(launch->plan);
+  // Root's processes in there see the launcher, and must not look into it.
+  if (shared && launch->plan->config->userns == PLAN_USERNS_HOST && prctl(PR_SET_DUMPABLE, 0ul, 0, 0, 0) != 0)
+    die_errno("cannot protect the launcher: PR_SET_DUMPABLE");
+  if (shared)
     created = keeper_start(&(struct keeping){.create = create, .context = &creation, .until = -1});
   else
     created.pid = create(&creation, &created.pidfd);
@@ -223,6 +227,7 @@ static int spawn(const struct launch *launch, struct container *container) {
   if (created.pid == 0)
     die("cannot start the container: what keeps it has ended");
   *container = created;
+  launch->cgroups->init = shared ? created.pidfd : -1;
   close(creation.theirs);
   return creation.ours;
 }
@@ -334,6 +339,8 @@ void container_start(struct launch *launch, struct container *container) {
   if (plan_notify(plan) != NULL) // where it has ended before, its end tells
     (void)handover_take(handover, &container->notify, 1);
   close(handover);
+  if (container->keeper != 0)
+    keeper_started(container);
   close_fd(&launch->proc_fd);
   timing_mark("limits, hooks and cgroups", "");
   // A bind source can be unmounted on the host once the container lets go of it.

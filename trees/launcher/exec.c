@@ -13,6 +13,7 @@
 #include "exec-target.h"
 #include "init-copy.h"
 #include "join.h"
+#include "keeper.h"
 #include "relay.h"
 #include "signals.h"
 #include "syscalls.h"
@@ -127,9 +128,12 @@ static void close_streams(void) {
 // A terminal's signals go to all who would get them from it. The command leads its own session, where TSTP
 // would be discarded: nobody in there could let it go on.
 static void forward(const struct container *container, int sig) {
+  int passed = sig == SIGTSTP ? SIGSTOP : sig;
   bool group = sig == SIGINT || sig == SIGQUIT || sig == SIGTSTP || sig == SIGCONT || sig == SIGWINCH;
-  if (!group || kill(-container->pid, sig == SIGTSTP ? SIGSTOP : sig) != 0)
-    sys_pidfd_send_signal(container->pidfd, sig == SIGTSTP ? SIGSTOP : sig);
+  if (group && container->keeper != 0)
+    keeper_signal_group(container, passed);
+  else if (!group || kill(-container->pid, passed) != 0)
+    sys_pidfd_send_signal(container->pidfd, passed);
 }
 
 static void handle(const struct container *container, int signals, struct relay *relay) {

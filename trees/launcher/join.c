@@ -229,5 +229,7 @@ struct container join_start(const struct joining *joining) {
   uint64_t value = 1;
   if (target->count > 0 && RETRY(write(fd, &value, sizeof value)) != sizeof value)
     die_errno("cannot start the command");
+  if (container.keeper != 0)
+    keeper_started(&container);
   return container;
 }

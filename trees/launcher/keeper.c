@@ -29,10 +29,14 @@ struct keeper {
   int proc;
   int children; // signalfd
   pid_t process;
-  int status; // when it has ended
+  int status;   // when it has ended
+  bool started; // the launcher does not need its number any more
   bool ended;
   bool ending; // of everything
 };
+
+// What the launcher says: this, or a signal.
+#define STARTED 0
 
 int keeper_proc(void) {
   static const char *const options[] = {"subset=pid", NULL}; // Linux 5.8
@@ -54,15 +58,37 @@ static void use_null(void) {
 
 // True when there is no child left, and so nothing that descends from it.
 static bool reap(struct keeper *keeper) {
-  for (;;) {
+  while (keeper->started || keeper->launcher < 0) {
     int status;
-    pid_t pid = RETRY(waitpid(-1, &status, WNOHANG));
+    pid_t pid = (pid_t)RETRY(waitpid(-1, &status, WNOHANG));
     if (pid <= 0)
       return pid < 0;
     if (pid != keeper->process || keeper->ended)
       continue;
     keeper->ended = true;
     keeper->status = status;
+  }
+  return false;
+}
+
+// To the process or its group, whose number is theirs as long as it has not been waited for.
+static void pass_on(const struct keeper *keeper, int sig) {
+  if (!keeper->ended && kill(-keeper->process, sig) != 0)
+    kill(keeper->process, sig);
+}
+
+static void take_words(struct keeper *keeper) {
+  int said;
+  ssize_t size;
+  while ((size = recv(keeper->told, &said, sizeof said, MSG_DONTWAIT)) == sizeof said) {
+    if (said == STARTED)
+      keeper->started = true;
+    else
+      pass_on(keeper, said);
+  }
+  if (size >= 0) { // the launcher has nothing more to say, and does not listen
+    close_fd(&keeper->told);
+    keeper->told = -1;
   }
 }
 
@@ -78,11 +104,14 @@ static void wait_for_change(struct keeper *keeper) {
   struct signalfd_siginfo info;
   struct pollfd polled[] = {{.fd = keeper->children, .events = POLLIN},
                             {.fd = keeper->launcher, .events = POLLIN},
-                            {.fd = keeper->until, .events = POLLIN}};
-  if (poll(polled, 3, keeper->ending ? KILL_INTERVAL : -1) < 0)
+                            {.fd = keeper->until, .events = POLLIN},
+                            {.fd = keeper->launcher < 0 ? -1 : keeper->told, .events = POLLIN}};
+  if (poll(polled, 4, keeper->ending ? KILL_INTERVAL : -1) < 0)
     return;
   while (read(keeper->children, &info, sizeof info) == sizeof info)
     continue;
+  if (polled[3].revents != 0)
+    take_words(keeper);
   if (polled[2].revents != 0)
     keeper->ending = true;
   if (polled[1].revents == 0)
@@ -169,6 +198,18 @@ struct container keeper_start(const struct keeping *keeping) {
   return container;
 }
 
+static void say(const struct container *container, int said) {
+  (void)RETRY(send(container->told, &said, sizeof said, MSG_NOSIGNAL));
+}
+
+void keeper_started(const struct container *container) {
+  say(container, STARTED);
+}
+
+void keeper_signal_group(const struct container *container, int sig) {
+  say(container, sig);
+}
+
 // The init ends what is its own then, if it is one.
 static void outlive_keeper(const struct container *container) {
   struct pollfd polled = {.fd = container->pidfd, .events = POLLIN};
@@ -179,6 +220,7 @@ static void outlive_keeper(const struct container *container) {
 
 int keeper_wait(struct container *container) {
   int status;
+  keeper_started(container);
   bool known = RETRY(recv(container->told, &status, sizeof status, 0)) == sizeof status;
   close(container->told);
   container->told = -1;

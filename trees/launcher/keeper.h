@@ -21,5 +21,11 @@ int keeper_proc(void);
 // `pid` is -1 on failure, with errno, or 0 where the keeper has said why.
 struct container keeper_start(const struct keeping *keeping);
 
+// The process has all that it needs: from here on it may be waited for, and its number become another one's.
+void keeper_started(const struct container *container);
+
+// Sends a signal to the process group that the process leads, or to the process where it leads none.
+void keeper_signal_group(const struct container *container, int sig);
+
 // How the process ended, as waitpid(2) tells; of a container itself when nothing of it is left.
 int keeper_wait(struct container *container);
