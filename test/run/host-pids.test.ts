@@ -57,7 +57,7 @@ testApart(import.meta.url, () => {
     await running.waitFor('up');
     await eventually(
       () => sleeping(...FAMILY).length === FAMILY.length,
-      () => `all run: ${sleeping(...FAMILY)}`,
+      () => `all run: ${sleeping(...FAMILY).join(' ')}`,
     );
   };
 
