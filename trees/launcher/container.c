@@ -164,8 +164,8 @@ _Noreturn static void run_container(const struct launch *launch, int handover, i
   struct root root;
   if (plan_unprivileged(plan))
     sources_open(plan, &sources);
-  root_build(plan, &sources, &root);
-  timing_mark("mount the tree", "");
+  root_build(plan, &sources, handover, &root);
+  timing_mark("mount the tree", root.served ? "fuse-overlayfs" : "");
   apply_operations(plan, &sources, &root, &network);
   give_notify(plan, &sources, handover);
   network_join(&network); // if no operation has
@@ -210,7 +210,7 @@ static pid_t create(void *context, int *pidfd) {
 // Returns the launcher's end of what connects both until the init is executed.
 static int spawn(const struct launch *launch, struct container *container) {
   struct creation creation = {.launch = launch};
-  *container = (struct container){.pidfd = -1, .notify = -1, .told = -1};
+  *container = (struct container){.pidfd = -1, .notify = -1, .told = -1, .tree = {.pidfd = -1}};
   if (!handover_open(&creation.ours, &creation.theirs))
     die_errno("cannot start");
   struct container created = *container;
@@ -336,13 +336,14 @@ void container_start(struct launch *launch, struct container *container) {
   launch->sources->fds[plan->op_count] = launch->init_fd;
   handover_give(handover, launch->sources->fds, plan->op_count + 1);
   attach(launch, container, handover);
+  timing_mark("limits, hooks and cgroups", "");
+  tree_server_start(plan, container->pidfd, handover, &container->tree);
   if (plan_notify(plan) != NULL) // where it has ended before, its end tells
     (void)handover_take(handover, &container->notify, 1);
   close(handover);
   if (container->keeper != 0)
     keeper_started(container);
   close_fd(&launch->proc_fd);
-  timing_mark("limits, hooks and cgroups", "");
   // A bind source can be unmounted on the host once the container lets go of it.
   sources_close(plan, launch->sources);
   timing_mark("let go of sources", "");

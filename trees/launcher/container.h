@@ -7,6 +7,7 @@
 #include "sources.h"
 #include "streams.h"
 #include "terminal.h"
+#include "tree-server.h"
 
 struct launch {
   const struct plan *plan;
@@ -26,6 +27,7 @@ struct launch {
 struct container {
   pid_t pid;
   int pidfd;
+  struct tree_server tree;
   int notify; // gets what process 1 says by sd_notify(3); -1: it is not asked to
   // Where the pid namespace is the host's (keeper.h):
   pid_t keeper;      // 0: none

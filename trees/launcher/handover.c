@@ -10,7 +10,8 @@
 #define AT_ONCE 128 // descriptors in a packet; the kernel takes up to 253
 
 struct packet {
-  uint32_t more;           // another one follows
+  uint32_t more; // another one follows
+  uint32_t number;
   uint32_t slots[AT_ONCE]; // of the descriptors, in their order
 };
 
@@ -47,7 +48,11 @@ static void send_packet(int end, const struct packet *packet, const int *fds, si
 }
 
 void handover_give(int end, const int *fds, size_t count) {
-  struct packet packet;
+  handover_tell(end, fds, count, 0);
+}
+
+void handover_tell(int end, const int *fds, size_t count, uint32_t number) {
+  struct packet packet = {.number = number};
   int given[AT_ONCE];
   size_t used = 0;
   for (size_t i = 0; i < count; i++) {
@@ -67,7 +72,7 @@ void handover_give(int end, const int *fds, size_t count) {
 
 enum taken { TAKEN_LAST, TAKEN_MORE, TAKEN_NOTHING };
 
-static enum taken take_packet(int end, int *fds, size_t count) {
+static enum taken take_packet(int end, int *fds, size_t count, uint32_t *number) {
   struct packet packet;
   union control control;
   struct iovec data = {.iov_base = &packet, .iov_len = sizeof packet};
@@ -83,15 +88,21 @@ static enum taken take_packet(int end, int *fds, size_t count) {
   for (size_t i = 0; i < given; i++)
     if (packet.slots[i] < count)
       memcpy(&fds[packet.slots[i]], CMSG_DATA(part) + i * sizeof *fds, sizeof *fds);
+  *number = packet.number;
   return packet.more != 0 ? TAKEN_MORE : TAKEN_LAST;
 }
 
 bool handover_take(int end, int *fds, size_t count) {
+  uint32_t number;
+  return handover_hear(end, fds, count, &number);
+}
+
+bool handover_hear(int end, int *fds, size_t count, uint32_t *number) {
   enum taken taken;
   for (size_t i = 0; i < count; i++)
     fds[i] = -1;
   do
-    taken = take_packet(end, fds, count);
+    taken = take_packet(end, fds, count, number);
   while (taken == TAKEN_MORE);
   return taken == TAKEN_LAST;
 }

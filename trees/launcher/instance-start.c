@@ -75,6 +75,8 @@ void instance_start(struct instance *instance) {
   timing_mark("prepare streams", "");
   container_start(&instance->launch, &instance->container);
   timing_print(instance->options.explain_json);
+  if (!instance->resumed && !instance->options.exported && !instance->options.quiet)
+    tree_server_notice(&instance->plan, &instance->container.tree);
 
   close_fd(&instance->launch.channel_fd);
   streams_started(&instance->streams);
@@ -85,6 +87,7 @@ void instance_start(struct instance *instance) {
   relay_start(&instance->relay, &setup);
   state_started(&instance->state, instance->container.pid);
   instance->state.status = STATE_STARTING;
+  instance->state.fuse = instance->container.tree.pid != 0;
   for (size_t i = 0; i < instance->cgroups.count; i++)
     state_add_cgroup(&instance->state, instance->cgroups.list[i].controllers, instance->cgroups.list[i].path);
   state_write(&instance->state);
@@ -95,6 +98,7 @@ void instance_start(struct instance *instance) {
 
 static void start_failed(const char *message) {
   struct instance *instance = starting;
+  tree_server_kill(&instance->container.tree);
   if (instance->container.pid != 0) {
     sys_pidfd_send_signal(instance->container.pidfd, SIGKILL);
     (void)container_wait(&instance->container);

@@ -43,6 +43,8 @@ static bool parse_flag(struct options *options, const char *word) {
     options->tty = true;
   else if (strcmp(word, "--detach") == 0)
     options->detach = true;
+  else if (strcmp(word, "--quiet") == 0)
+    options->quiet = true;
   else if (strcmp(word, "--explain-time") == 0)
     options->explain_time = true;
   else if (strcmp(word, "--explain-time=json") == 0)

@@ -18,6 +18,7 @@ struct options {
   int plan_fd;
   bool tty;
   bool detach;
+  bool quiet; // no notices
   bool explain_time;
   bool explain_json;     // as one line of JSON
   pid_t parent;          // dies with this process; 0: does not

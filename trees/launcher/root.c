@@ -4,12 +4,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "fuse-tree.h"
+#include "handover.h"
+#include "layers.h"
 #include "mounts.h"
 #include "syscalls.h"
 #include "util.h"
-
-// Relative to the stage, so that overlay options need no escaping and stay short whatever the host paths are.
-#define LAYER_NAME "l%zu"
 
 // The tmpfs is hung over a directory of the host's, in this mount namespace only, until pivot_root leaves it
 // behind.
@@ -56,56 +56,63 @@ static void make_upper(int stage, int lower) {
     die_errno("cannot set the owner of the upper directory");
 }
 
-struct overlay_options {
-  char lower[8 * PLAN_MAX_LAYERS + 16];
-  char upper[320];
-  char work[320];
-};
-
-static void stage_layers(const struct plan *plan, const struct sources *sources, int stage,
-                         struct overlay_options *out) {
+static void stage_layers(const struct plan *plan, const struct sources *sources, int stage) {
   size_t layers = 0;
-  size_t used = (size_t)snprintf(out->lower, sizeof out->lower, "lowerdir");
   for (size_t i = 0; i < plan->op_count; i++) {
     const struct plan_op *op = &plan->ops[i];
     const char *path = plan_string(plan, op->source);
     if (op->type == PLAN_OP_LOWER) {
-      char name[16];
-      snprintf(name, sizeof name, LAYER_NAME, layers);
+      char name[LAYERS_NAME];
+      layers_name(layers, name);
       if (layers == 0 && plan->config->root != PLAN_ROOT_PERSISTENT)
         make_upper(stage, sources->fds[i]);
       attach_in_stage(stage, sources->fds[i], name, path);
-      used += (size_t)snprintf(out->lower + used, sizeof out->lower - used, "%c%s", layers == 0 ? '=' : ':',
-                               name);
       layers++;
     } else if (op->type == PLAN_OP_UPPER) {
-      attach_in_stage(stage, sources->fds[i], "u", path);
-      snprintf(out->upper, sizeof out->upper, "upperdir=u/%.255s", plan_string(plan, op->target));
-      snprintf(out->work, sizeof out->work, "workdir=u/%.255s", plan_string(plan, op->data));
+      attach_in_stage(stage, sources->fds[i], LAYERS_UPPER, path);
     }
   }
 }
 
-void root_build(const struct plan *plan, const struct sources *sources, struct root *root) {
-  struct mount_attr slave = {.propagation = MS_SLAVE};
-  if (sys_mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, &slave) != 0)
-    die_errno("cannot make the host's mounts private to the container");
-  root->stage = mount_stage(plan);
-
-  struct overlay_options layers = {.upper = "upperdir=u/upper", .work = "workdir=u/work"};
-  stage_layers(plan, sources, root->stage, &layers);
-  bool userns = plan->config->userns != PLAN_USERNS_HOST;
+static int mount_overlay(const struct plan *plan) {
+  struct layers layers = layers_of(plan);
   // The upper directory of a real root is read by others (image builds): it has to be complete in itself.
   const char *host_options[] = {layers.lower,       layers.upper,   layers.work, "source=trees",
                                 "redirect_dir=off", "metacopy=off", "index=off", NULL};
   const char *userns_options[] = {layers.lower, layers.upper, layers.work, "source=trees", "userxattr", NULL};
-  CLEANUP_FD int overlay = mounts_new("overlay", userns ? userns_options : host_options, PLAN_OPF_NODEV);
-  if (overlay < 0)
+  bool userns = plan->config->userns != PLAN_USERNS_HOST;
+  return mounts_new("overlay", userns ? userns_options : host_options, PLAN_OPF_NODEV);
+}
+
+// The kernel's overlay, or else fuse-overlayfs's in a user namespace. Tells the launcher which, as that has
+// to serve it then.
+static int mount_tree(const struct plan *plan, int handover, struct root *root) {
+  bool userns = plan->config->userns != PLAN_USERNS_HOST;
+  bool kept = userns && plan->config->root == PLAN_ROOT_PERSISTENT && fuse_tree_kept(root->stage);
+  int tree = kept ? -1 : mount_overlay(plan);
+  if (tree >= 0 && userns)
+    handover_give(handover, NULL, 0);
+  if (tree >= 0)
+    return tree;
+  if (!kept && (!userns || !fuse_tree_replaces(errno)))
     die_errno("cannot mount the tree %s as an overlay", plan_string(plan, plan->ops[0].source));
-  attach_in_stage(root->stage, overlay, "root", "the overlay");
+  root->served = true;
+  return fuse_tree_mount(plan, handover, &root->stage, kept ? (int)FUSE_TREE_KEPT : errno);
+}
+
+void root_build(const struct plan *plan, const struct sources *sources, int handover, struct root *root) {
+  struct mount_attr slave = {.propagation = MS_SLAVE};
+  if (sys_mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, &slave) != 0)
+    die_errno("cannot make the host's mounts private to the container");
+  *root = (struct root){.stage = mount_stage(plan)};
+  stage_layers(plan, sources, root->stage);
+  CLEANUP_FD int tree = mount_tree(plan, handover, root);
+  attach_in_stage(root->stage, tree, "root", "the overlay");
   root->dir = openat(root->stage, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (root->dir < 0)
     die_errno("cannot open the container's root");
+  if (root->served)
+    fuse_tree_wait(plan, handover, root->dir);
 }
 
 void root_enter(const struct plan *plan, const struct root *root) {

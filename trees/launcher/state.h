@@ -37,6 +37,7 @@ struct state {
   uint64_t restarts;
   bool tty;
   bool detached;
+  bool fuse; // fuse-overlayfs serves the tree
   bool ready;
   char health[16];
   char error[STATE_TEXT];

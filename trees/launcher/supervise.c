@@ -24,6 +24,7 @@ enum {
   POLL_SIGNALS,
   POLL_CHANNEL,
   POLL_NOTIFY,
+  POLL_TREE,
   POLL_LOGS,
   POLL_INPUT,
   POLL_RELAY,
@@ -123,6 +124,7 @@ static void prepare(const struct instance *instance, struct pollfd polled[POLL_C
   bool quiet = instance->notified.quiet_until > clock_ms();
   polled[POLL_NOTIFY] =
       (struct pollfd){.fd = running && !quiet ? instance->container.notify : -1, .events = POLLIN};
+  polled[POLL_TREE] = (struct pollfd){.fd = running ? instance->container.tree.pidfd : -1, .events = POLLIN};
   polled[POLL_LOGS] = (struct pollfd){
       .fd = instance->logs != NULL && !hold ? logs_descriptor(instance->logs) : -1, .events = POLLIN};
   polled[POLL_INPUT] = (struct pollfd){.fd = input ? instance->streams.in : -1, .events = POLLOUT};
@@ -156,6 +158,10 @@ static void act(struct instance *instance, const struct pollfd polled[POLL_COUNT
     instance_channel(instance);
   if (polled[POLL_NOTIFY].revents != 0)
     instance_notify(instance);
+  if (polled[POLL_TREE].revents != 0) {
+    tree_server_ended(&instance->container.tree);
+    sys_pidfd_send_signal(instance->container.pidfd, SIGKILL);
+  }
   if (polled[POLL_LOGS].revents != 0)
     logs_act(instance->logs);
   if (polled[POLL_INPUT].revents != 0)
@@ -185,6 +191,7 @@ static int exit_status(struct instance *instance) {
 
 // What it wrote, told, and its traces on the machine removed.
 static void clear(struct instance *instance) {
+  tree_server_finish(&instance->container.tree);
   instance_channel(instance); // its last words
   close_fd(&instance->channel);
   instance->channel = -1;

@@ -10,6 +10,7 @@
 
 static die_hook *hook;
 static void (*cleanup)(void);
+static const char *hint;
 
 void die_set_hook(die_hook *function) {
   hook = function;
@@ -19,17 +20,23 @@ void die_set_cleanup(void (*function)(void)) {
   cleanup = function;
 }
 
+void die_set_hint(const char *text) {
+  hint = text;
+}
+
 // One write(2) per message, so that launcher and container never mix their lines. Leaves the message without
 // level and newline in `message`.
 static void print(const char *level, int error, char message[UTIL_MESSAGE], const char *format,
                   va_list arguments) {
-  char line[UTIL_MESSAGE + 16];
+  char line[UTIL_MESSAGE + 512];
   int used = vsnprintf(message, UTIL_MESSAGE, format, arguments);
   if (used < 0)
     used = 0;
   if (error != 0 && used < UTIL_MESSAGE - 1)
     snprintf(message + used, UTIL_MESSAGE - (size_t)used, ": %s", strerror(error));
-  int length = snprintf(line, sizeof line, "%s: %s\n", level, message);
+  int length = snprintf(line, sizeof line, "%s%s%s\n", level, level[0] == '\0' ? "" : ": ", message);
+  if (hint != NULL && strcmp(level, "error") == 0)
+    length += snprintf(line + length, sizeof line - (size_t)length, "hint: %.400s\n", hint);
   write_all(STDERR_FILENO, line, (size_t)length);
 }
 
@@ -78,6 +85,14 @@ void warning_errno(const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
   print("warning", error, message, format, arguments);
+  va_end(arguments);
+}
+
+void notice(const char *format, ...) {
+  char message[UTIL_MESSAGE];
+  va_list arguments;
+  va_start(arguments, format);
+  print("", 0, message, format, arguments);
   va_end(arguments);
 }
 

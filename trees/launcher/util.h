@@ -17,7 +17,12 @@
 _Noreturn void die(const char *format, ...) PRINTF_LIKE(1, 2);
 _Noreturn void die_errno(const char *format, ...) PRINTF_LIKE(1, 2);
 void warning(const char *format, ...) PRINTF_LIKE(1, 2);
+// One line without a level: something worth knowing that needs nobody to act.
+void notice(const char *format, ...) PRINTF_LIKE(1, 2);
 void warning_errno(const char *format, ...) PRINTF_LIKE(1, 2);
+
+// What to do about what die() is about to say: it prints that as a line `hint: …` below its message.
+void die_set_hint(const char *text);
 
 // The longest message, in bytes with its NUL; longer ones are cut off.
 #define UTIL_MESSAGE 1024
