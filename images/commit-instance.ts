@@ -9,6 +9,7 @@ import { pauseInstance, unpauseInstance } from '../trees/run/cgroup-control.js';
 import { claimInstance } from '../trees/run/instance-claim.js';
 import { instanceUpper } from '../trees/run/instance-tree.js';
 import type { Instance, InstancePlaces } from '../trees/run/instances.js';
+import { upperFormat, upperKind } from '../trees/run/upper-format.js';
 import { currentNumber, type Generation, readGeneration } from '../trees/store/generations.js';
 import { commitKey, refName } from '../trees/store/metadata.js';
 import { storePaths } from '../trees/store/paths.js';
@@ -56,6 +57,11 @@ export async function commitInstance(instance: Instance, options: CommitOptions)
       hint: 'what is in volumes is no part of an app',
     });
   }
+  if (instance.alive && upperKind(tree.upper) === 'fuse-overlayfs') {
+    throw new TreesError('UNSUPPORTED', `cannot commit ${instance.name}: it runs, on a tree by fuse-overlayfs`, {
+      hint: `what it wrote last is not on disk yet; stop it first: trees stop ${instance.name}`,
+    });
+  }
   const paths = buildPaths(places.root);
   using _lock = await openWorkspace(paths, { timeout: lockTimeout, signal, reporter });
   const work = makeWork(paths, generation.name);
@@ -66,6 +72,7 @@ export async function commitInstance(instance: Instance, options: CommitOptions)
     const changes = join(work, 'changes');
     extractLayer({
       upper,
+      format: upperFormat(tree.upper),
       lower: tree.lower,
       out: changes,
       rules: makeRules({ kind: 'layer', exclude: [], keep: [] }),

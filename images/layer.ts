@@ -3,21 +3,24 @@ import {
   chownSync,
   lstatSync,
   mkdirSync,
-  readdirSync,
   readlinkSync,
   renameSync,
   type Stats,
   writeFileSync,
 } from 'node:fs';
 import { isErrno, TreesError } from '../trees/errors.js';
+import { openSafeDirectory } from '../trees/run/safe-directory.js';
+import { kernelFormat, type UpperFormat, upperEntries } from '../trees/run/upper-format.js';
 import { sameContent } from './compare.js';
 import { normaliseFile } from './normalise.js';
 import type { Rules } from './rules.js';
-import { copyImageXattrs, foreignOverlayXattr, isOpaque, sameImageXattrs } from './xattrs.js';
+import { copyImageXattrs, foreignOverlayXattr, sameImageXattrs } from './xattrs.js';
 
 export interface LayerInput {
   /** Writable directory of an overlay that is no longer mounted. Its files are moved out. */
   readonly upper: string;
+  /** How it says what was removed; default as the kernel's overlay does. */
+  readonly format?: UpperFormat | undefined;
   /** What was below it. */
   readonly lower: string;
   /** Directory to make, on the same file system as `upper`. */
@@ -45,31 +48,46 @@ const UNREPRESENTABLE = '\u{FFFD}';
 export function extractLayer(input: LayerInput): void {
   const root = lstatSync(input.upper);
   makeDirectory(input, '', root);
-  extractDirectory(input, '', input.lower);
+  extractDirectory({ ...input, format: input.format ?? kernelFormat('user.overlay.opaque') }, '', input.lower);
+}
+
+interface Extraction extends LayerInput {
+  readonly format: UpperFormat;
 }
 
 /**
  * @param path of the directory inside the image, '' for the root
  * @param lower the directory below it on this machine, if it shows through
  */
-function extractDirectory(input: LayerInput, path: string, lower: string | undefined): void {
-  for (const name of readdirSync(`${input.upper}${path}`).sort()) {
+function extractDirectory(input: Extraction, path: string, lower: string | undefined): void {
+  for (const { name, removed } of entriesOf(input, path)) {
     const child = `${path}/${name}`;
     const verdict = input.rules.verdict(child);
     if (verdict === 'drop') continue;
     checkName(name, child);
-    const file = `${input.upper}${child}`;
-    const stats = lstatSync(file);
     const below = lower === undefined ? undefined : `${lower}/${name}`;
-    if (stats.isDirectory()) extractChildDirectory(input, child, { stats, below, prune: verdict === 'prune' });
-    else if (isWhiteout(stats)) {
+    if (removed) {
       if (below !== undefined && tryLstat(below) !== undefined) writeMarker(input, path, `${WHITEOUT}${name}`);
-    } else if (verdict === 'keep') extractFile(input, child, stats, below);
+      continue;
+    }
+    const stats = lstatSync(`${input.upper}${child}`);
+    if (stats.isDirectory()) extractChildDirectory(input, child, { stats, below, prune: verdict === 'prune' });
+    else if (verdict === 'keep') extractFile(input, child, stats, below);
   }
 }
 
+function entriesOf({ upper, format }: Extraction, path: string): { name: string; removed: boolean }[] {
+  using directory = openSafeDirectory(`${upper}${path}`);
+  return upperEntries(format, directory);
+}
+
+function isOpaque({ upper, format }: Extraction, path: string): boolean {
+  using directory = openSafeDirectory(`${upper}${path}`);
+  return format.isOpaque(directory);
+}
+
 function extractChildDirectory(
-  input: LayerInput,
+  input: Extraction,
   path: string,
   entry: { stats: Stats; below: string | undefined; prune: boolean },
 ): void {
@@ -78,7 +96,7 @@ function extractChildDirectory(
   checkOverlay(file, path);
   const lower = below === undefined ? undefined : tryLstat(below);
   const merges = lower?.isDirectory() === true;
-  const opaque = merges && isOpaque(file);
+  const opaque = merges && isOpaque(input, path);
   const same = merges && !opaque && sameMetadata(stats, lower) && sameImageXattrs(file, below ?? '');
   if (!same && !(entry.prune && !opaque)) makeDirectory(input, path, stats);
   if (opaque) writeMarker(input, path, OPAQUE);
@@ -143,11 +161,6 @@ function makeDirectory(input: LayerInput, path: string, stats: Stats): void {
   chownSync(directory, stats.uid, stats.gid);
   chmodSync(directory, stats.mode & 0o7777);
   copyImageXattrs(`${input.upper}${path}`, directory);
-}
-
-/** overlayfs marks a removed entry with a character device 0:0. */
-function isWhiteout(stats: Stats): boolean {
-  return stats.isCharacterDevice() && stats.rdev === 0;
 }
 
 function checkName(name: string, path: string): void {

@@ -1,7 +1,7 @@
 import { getXattr, listXattrs, setXattr } from '../trees/system/index.js';
 
-/** Attributes that belong to the image. The rest is the kernel's, overlayfs's or this machine's security policy's. */
-const belongs = /^(security\.capability|system\.posix_acl_(access|default)|user\.(?!overlay\.).*)$/;
+/** Attributes that belong to the image. The rest is the kernel's, overlayfs's, fuse-overlayfs's or this machine's security policy's. */
+const belongs = /^(security\.capability|system\.posix_acl_(access|default)|user\.(?!overlay\.|fuseoverlayfs\.).*)$/;
 
 /** Names of the attributes that belong to the image, sorted. */
 function imageXattrs(path: string): string[] {
@@ -31,16 +31,6 @@ export function sameImageXattrs(a: string, b: string): boolean {
   return names.every(
     (name) => Buffer.compare(getXattr(a, name) ?? Buffer.alloc(0), getXattr(b, name) ?? Buffer.alloc(0)) === 0,
   );
-}
-
-/** Whether a directory of an overlay's upper hides everything that is below it. */
-export function isOpaque(directory: string): boolean {
-  return ['trusted.overlay.opaque', 'user.overlay.opaque'].some((name) => isOpaqueValue(getXattr(directory, name)));
-}
-
-/** `x` says that the directory has whiteouts in attributes; it hides nothing by itself (overlayfs.rst). */
-function isOpaqueValue(value: Buffer | undefined): boolean {
-  return value?.toString('latin1') === 'y';
 }
 
 /** An attribute that makes an upper depend on where the lower has something; mounts with our options write none. */

@@ -33,6 +33,16 @@ describe('kernel features', () => {
     assert.notEqual(overlay.hint, '');
   });
 
+  it('are a warning where fuse-overlayfs does in place of the kernel’s overlay', () => {
+    const output = all.replace('overlay 0 ok', 'overlay 22 Invalid argument');
+    const overlay = interpret(output, false, { fuseOverlayfs: true }).find((check) => check.id === 'overlay');
+    assert.equal(overlay?.status, 'warn');
+    assert.match(overlay.why, /Invalid argument; fuse-overlayfs is used/);
+    const without = interpret(output, false).find((check) => check.id === 'overlay');
+    assert.equal(without?.status, 'missing');
+    assert.match(without.hint ?? '', /install fuse-overlayfs/);
+  });
+
   it('are a warning where there is another way', () => {
     const found = interpret(all.replace('idmap 0 ok', 'idmap 22 Invalid argument'), true);
     assert.equal(found.find((check) => check.id === 'idmap')?.status, 'warn');

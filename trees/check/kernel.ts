@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
 import { release } from 'node:os';
 import { promisify } from 'node:util';
 import { reasonOf } from '../errors.js';
@@ -28,7 +29,9 @@ const features: Readonly<Record<string, Feature>> = {
   },
   overlay: {
     title: "overlayfs on the store's file system",
-    hint: 'modprobe overlay; the store must not itself lie on an overlay (inside a container: on a volume)',
+    hint:
+      'modprobe overlay; the store must lie on a local file system, and not itself on an overlay (inside a container: on a ' +
+      'volume); or install fuse-overlayfs, with a /dev/fuse that you can open',
     needed: 'always',
   },
   idmap: {
@@ -44,6 +47,21 @@ const features: Readonly<Record<string, Feature>> = {
   pty: { title: 'pseudo terminals', hint: 'mount devpts at /dev/pts', needed: 'never' },
 };
 
+/** Where the launcher looks for what replaces the kernel's overlay (`launcher/fuse-tree.c`). */
+const FUSE_OVERLAYFS = ['/usr/bin/fuse-overlayfs', '/usr/local/bin/fuse-overlayfs'];
+
+function hasFuseOverlayfs(): boolean {
+  const can = (path: string, mode: number): boolean => {
+    try {
+      accessSync(path, mode);
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  return FUSE_OVERLAYFS.some((path) => can(path, constants.X_OK)) && can('/dev/fuse', constants.R_OK | constants.W_OK);
+}
+
 /**
  * Tries the kernel's features with `trees-probe`.
  * @param directory empty, on the store's file system
@@ -55,11 +73,24 @@ export async function checkKernel(directory: string, asRoot: boolean): Promise<C
   } catch (error) {
     return [missing('kernel', 'probe', reasonOf(error), 'build it: node scripts/build-native.mjs trees-probe')];
   }
-  return [ok('kernel', 'kernel', `Linux ${release()}`), ...interpret(output, asRoot), ...checkLimits()];
+  return [
+    ok('kernel', 'kernel', `Linux ${release()}`),
+    ...interpret(output, asRoot, { fuseOverlayfs: hasFuseOverlayfs() }),
+    ...checkLimits(),
+  ];
+}
+
+export interface Replacements {
+  /** It is there and can be used. */
+  readonly fuseOverlayfs: boolean;
 }
 
 /** Reads `NAME ERRNO MESSAGE` lines. Exported for tests. */
-export function interpret(output: string, asRoot: boolean): CheckResult[] {
+export function interpret(
+  output: string,
+  asRoot: boolean,
+  { fuseOverlayfs }: Replacements = { fuseOverlayfs: false },
+): CheckResult[] {
   const found = new Map<string, string>();
   for (const line of output.split('\n')) {
     const match = /^(\S+) (\d+) (.*)$/.exec(line);
@@ -69,6 +100,10 @@ export function interpret(output: string, asRoot: boolean): CheckResult[] {
     if (feature.rootOnly === true && !asRoot) return [];
     const problem = found.get(id) ?? 'it could not be tried';
     if (problem === '') return [ok('kernel', id, feature.title)];
+    if (id === 'overlay' && fuseOverlayfs) {
+      const why = `${feature.title}: ${problem}; fuse-overlayfs is used, which is slower`;
+      return [warn('kernel', id, why, 'put the store on a local file system (ext4, xfs, btrfs)')];
+    }
     const report = feature.needed === 'always' ? missing : warn;
     return [report('kernel', id, `${feature.title}: ${problem}`, feature.hint)];
   });

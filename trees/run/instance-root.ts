@@ -12,6 +12,7 @@ import type { RunSettings } from './prepare.js';
 import { openRunningRoot } from './root-view.js';
 import { openSafeDirectory } from './safe-directory.js';
 import { newestGeneration, prepareAgain } from './start.js';
+import { upperFormat } from './upper-format.js';
 
 export interface OpenRootOptions {
   readonly settings: RunSettings;
@@ -67,7 +68,7 @@ async function stoppedRoot(instance: Instance, { settings, signal }: OpenRootOpt
       mount.kind === 'bind' ? [[mount.target, mount.source]] : [],
     );
     const opaque = container.userns === 'host' ? 'trusted.overlay.opaque' : 'user.overlay.opaque';
-    const root = openMergedRoot({ ...tree, mounts: new Map(mounts), opaque });
+    const root = openMergedRoot({ ...tree, mounts: new Map(mounts), format: upperFormat(tree.upper, opaque) });
     return {
       // On disk ids are those in the container: idmapped mounts translate them.
       side: { root, firstId: process.geteuid?.() === 0 ? 0 : undefined, asOwner: false },

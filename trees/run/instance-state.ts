@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isErrno } from '../errors.js';
+import type { OverlayKind } from './upper-format.js';
 
 /**
  * What the launcher writes about an instance while it runs: `<runtimeDir>/<instance>/state`, lines of `key=value`,
@@ -28,6 +29,8 @@ export interface InstanceState {
   readonly restarts: number;
   readonly tty: boolean;
   readonly detached: boolean;
+  /** Who shows it its tree. */
+  readonly overlay: OverlayKind;
   /** The plan it runs from. */
   readonly plan: string | undefined;
   readonly health: HealthStatus;
@@ -118,6 +121,7 @@ export function parseInstanceState(content: string): InstanceState | undefined {
     restarts: number('restarts') ?? 0,
     tty: text('tty') === '1',
     detached: text('detached') === '1',
+    overlay: text('overlay') === 'fuse-overlayfs' ? 'fuse-overlayfs' : 'kernel',
     plan: text('plan'),
     health: healthStatuses.find((known) => known === text('health')) ?? 'none',
     ready: text('ready') === '1',

@@ -70,6 +70,8 @@ const inherited = ['inherit', 'inherit', 'inherit'] as const;
 export interface LaunchOptions {
   /** Leave it running: this process ends when the command was executed, and says the instance's name. */
   readonly detach?: boolean | undefined;
+  /** Say nothing but warnings and errors. */
+  readonly quiet?: boolean | undefined;
   /** Where the compiled plan is kept, if it is; otherwise it is passed on in memory. */
   readonly planFile?: string | undefined;
   /** Give the container a terminal of its own, connected to this process's standard streams. */
@@ -96,6 +98,7 @@ export function launchFlags(options: LaunchOptions): string[] {
   return [
     ...(options.detach === true ? ['--detach'] : []),
     ...(options.tty === true ? ['--tty'] : []),
+    ...(options.quiet === true ? ['--quiet'] : []),
     ...(options.pidFile === undefined ? [] : [`--pid-file=${options.pidFile}`]),
     ...(options.sdnotify === undefined ? [] : [`--sdnotify=${options.sdnotify}`]),
     ...(options.explainTime === undefined ? [] : [`--explain-time${options.explainTime === 'json' ? '=json' : ''}`]),
@@ -205,11 +208,13 @@ export async function startContainer(plan: Uint8Array, options: LaunchOptions = 
 }
 
 const MESSAGE = /^error: (.*)$/m;
+const HINT = /^hint: (.*)$/m;
 
 function detachFailed(words: string, status: number): TreesError {
   const code = status === 127 ? 'COMMAND_NOT_FOUND' : status === 126 ? 'COMMAND_NOT_EXECUTABLE' : 'LAUNCH_FAILED';
   const why = MESSAGE.exec(words)?.[1] ?? (words.trim() || `the launcher ended with ${status}`);
-  return new TreesError(code, why, { status });
+  const hint = HINT.exec(words)?.[1];
+  return new TreesError(code, why, { status, ...(hint === undefined ? {} : { hint }) });
 }
 
 export interface AttachOptions {

@@ -1,14 +1,15 @@
 import { chmodSync, lchownSync, mkdirSync, rmSync, type Stats } from 'node:fs';
-import { setXattr } from '../system/index.js';
+import { TreesError } from '../errors.js';
 import { openSafeDirectory, type SafeDirectory } from './safe-directory.js';
+import type { UpperFormat } from './upper-format.js';
 
 export interface MergedOptions {
   readonly upper: string;
   readonly lower: string;
   /** What a mount shows in place of a directory of the tree, by its path in the container. */
   readonly mounts: ReadonlyMap<string, string>;
-  /** Attribute that marks a directory as opaque: `trusted.overlay.opaque`, or `user.` in a user namespace. */
-  readonly opaque: string;
+  /** How `upper` says what was removed. */
+  readonly format: UpperFormat;
 }
 
 /** The root of an overlay that is not mounted, as it would look if it were: for copying from and to what does not run. */
@@ -50,9 +51,8 @@ class MergedDirectory implements SafeDirectory {
   }
 
   look(name: string): Stats | undefined {
-    const above = this.#upper.found?.look(name);
-    if (above === undefined) return this.#below(name);
-    return isWhiteout(above) ? undefined : above;
+    if (this.#options.format.isReserved(name) || this.#whiteouts(name).length > 0) return undefined;
+    return this.#upper.found?.look(name) ?? this.#below(name);
   }
 
   names(): string[] {
@@ -90,15 +90,20 @@ class MergedDirectory implements SafeDirectory {
   }
 
   make<T>(name: string, how: (path: string) => T): T {
+    const { format } = this.#options;
+    if (format.isReserved(name)) {
+      throw new TreesError(
+        'UNSUPPORTED',
+        `cannot make ${this.#path}/${name}: for fuse-overlayfs such names mark removals`,
+      );
+    }
     const upper = this.#writable();
-    const before = upper.look(name);
-    const hides = before !== undefined && isWhiteout(before);
-    if (hides) rmSync(upper.path(name));
+    const hiding = this.#whiteouts(name);
+    const directory = hiding.length > 0 && this.#lower?.look(name)?.isDirectory() === true;
+    for (const whiteout of hiding) rmSync(upper.path(whiteout));
     const result = how(upper.path(name));
     // A directory in the place of one that was removed must not show what that had in it.
-    if (hides && upper.look(name)?.isDirectory() === true && this.#lower?.look(name)?.isDirectory() === true) {
-      setXattr(upper.path(name), this.#options.opaque, Buffer.from('y'));
-    }
+    if (directory && upper.look(name)?.isDirectory() === true) format.makeOpaque(upper.path(name));
     return result;
   }
 
@@ -119,7 +124,11 @@ class MergedDirectory implements SafeDirectory {
   }
 
   #isOpaque(): boolean {
-    return this.#upper.found?.attribute(this.#options.opaque) === 'y';
+    return this.#upper.found !== undefined && this.#options.format.isOpaque(this.#upper.found);
+  }
+
+  #whiteouts(name: string): string[] {
+    return this.#upper.found === undefined ? [] : this.#options.format.whiteouts(this.#upper.found, name);
   }
 
   #below(name: string): Stats | undefined {
@@ -154,8 +163,4 @@ function enterOrFail(directory: SafeDirectory, name: string): SafeDirectory {
   const entered = directory.enter(name);
   if (entered === undefined) throw new Error(`${name} is no directory any more`);
   return entered;
-}
-
-function isWhiteout(stats: Stats): boolean {
-  return stats.isCharacterDevice() && stats.rdev === 0;
 }

@@ -15,10 +15,10 @@ const MAX_LINKS = 40;
 /**
  * The root of a running container, mounts included, through its first process. Nothing in it is looked up by the kernel
  * on its own: see `resolveIn`.
- * @throws TreesError INSTANCE_NOT_RUNNING
+ * @throws TreesError INSTANCE_NOT_RUNNING, UNSUPPORTED
  */
 export function openRunningRoot({ name, state }: Instance): SafeDirectory {
-  const init = state?.init;
+  const { init, overlay } = state ?? {};
   const gone = (): TreesError =>
     new TreesError('INSTANCE_NOT_RUNNING', `cannot copy: ${name} has just ended`, { hint: 'try it again' });
   if (init === undefined) throw gone();
@@ -30,6 +30,12 @@ export function openRunningRoot({ name, state }: Instance): SafeDirectory {
     throw gone();
   } catch (error) {
     if (isErrno(error, 'ENOENT', 'ESRCH')) throw gone();
+    // The kernel shows it to nobody outside of the container's user namespace.
+    if (isErrno(error, 'EACCES') && overlay === 'fuse-overlayfs') {
+      throw new TreesError('UNSUPPORTED', `cannot copy: ${name} runs, on a tree by fuse-overlayfs`, {
+        hint: `stop it first, or copy inside: trees exec ${name} -- tar -c PATH`,
+      });
+    }
     throw error;
   }
 }

@@ -8,6 +8,7 @@ import type { BpfInstruction } from './plan-security.js';
 import { filterFor, packFilter } from './seccomp/built-in.js';
 import { interpret } from './seccomp/interpret.js';
 import { machineOf } from './seccomp/syscalls.js';
+import type { OverlayKind } from './upper-format.js';
 
 /** What an instance may do, as data that programs can check. */
 export interface SecurityReport {
@@ -31,6 +32,8 @@ export interface SecurityReport {
   /** Those that are the host's. */
   readonly sharedNamespaces: readonly string[];
   readonly root: Plan['root'];
+  /** Who shows the tree: fuse-overlayfs is a process of the caller's outside of the container. */
+  readonly overlay: OverlayKind;
   /** From the host, writable. */
   readonly writable: readonly MountReport[];
   readonly readOnly: readonly MountReport[];
@@ -75,6 +78,8 @@ export interface ProcessReport {
 export interface ReportOptions {
   /** Number of a process on the host that is the container's command; absent: only the plan is looked at. */
   readonly pid?: number | undefined;
+  /** What its state says; default the kernel's. */
+  readonly overlay?: OverlayKind | undefined;
 }
 
 /**
@@ -109,6 +114,7 @@ export function securityReport(plan: Plan, options: ReportOptions = {}): Securit
       ...(plan.userns === 'host' ? ['user'] : []),
     ],
     root: plan.root,
+    overlay: options.overlay ?? 'kernel',
     writable: binds.filter((op) => !hasFlag(op, 'rdonly')).map(mountReport),
     readOnly: binds.filter((op) => hasFlag(op, 'rdonly')).map(mountReport),
     devices: plan.ops.filter(isExtraDevice).map(({ source }) => source ?? ''),

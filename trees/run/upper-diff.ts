@@ -1,6 +1,7 @@
 import type { Stats } from 'node:fs';
 import { isErrno } from '../errors.js';
 import { openSafeDirectory, type SafeDirectory } from './safe-directory.js';
+import { type UpperFormat, upperEntries, upperFormat } from './upper-format.js';
 
 /** What an instance changed of its tree, as podman says it: `A`dded, `C`hanged, `D`eleted. */
 export interface UpperChange {
@@ -15,9 +16,8 @@ export interface UpperChange {
 const MAX_DEPTH = 2048;
 
 /**
- * Compares the writable directory of an overlay with the tree below it, by what overlayfs records: removed entries are
- * character devices 0:0, directories that hide what is below are marked opaque. A directory is listed where it was added,
- * or on the way to a change, as podman does. The instance may run meanwhile.
+ * Compares the writable directory of an overlay with the tree below it, by what overlayfs or fuse-overlayfs records there.
+ * A directory is listed where it was added, or on the way to a change, as podman does. The instance may run meanwhile.
  *
  * @param upper undefined if there is none: then nothing changed
  */
@@ -26,7 +26,7 @@ export function diffUpper(upper: string, lower: string): UpperChange[] {
   using above = openIfThere(upper);
   if (above === undefined) return changes;
   using below = openSafeDirectory(lower);
-  compare({ above, below, path: '', depth: 0 }, changes);
+  compare({ above, below, format: upperFormat(upper), path: '', depth: 0 }, changes);
   return changes;
 }
 
@@ -37,28 +37,32 @@ interface Pair {
   readonly above: SafeDirectory;
   /** Undefined: nothing shows through. */
   readonly below: SafeDirectory | undefined;
+  readonly format: UpperFormat;
   readonly path: string;
   readonly depth: number;
 }
 
 /** Appends what differs. */
-function compare({ above, below, path, depth }: Pair, changes: UpperChange[]): void {
+function compare({ above, below, format, path, depth }: Pair, changes: UpperChange[]): void {
   if (depth > MAX_DEPTH) throw new RangeError(`Expected directories at most ${MAX_DEPTH} deep, got more at ${path}`);
-  const names = above.names();
-  if (depth > 0 && isOpaque(above)) {
+  const entries = upperEntries(format, above);
+  if (depth > 0 && format.isOpaque(above)) {
+    const names = new Set(entries.map(({ name }) => name));
     for (const name of below?.names() ?? []) {
-      if (!names.includes(name)) changes.push({ change: 'D', path: `${path}/${name}` });
+      if (!names.has(name)) changes.push({ change: 'D', path: `${path}/${name}` });
     }
   }
-  for (const name of names) {
-    const stats = above.look(name);
-    if (stats === undefined) continue;
+  for (const { name, removed } of entries) {
     const old = below?.look(name);
     const child = `${path}/${name}`;
-    if (isWhiteout(stats)) {
+    if (removed) {
       if (old !== undefined) changes.push({ change: 'D', path: child });
-    } else if (stats.isDirectory()) {
-      compareDirectories({ above, below, path: child, depth, name, old }, changes);
+      continue;
+    }
+    const stats = above.look(name);
+    if (stats === undefined) continue;
+    if (stats.isDirectory()) {
+      compareDirectories({ above, below, format, path: child, depth, name, old }, changes);
     } else if (old !== undefined || stats.size > 0 || !MOUNT_POINTS.has(child)) {
       changes.push({
         change: old === undefined ? 'A' : 'C',
@@ -70,14 +74,14 @@ function compare({ above, below, path, depth }: Pair, changes: UpperChange[]): v
 }
 
 function compareDirectories(
-  { above, below, path, depth, name, old }: Pair & { readonly name: string; readonly old: Stats | undefined },
+  { above, below, format, path, depth, name, old }: Pair & { readonly name: string; readonly old: Stats | undefined },
   changes: UpperChange[],
 ): void {
   using inner = above.enter(name);
   if (inner === undefined) return;
   using outer = old?.isDirectory() === true ? below?.enter(name) : undefined;
   const at = changes.length;
-  compare({ above: inner, below: outer, path, depth: depth + 1 }, changes);
+  compare({ above: inner, below: outer, format, path, depth: depth + 1 }, changes);
   const same = outer !== undefined && isSame(inner.own(), outer.own());
   if (!same || changes.length > at) {
     changes.splice(at, 0, { change: old === undefined ? 'A' : 'C', path: `${path}/` });
@@ -87,14 +91,6 @@ function compareDirectories(
 /** Copied up for nothing: to make a mount point in it. */
 function isSame(a: Stats, b: Stats): boolean {
   return a.mode === b.mode && a.uid === b.uid && a.gid === b.gid;
-}
-
-function isWhiteout(stats: Stats): boolean {
-  return stats.isCharacterDevice() && stats.rdev === 0;
-}
-
-function isOpaque(directory: SafeDirectory): boolean {
-  return ['trusted.overlay.opaque', 'user.overlay.opaque'].some((name) => directory.attribute(name) === 'y');
 }
 
 function openIfThere(path: string): SafeDirectory | undefined {

@@ -8,6 +8,7 @@ import { type Instance, PLAN_COPY, requireInstance } from '../../run/instances.j
 import { decodePlan } from '../../run/plan-file.js';
 import type { Plan } from '../../run/plan-format.js';
 import { checkPolicy, securityPolicies, securityReport } from '../../run/security-report.js';
+import { upperKind } from '../../run/upper-format.js';
 import { findGeneration } from '../../store/generations.js';
 import { storePaths } from '../../store/paths.js';
 import { type CommandResult, type Context, defineCommand } from '../command.js';
@@ -52,7 +53,10 @@ export const command = defineCommand({
 function security(instance: Instance, name: string | undefined): CommandResult {
   const policy = securityPolicies.find((known) => known === name);
   const init = instance.alive ? instance.state?.init?.pid : undefined;
-  const report = securityReport(readPlan(instance), { pid: init === undefined ? undefined : firstChild(init) });
+  const report = securityReport(readPlan(instance), {
+    pid: init === undefined ? undefined : firstChild(init),
+    overlay: instance.state?.overlay,
+  });
   const findings = policy === undefined ? undefined : checkPolicy(report, policy);
   return {
     json: plainValues({ name: instance.name, policy: policy ?? null, findings: findings ?? null, report }),
@@ -86,6 +90,7 @@ function describe({ settings }: Context, instance: Instance): object {
     created: spec?.created ?? null,
     request: plainValues(spec?.request ?? null),
     userns: spec?.userns ?? null,
+    overlay: instance.alive ? (state?.overlay ?? null) : tree === undefined ? null : upperKind(tree.upper),
     paths: {
       run: existsSync(runDir) ? runDir : null,
       data: data ?? null,

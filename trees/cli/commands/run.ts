@@ -109,6 +109,7 @@ async function run(
   const launch: LaunchOptions = {
     detach: replaced && start.detach,
     tty,
+    quiet: settings.verbosity === 'quiet',
     pidFile: start.pidFile === undefined ? undefined : resolve(context.cwd, start.pidFile),
     sdnotify: start.sdnotify,
     notifySocket: context.env['NOTIFY_SOCKET'],

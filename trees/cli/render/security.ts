@@ -14,7 +14,7 @@ export function renderSecurity(report: SecurityReport, findings: readonly Findin
     ['group ids', report.userNamespace.mode === 'host' ? 'the host’s' : maps(report.userNamespace.gidMap)],
     ['nested user namespaces', report.userNamespace.nested ? 'yes' : 'no'],
     ['shared with the host', report.sharedNamespaces.join(' ') || 'nothing'],
-    ['root', report.root],
+    ['root', report.overlay === 'kernel' ? report.root : `${report.root}, by ${report.overlay}`],
     ...report.writable.map((mount): [string, string] => ['writable', describe(mount)]),
     ...report.readOnly.map((mount): [string, string] => ['read-only', describe(mount)]),
     ...report.devices.map((path): [string, string] => ['device', path]),
