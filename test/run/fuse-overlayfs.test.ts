@@ -133,6 +133,13 @@ test('what was removed with the kernel’s overlay stays so', { skip }, async ()
   assert.match(stderr, NOTICE);
   const again = await run('ls /srv; echo end', { upper: accepted });
   assert.equal(again.stdout, 'end\n');
+  // Root has no fuse-overlayfs, and the kernel's overlay would show it all again.
+  const asRoot = await box.sh('ls /srv', { lower: [own], upper: accepted });
+  assert.deepEqual([asRoot.status, asRoot.stdout], [125, '']);
+  assert.match(
+    asRoot.stderr,
+    /^error: cannot mount the tree \S+: what the instance wrote in \S+ is in the form of fuse-overlayfs\nhint: /,
+  );
 });
 
 test('nothing of the tree can be changed', { skip }, async () => {
@@ -242,11 +249,12 @@ test('what is missing is named', { skip }, async () => {
 });
 
 test('the server holds nothing of the caller’s, and ends with the launcher, however that ends', { skip }, async () => {
+  const upper = makeUpper().refused;
   const spec = box.spec({
     argv: ['sh', '-c', 'echo up; exec sleep 1000'],
     userns: 'self',
     lower: [own],
-    upper: makeUpper().refused,
+    upper,
   });
   const running = box.start(spec, { wrapper: machine.wrapper });
   await running.waitFor('up');
@@ -270,6 +278,9 @@ test('the server holds nothing of the caller’s, and ends with the launcher, ho
   }
   running.child.kill('SIGKILL');
   await running.done;
+  // One at a time writes to an upper directory, also right after that.
+  const next = await run('echo next >> /next; cat /next', { upper });
+  assert.deepEqual([next.status, next.stdout], [0, 'next\n'], next.stderr);
   await eventually(() => !isAlive(server), 'the server ends');
 });
 

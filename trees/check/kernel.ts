@@ -31,7 +31,7 @@ const features: Readonly<Record<string, Feature>> = {
     title: "overlayfs on the store's file system",
     hint:
       'modprobe overlay; the store must lie on a local file system, and not itself on an overlay (inside a container: on a ' +
-      'volume); or install fuse-overlayfs, with a /dev/fuse that you can open',
+      'volume); or, as another user than root, install fuse-overlayfs, with a /dev/fuse that can be opened',
     needed: 'always',
   },
   idmap: {
@@ -75,13 +75,13 @@ export async function checkKernel(directory: string, asRoot: boolean): Promise<C
   }
   return [
     ok('kernel', 'kernel', `Linux ${release()}`),
-    ...interpret(output, asRoot, { fuseOverlayfs: hasFuseOverlayfs() }),
+    ...interpret(output, asRoot, { fuseOverlayfs: !asRoot && hasFuseOverlayfs() }),
     ...checkLimits(),
   ];
 }
 
 export interface Replacements {
-  /** It is there and can be used. */
+  /** It is there and can be used, which only unprivileged users do. */
   readonly fuseOverlayfs: boolean;
 }
 

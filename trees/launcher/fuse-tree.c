@@ -96,6 +96,10 @@ static void mark(const struct plan *plan) {
 int fuse_tree_mount(const struct plan *plan, int handover, int *stage, int refused) {
   if (fuse_tree_program() == NULL)
     without(plan, refused, "fuse-overlayfs is not installed", install_hint(refused));
+  struct layers names = layers_of(plan);
+  if (strpbrk(names.upper, ",:\\") != NULL || strpbrk(names.work, ",:\\") != NULL)
+    die("cannot mount the tree %s by fuse-overlayfs: it takes no comma, colon or backslash in %s and %s",
+        plan_string(plan, plan->ops[0].source), names.upper, names.work);
   char connection[32];
   CLEANUP_FD int device = open_device(plan, refused);
   CLEANUP_FD int lock = open_mark(plan);

@@ -1,6 +1,6 @@
-// The tree by fuse-overlayfs, where the kernel's overlay cannot be had: the container's side. It makes the
-// mount and tells the launcher to have somebody serve it (tree-server.h), who must not be one of its own
-// processes.
+// The tree by fuse-overlayfs, where an unprivileged caller cannot have the kernel's overlay: the container's
+// side. It makes the mount and tells the launcher to have somebody serve it (tree-server.h), who must not be
+// one of its own processes.
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>

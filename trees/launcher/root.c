@@ -84,18 +84,25 @@ static int mount_overlay(const struct plan *plan) {
   return mounts_new("overlay", userns ? userns_options : host_options, PLAN_OPF_NODEV);
 }
 
-// The kernel's overlay, or else fuse-overlayfs's in a user namespace. Tells the launcher which, as that has
-// to serve it then.
+// The kernel's overlay, or else fuse-overlayfs's for an unprivileged caller. Tells the launcher which, as
+// that has to serve it then. Root has other ways, and would make a process of the host's root work for a
+// container.
 static int mount_tree(const struct plan *plan, int handover, struct root *root) {
-  bool userns = plan->config->userns != PLAN_USERNS_HOST;
-  bool kept = userns && plan->config->root == PLAN_ROOT_PERSISTENT && fuse_tree_kept(root->stage);
-  int tree = kept ? -1 : mount_overlay(plan);
-  if (tree >= 0 && userns)
+  const char *tree = plan_string(plan, plan->ops[0].source);
+  bool unprivileged = plan_unprivileged(plan);
+  bool kept = plan->config->root == PLAN_ROOT_PERSISTENT && fuse_tree_kept(root->stage);
+  if (kept && !unprivileged) {
+    die_set_hint("start it as the user whose it is, or have trees reset forget what the instance wrote");
+    die("cannot mount the tree %s: what the instance wrote in %s is in the form of fuse-overlayfs", tree,
+        layers_written(plan));
+  }
+  int overlay = kept ? -1 : mount_overlay(plan);
+  if (overlay >= 0 && unprivileged)
     handover_give(handover, NULL, 0);
-  if (tree >= 0)
-    return tree;
-  if (!kept && (!userns || !fuse_tree_replaces(errno)))
-    die_errno("cannot mount the tree %s as an overlay", plan_string(plan, plan->ops[0].source));
+  if (overlay >= 0)
+    return overlay;
+  if (!kept && (!unprivileged || !fuse_tree_replaces(errno)))
+    die_errno("cannot mount the tree %s as an overlay", tree);
   root->served = true;
   return fuse_tree_mount(plan, handover, &root->stage, kept ? (int)FUSE_TREE_KEPT : errno);
 }

@@ -104,7 +104,8 @@ size_t state_text(const struct state *state, char *bytes, size_t room, bool enco
   add_number(&text, "restarts", (int64_t)state->restarts);
   add_number(&text, "tty", state->tty);
   add_number(&text, "detached", state->detached);
-  add(&text, "overlay", state->fuse ? "fuse-overlayfs" : "kernel");
+  if (state->fuse)
+    add(&text, "overlay", "fuse-overlayfs");
   snprintf(plan, sizeof plan, "%s/plan", plan_string(state->plan, supervision->run_dir));
   add(&text, "plan", plan);
   add(&text, "health", state->health[0] == '\0' ? "none" : state->health);

@@ -159,7 +159,7 @@ static void wait_for(const struct plan *plan, struct tree_server *server, int ha
 void tree_server_start(const struct plan *plan, int pidfd, int handover, struct tree_server *server) {
   struct start start = {.plan = plan, .container = pidfd};
   *server = (struct tree_server){.pidfd = -1};
-  if (plan->config->userns == PLAN_USERNS_HOST)
+  if (!plan_unprivileged(plan))
     return;
   if (!handover_hear(handover, start.fds, FUSE_TREE_PLACES, &server->refused) ||
       start.fds[FUSE_TREE_DEVICE] < 0)

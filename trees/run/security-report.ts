@@ -281,6 +281,7 @@ export function checkPolicy(report: SecurityReport, policy: SecurityPolicy): Fin
   if (strict) {
     want(report.seccomp.profile !== 'none', 'seccomp-profile', 'has no profile of system calls');
     want(report.root === 'readonly', 'root', 'the root is writable');
+    want(report.overlay === 'kernel', 'overlay', `a process of the host’s works for it: ${report.overlay}`);
     const foreign = report.writable.filter(({ source }) => !source.includes('/volumes/'));
     want(foreign.length === 0, 'writable-mounts', `paths of the host are writable: ${targetsOf(foreign)}`);
   }
