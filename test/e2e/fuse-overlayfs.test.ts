@@ -16,9 +16,6 @@ const USER = 61_238;
 const skip = missingForContainers() || missingForRefusal();
 let directory: string;
 let machine: WithoutOverlay;
-/** Where the user's store is, as the user and as the disk has it. */
-let store: string;
-let backing: string;
 
 before(async () => {
   if (skip !== false) return;
@@ -30,10 +27,9 @@ before(async () => {
   mkdirSync(project);
   const [enter = '', ...words] = machine.asRoot;
   assert.equal(spawnSync(enter, [...words, 'mount', '--bind', projectRoot, project]).status, 0);
-  backing = join(machine.backing, 'var/lib/trees');
-  store = join(machine.place, 'var/lib/trees');
-  mkdirSync(backing, { recursive: true });
-  layOutApp(backing, 'tool', { exec: ['sh', '-c', 'trap "exit 0" TERM; while :; do sleep 0.05; done'] });
+  const store = join(machine.backing, 'var/lib/trees');
+  mkdirSync(store, { recursive: true });
+  layOutApp(store, 'tool', { exec: ['sh', '-c', 'trap "exit 0" TERM; while :; do sleep 0.05; done'] });
   mkdirSync(join(directory, 'home'));
   spawnSync('chown', ['-R', `${USER}:${USER}`, machine.backing, join(directory, 'home')]);
 });
@@ -104,10 +100,12 @@ test('run: a notice says why it is slower, --quiet does not', { skip }, async ()
 
 test('check says that it will be used', { skip }, async () => {
   const { stdout } = await trees('check', '--json');
-  const found = (JSON.parse(stdout) as { checks: { id: string; status: string; why: string }[] }).checks;
-  const overlay = found.find(({ id }) => id === 'overlay');
-  assert.equal(overlay?.status, 'warn');
-  assert.match(overlay.why, /fuse-overlayfs is used, which is slower/);
+  const document: unknown = JSON.parse(stdout);
+  const checks = at(document, 'checks');
+  assert.ok(Array.isArray(checks));
+  const overlay: unknown = checks.find((check: unknown) => at(check, 'id') === 'overlay');
+  assert.equal(at(overlay, 'status'), 'warn');
+  assert.match(String(at(overlay, 'why')), /fuse-overlayfs is used, which is slower/);
 });
 
 test('detached: exec, inspect, stop, start again', { skip }, async () => {
@@ -159,7 +157,10 @@ test('copies to and from what does not run, and reset', { skip }, async () => {
   mkdirSync(join(directory, 'home/dir'));
   writeFileSync(join(directory, 'home/dir/new'), 'n\n');
   await ok('cp', join(directory, 'home/dir'), 'still:/home');
-  assert.equal(await inside('cat /etc/marker; ls /home; ls /etc'), 'copied\nnew\nhostname\nhosts\nmarker\nnotexec\npasswd\n');
+  assert.equal(
+    await inside('cat /etc/marker; ls /home; ls /etc'),
+    'copied\nnew\nhostname\nhosts\nmarker\nnotexec\npasswd\n',
+  );
   const refused = await trees('cp', local, 'still:/.wh.y');
   assert.notEqual(refused.status, 0);
   assert.match(refused.stderr, /for fuse-overlayfs such names mark removals/);

@@ -1,15 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { ContainerSpec } from '../../trees/run/container.js';
@@ -160,8 +151,8 @@ mount -t overlay o -o "lowerdir=$1/mid,upperdir=$1/b/u,workdir=$1/b/w" "$1/top"
 rm "$1/top/srv/a"; echo top > "$1/top/etc/marker"; chown "$3" "$1/top/etc/marker"; shift 3; exec "$@"`;
   const stack = join(box.directory, 'stack');
   mkdirSync(stack);
-  const [enter = '', ...rest] = [...machine.asRoot, 'unshare', '-m', 'sh', '-c', script, 'sh', stack, own, `${USER}`];
-  const wrapper = [enter, ...rest, 'setpriv', '--reuid', `${USER}`, '--regid', `${USER}`, '--clear-groups'];
+  const prepared = [...machine.asRoot, 'unshare', '-m', 'sh', '-c', script, 'sh', stack, own, `${USER}`];
+  const wrapper = [...prepared, 'setpriv', '--reuid', `${USER}`, '--regid', `${USER}`, '--clear-groups'];
   const extra = join(box.directory, 'extra');
   mkdirSync(join(extra, 'etc'), { recursive: true });
   writeFileSync(join(extra, 'etc/above'), 'above\n');
@@ -339,8 +330,7 @@ test('restarts, notices and times', { skip }, async () => {
   );
   const launcher = join(box.directory, 'bin', 'trees-launch');
   const start = (...flags: string[]) => {
-    const [program = '', ...words] = [...machine.wrapper, launcher, ...flags, plan];
-    return spawnSync(program, words, { encoding: 'utf8', timeout: 60_000 });
+    return spawnSync('env', [...machine.wrapper, launcher, ...flags, plan], { encoding: 'utf8', timeout: 60_000 });
   };
   const first = start();
   assert.equal(first.status, 3, first.stderr);
