@@ -113,6 +113,9 @@ test('detached: exec, inspect, stop, start again', { skip }, async () => {
   assert.equal(await ok('exec', 'web', '--', 'sh', '-c', 'echo in > /in; cat /in /etc/marker'), 'in\noriginal\n');
   assert.equal(at(await json('inspect', 'web'), 'overlay'), 'fuse-overlayfs');
   assert.match(await ok('inspect', '--security', 'web'), /^root +persistent, by fuse-overlayfs$/m);
+  const strict = await trees('inspect', '--security', '--policy', 'strict', 'web');
+  assert.equal(strict.status, 1);
+  assert.match(strict.stdout, /^finding +overlay: a process of the host’s works for it: fuse-overlayfs$/m);
   const copied = await trees('cp', 'web:/in', join(directory, 'home/in'));
   assert.notEqual(copied.status, 0);
   assert.match(

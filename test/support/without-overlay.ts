@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** Programs that a file system is made with on which the kernel refuses an overlay's upper directory. */
@@ -9,7 +9,10 @@ const NEEDED = ['bindfs', 'fuse-overlayfs', 'setpriv', 'nsenter', 'unshare'];
 /** Why there cannot be such a machine; `false` when there can. For `{ skip }`. */
 export function missingForRefusal(): string | false {
   const missing = NEEDED.filter((program) => spawnSync('which', [program]).status !== 0);
-  return missing.length === 0 ? false : `needs ${missing.join(', ')} (packages bindfs, fuse-overlayfs, util-linux)`;
+  if (missing.length > 0) return `needs ${missing.join(', ')} (packages bindfs, fuse-overlayfs, util-linux)`;
+  if (!existsSync('/dev/fuse')) return 'needs /dev/fuse';
+  const user = ['--reuid', '61234', '--clear-groups', 'unshare', '-U', 'true'];
+  return spawnSync('setpriv', user).status === 0 ? false : 'needs user namespaces for unprivileged users';
 }
 
 /** A mount namespace in which a user can open /dev/fuse, and a directory is shown by a file system of bindfs's. */
@@ -23,28 +26,22 @@ export interface WithoutOverlay extends AsyncDisposable {
   readonly asRoot: readonly string[];
 }
 
+/** The device is root's alone on some machines. */
 const PREPARE = `
-set -e
-mount -t tmpfs tmpfs "$1" && mknod -m "$4" "$1/fuse" c 10 229
-exec 3<>/dev/fuse && exec 3>&-
-echo ready >&2
-exec bindfs -f --no-allow-other -o allow_other,dev "$2" "$3"
+mount -t tmpfs tmpfs "$1" && mknod -m 666 "$1/fuse" c 10 229 || exit
+exec setpriv --pdeathsig KILL bindfs -f "$2" "$3"
 `;
 
 /**
  * @param parent directory to make it in, where the user can go
  * @param user number of the user
  */
-export async function withoutOverlay(
-  parent: string,
-  user: number,
-  { deviceMode = '666' } = {},
-): Promise<WithoutOverlay> {
+export async function withoutOverlay(parent: string, user: number): Promise<WithoutOverlay> {
   const [devices, backing, place] = ['devices', 'backing', 'place'].map((name) => join(parent, name));
   if (devices === undefined || backing === undefined || place === undefined) throw new Error('three names');
   for (const directory of [devices, backing, place]) mkdirSync(directory, { mode: 0o755 });
   spawnSync('chown', [`${user}:${user}`, backing]);
-  const server = spawn('unshare', ['-m', 'sh', '-c', PREPARE, 'sh', devices, backing, place, deviceMode], {
+  const server = spawn('unshare', ['-m', 'sh', '-c', PREPARE, 'sh', devices, backing, place], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   const enter = ['nsenter', '-m', '-t', String(server.pid)];

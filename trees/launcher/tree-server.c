@@ -78,7 +78,7 @@ _Noreturn static void become(const struct start *start, int words) {
   struct layers layers = layers_of(start->plan);
   const char *program = fuse_tree_program();
   char options[sizeof layers + 4];
-  // What libfuse is given by such a name is mounted already.
+  // What libfuse (3.3 and newer) is given by such a name is mounted already.
   char *argv[] = {
       (char[]){"fuse-overlayfs"}, (char[]){"-f"}, (char[]){"-o"}, options, (char[]){"/dev/fd/3"}, NULL};
   char *env[] = {(char[]){"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}, NULL};
