@@ -277,15 +277,19 @@ test('the server holds nothing of the caller’s, and ends with the launcher, ho
 
 test('when the server is killed the container ends, and it is said', { skip }, async () => {
   const spec = box.spec({
-    argv: ['sh', '-c', 'echo up; exec sleep 1000'],
+    argv: ['sh', '-c', 'echo up; read _; echo y > /y && echo alive; exec sleep 1000'],
     userns: 'self',
     lower: [own],
     upper: makeUpper().refused,
   });
-  const running = box.start(spec, { wrapper: machine.wrapper });
+  const running = box.start(spec, { wrapper: machine.wrapper, hold: true });
   await running.waitFor('up');
   const [server = 0] = servers();
   assert.ok(server > 0);
+  // What a service manager sends to all is not its end before the container's.
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.kill(server, signal);
+  running.child.stdin?.write('\n');
+  await running.waitFor('alive');
   process.kill(server, 'SIGKILL');
   const { status, stderr } = await running.done;
   assert.equal(status, 137);

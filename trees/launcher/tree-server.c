@@ -24,7 +24,6 @@
 #define LOCK_PATIENCE 10000
 #define LOCK_INTERVAL 20
 #define END_PATIENCE 5000
-#define TERM_PATIENCE 2000
 
 #define WORDS 512
 
@@ -55,10 +54,15 @@ static void take_lock(int lock) {
   }
 }
 
-static void reset_signals(void) {
+// A service manager that asks all processes to end asks this one, too, which the others need until they have.
+// libfuse handles those only that are not ignored.
+static void set_signals(void) {
+  static const int ignored[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
   sigset_t none;
   for (int sig = 1; sig <= SIGRTMAX; sig++)
     signal(sig, SIG_DFL);
+  for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
+    signal(ignored[i], SIG_IGN);
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
 }
@@ -84,7 +88,7 @@ _Noreturn static void become(const struct start *start, int words) {
   char *env[] = {(char[]){"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}, NULL};
   die_set_cleanup(NULL);
   die_set_hook(NULL);
-  reset_signals();
+  set_signals();
   setsid(); // the terminal's signals are not for it
   CLEANUP_FD int null = open("/dev/null", O_RDWR | O_CLOEXEC);
   if (null < 0 || dup2(words, STDERR_FILENO) < 0 || dup2(null, STDIN_FILENO) < 0 ||
@@ -213,21 +217,14 @@ void tree_server_ended(struct tree_server *server) {
             WEXITSTATUS(status));
 }
 
-static bool ends_within(const struct tree_server *server, int milliseconds) {
-  struct pollfd polled = {.fd = server->pidfd, .events = POLLIN};
-  return RETRY(poll(&polled, 1, milliseconds)) > 0;
-}
-
 void tree_server_finish(struct tree_server *server) {
-  int status;
+  struct pollfd polled = {.fd = server->pidfd, .events = POLLIN};
   if (server->pid == 0)
     return;
-  if (!ends_within(server, END_PATIENCE)) {
-    sys_pidfd_send_signal(server->pidfd, SIGTERM);
-    if (!ends_within(server, TERM_PATIENCE))
-      sys_pidfd_send_signal(server->pidfd, SIGKILL);
-  }
-  reap(server, &status);
+  // It keeps nothing back that it was given to write.
+  if (RETRY(poll(&polled, 1, END_PATIENCE)) <= 0)
+    warning("fuse-overlayfs is ended: somebody outside of the container still has its files open");
+  tree_server_kill(server);
 }
 
 void tree_server_kill(struct tree_server *server) {
