@@ -170,7 +170,7 @@ _Noreturn static void run(const struct keeping *keeping, int told, int launcher,
 
 struct container keeper_start(const struct keeping *keeping) {
   int ends[2];
-  struct container container = {.pid = -1, .pidfd = -1, .notify = -1, .told = -1};
+  struct container container = {.pid = -1, .pidfd = -1, .notify = -1, .told = -1, .tree = {.pidfd = -1}};
   CLEANUP_FD int launcher = sys_pidfd_open(getpid());
   CLEANUP_FD int proc = keeper_proc();
   if (launcher < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
