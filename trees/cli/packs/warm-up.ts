@@ -22,14 +22,7 @@ import { APP, makeStore } from './warm-store.js';
 const groups = (feed: readonly string[]): ReadonlyArray<ReadonlyArray<readonly string[]>> => [
   [['--version'], ['ls'], ['ls', '--json'], ['update']],
   [['checkout', APP, '-t', 'tree']],
-  [
-    ['run', '--dry-run', APP],
-    ['ps'],
-    ['exec', APP, '--', 'true'],
-    ['stop', APP],
-    ['logs', APP],
-    ['info', APP],
-  ],
+  [['run', '--dry-run', APP], ['ps'], ['exec', APP, '--', 'true'], ['stop', APP], ['logs', APP], ['info', APP]],
   [
     ['feed', 'add', '--yes', ...feed],
     ['install', OFFERED],
