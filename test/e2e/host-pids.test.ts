@@ -156,7 +156,7 @@ testApart(import.meta.url, () => {
   });
 
   test('restarts: asked for, and by policy, each time with nothing left of the run before', async () => {
-    const init = await run('five', 'box');
+    const init = await run('five', 'box', '--userns', 'host');
     await rig.ok(['restart', 'five']);
     assert.notEqual(at(await rig.instance('five'), 'pid'), init);
     await rig.ok(['stop', 'five']);

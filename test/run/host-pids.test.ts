@@ -156,6 +156,18 @@ testApart(import.meta.url, () => {
     assertNothingElseEnded();
   });
 
+  test('TSTP stops launcher and command, CONT resumes both', async () => {
+    const running = box.start(box.spec({ ...shared, argv: ['sh', '-c', 'echo up; exec sleep 1'] }));
+    await running.waitFor('up');
+    const command = onlyChild(partsOf(running).init);
+    const state = (pid: number): string =>
+      /^State:\s+(\S)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? '';
+    running.child.kill('SIGTSTP');
+    await eventually(() => state(running.pid) === 'T' && state(command) === 'T', 'both are stopped');
+    running.child.kill('SIGCONT');
+    assert.equal((await running.done).status, 0);
+  });
+
   test('a terminal of its own: ^C and ^Z reach the foreground job', async () => {
     const plan = box.planFile(box.spec({ ...shared, argv: ['sh'] }));
     const terminal = onTerminal(`${launcherPath()} --tty ${plan}`);

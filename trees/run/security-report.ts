@@ -291,7 +291,9 @@ export function checkPolicy(report: SecurityReport, policy: SecurityPolicy): Fin
 /** Whom a process may signal and trace is decided by user ids and capabilities then, and by nothing else. */
 function hostProcesses({ userNamespace, capabilities }: SecurityReport): string {
   const rights = {
-    host: capabilities.includes('KILL') ? 'can end all of them' : 'can end those of the same users',
+    host: capabilities.includes('SYS_PTRACE')
+      ? 'can take all of them over'
+      : `can end ${capabilities.includes('KILL') ? 'all of them' : 'those of the same users'}, and take over some of root’s`,
     ranges: 'has user ids that none of them has, unless they are mapped',
     self: 'can end those of its user',
     helped: 'can end those of its user',
