@@ -87,7 +87,7 @@ testApart(import.meta.url, () => {
       assertNothingElseEnded();
     });
 
-    for (const victim of ['init', 'keeper', 'launcher', 'command', 'init and launcher'] as const) {
+    for (const victim of ['init', 'keeper', 'launcher', 'command', 'launcher and init'] as const) {
       test(`${name}: ${victim} killed, and nothing is left`, async () => {
         const running = box.start(box.spec({ ...change, argv: ['sh', '-c', `${family} echo up; wait`] }));
         await started(running);
@@ -97,7 +97,7 @@ testApart(import.meta.url, () => {
           keeper: [keeper],
           launcher: [running.pid],
           command: childrenOf(init).slice(0, 1),
-          'init and launcher': [init, running.pid],
+          'launcher and init': [running.pid, init],
         }[victim];
         for (const pid of victims) process.kill(pid, 'SIGKILL');
         const { status, signal } = await running.done;
@@ -201,7 +201,11 @@ testApart(import.meta.url, () => {
       box.spec({
         ...shared,
         userns: 'self',
-        argv: ['sh', '-c', `${family} cat /proc/1/comm /proc/sys/user/max_user_namespaces; echo up; wait`],
+        argv: [
+          'sh',
+          '-c',
+          `${family} test -d /proc/${bystander.pid} && echo seen; cat /proc/sys/user/max_user_namespaces; echo up; wait`,
+        ],
       }),
       { wrapper },
     );
@@ -210,7 +214,7 @@ testApart(import.meta.url, () => {
     const [init = 0] = childrenOf(keeper);
     process.kill(init, 'SIGKILL');
     const { status, stdout } = await running.done;
-    assert.deepEqual([status, stdout, sleeping(...FAMILY)], [137, 'sh\n0\nup\n', []]);
+    assert.deepEqual([status, stdout, sleeping(...FAMILY)], [137, 'seen\n0\nup\n', []]);
     assertNothingElseEnded();
   });
 
