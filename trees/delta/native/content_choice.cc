@@ -71,10 +71,17 @@ void choose_delivery(NewFile &file, const ChoiceOptions &options) {
   // Nothing beats copying all of it: only the mode, the owner or the attributes differ.
   if (literal_size(ranges) == 0)
     return as_ranges(file, std::move(ranges), 0);
-  uint64_t copying = ranges_cost(ranges, content.view(), job);
-  uint64_t patching =
-      file.meta.size <= MAX_PATCHED ? patch_cost(segments, old.view(), content.view(), job) : UINT64_MAX;
-  if (whole_cost(content.view(), job) <= std::min(patching, copying))
+  // The longest first.
+  uint64_t patching = UINT64_MAX, copying = 0, whole = 0;
+  options.compare.crew.each(3, [&](size_t i) {
+    if (i == 0 && file.meta.size <= MAX_PATCHED)
+      patching = patch_cost(segments, old.view(), content.view(), job);
+    else if (i == 1)
+      copying = ranges_cost(ranges, content.view(), job);
+    else if (i == 2)
+      whole = whole_cost(content.view(), job);
+  });
+  if (whole <= std::min(patching, copying))
     return;
   if (copying <= patching)
     return as_ranges(file, std::move(ranges), copying);
