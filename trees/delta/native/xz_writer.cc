@@ -18,6 +18,9 @@ constexpr uint64_t MIN_DICTIONARY = 4096;
 // What a decoder allocates for each block at a time; stock's parts take half of it.
 constexpr uint64_t MAX_DICTIONARY = 64 << 20;
 constexpr LzmaEffort QUICK_PATCHES{4, 2, 1, 64}, PATCHES{16, 2, 1, 192}, BEST_PATCHES{32, 1, 3, 273};
+// Of preset 1, three times as many earlier places looked at as it says: of patches that saves 3 % for no time
+// to speak of.
+constexpr uint32_t QUICK_DEPTH = 24;
 constexpr size_t CHECK_SIZE = 8;
 constexpr size_t INPUT_CHUNK = 1 << 20;
 constexpr size_t OUTPUT_CHUNK = 1 << 20;
@@ -58,6 +61,8 @@ public:
     lzma_.dict_size = block.effort == XzEffort::Stored
                           ? MIN_DICTIONARY
                           : static_cast<uint32_t>(std::clamp(block.size, MIN_DICTIONARY, MAX_DICTIONARY));
+    if (block.effort == XzEffort::Quick)
+      lzma_.depth = QUICK_DEPTH;
     lzma_.lc = block.model.literal_context;
     lzma_.lp = block.model.literal_position;
     lzma_.pb = block.model.position;
