@@ -40,7 +40,7 @@
       "defines": ["NAPI_VERSION=8"],
       "cflags_cc!": ["-fno-rtti", "-fno-exceptions"],
       "cflags_cc": ["<@(addon_cflags_cc)", "<!@(pkg-config --cflags ostree-1 libzstd liblzma libcrypto)"],
-      "libraries": ["<!@(pkg-config --libs ostree-1 libzstd liblzma libcrypto)", "-ldivsufsort"]
+      "libraries": ["<!@(pkg-config --libs ostree-1 libzstd liblzma libcrypto)"]
     },
     {
       # Composition and checkout of trees (trees/store). OpenSSL for checksums only; not libostree, so loading it is cheap.

@@ -92,3 +92,44 @@ for (const options of [
     test(`${options.encoding}${options.quick ? ', quick' : ''}: ${name}`, (t) => assertArrives(t, name, options));
   }
 }
+
+const SNIPPETS = 400;
+const FUNCTION = 200;
+
+/**
+ * Code as compilers make it: few different instructions, each followed by how far away something else is; with
+ * `grown`, every other function is a few instructions longer.
+ */
+function program(instructions: number, grown: boolean): Buffer {
+  const [bytes, choices] = [noise(SNIPPETS * 24, 5), noise(instructions * 8, 6)];
+  const growth = (n: number): number => (grown ? Math.floor(n / FUNCTION / 2) * 3 : 0);
+  const pieces: Buffer[] = [];
+  const add = (n: number, distance: number): void => {
+    const snippet = choices.readUInt16LE(n * 8) % SNIPPETS;
+    const address = Buffer.alloc(4);
+    address.writeInt32LE(distance * 16);
+    pieces.push(bytes.subarray(snippet * 24, snippet * 24 + 3 + (snippet % 17)), address);
+  };
+  for (let n = 0; n < instructions; n++) {
+    const more = growth(n) - growth(Math.max(0, n - 1));
+    for (let i = more; i > 0; i--) add((n * 7 + i) % instructions, i);
+    const target = choices.readUInt32LE(n * 8 + 2) % instructions;
+    add(n, target + growth(target) - n - growth(n));
+  }
+  return Buffer.concat(pieces);
+}
+
+test('code is compared with where it was, not with whatever else begins alike', async (t) => {
+  const directory = temporaryDirectory(t);
+  const repo = initRepo(join(directory, 'repo'));
+  const from = commitTree(repo, 'v1', { program: { content: program(100_000, false) } });
+  const to = commitTree(repo, 'v2', { program: { content: program(100_000, true) } });
+  for (const [options, most] of [
+    [{ encoding: 'small' }, 222_000],
+    [{ encoding: 'fast' }, 225_000],
+    [{ quick: true }, 276_000],
+  ] as const) {
+    const { size } = await createBundle({ repoPath: repo, from, to, output: join(directory, 'bundle'), ...options });
+    assert.ok(size <= most, `${JSON.stringify(options)}: ${size} bytes`);
+  }
+});

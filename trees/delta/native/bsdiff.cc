@@ -2,18 +2,18 @@
 
 #include <algorithm>
 
+#include "alignment.h"
 #include "framing.h"
 #include "match_index.h"
-#include "suffix_array.h"
 
 namespace trees::delta {
 
 namespace {
 
-// Stretches of the new file that are compared independently, whatever the number of threads.
-constexpr uint64_t STRETCH = 8 << 20;
-// A match must beat going on with the last one by this many bytes to be worth a control triple.
-constexpr uint64_t MIN_GAIN = 10;
+// Pieces of the new file that are compared independently, whatever the number of threads.
+constexpr uint64_t PIECE = 8 << 20;
+// A match must beat going on with the last one by more bytes than this to be proposed.
+constexpr uint64_t MIN_GAIN = 2;
 // Going on with the last match for this long needs no better one.
 constexpr uint64_t GOOD_ENOUGH = 32;
 // Of so many bytes, so many may be wrong for the last match to be taken on without looking for a better one.
@@ -24,8 +24,6 @@ constexpr uint64_t TOLERANCE = 8, QUICK_TOLERANCE = 20;
 constexpr uint64_t INDEX_MEMORY = 128 << 20;
 constexpr uint64_t QUICK_INDEX_MEMORY = 64 << 20;
 constexpr uint64_t MIN_QUICK_INDEX = 16 << 20;
-// Sources up to this are compared by a suffix array where every byte counts.
-constexpr uint64_t MAX_SORTED = 16 << 20;
 // Where all but a part of the new file is the same, matches are looked for near that part only.
 constexpr uint64_t SAME_SHARE = 8;
 constexpr uint64_t NEAR = 1 << 20;
@@ -38,29 +36,17 @@ struct Found {
   uint64_t length = 0;
 };
 
-// What to compare: all of the old file, and a stretch of the new one.
-struct Task {
-  View old;
-  View fresh;
-  uint64_t start;
-  uint64_t end;
-};
-
 // Percival's bsdiff for one stretch of the new file, with any way to find matches: `find(text)` gives one, at
-// a position in the old file.
+// a position in the old file. Which byte comes from which is chosen by `align`.
 template <typename Find> class Comparison {
 public:
-  Comparison(const Task &task, const Find &find, const CompareOptions &options)
-      : old_(task.old), new_(task.fresh.data, task.end), start_(task.start), job_(options.job), find_(find),
-        tolerance_(options.effort == CompareEffort::Quick  ? QUICK_TOLERANCE
-                   : options.effort == CompareEffort::Good ? TOLERANCE
-                                                           : 0) {}
+  Comparison(const Stretch &stretch, const Find &find, const CompareOptions &options)
+      : old_(stretch.old), new_(stretch.fresh.data, stretch.end), start_(stretch.start), job_(options.job),
+        find_(find), tolerance_(options.effort == CompareEffort::Quick ? QUICK_TOLERANCE : TOLERANCE) {}
 
-  std::vector<Segment> run() {
+  std::vector<Proposal> run() {
     uint64_t scan = start_, length = 0, position = 0;
-    last_scan_ = start_;
-    last_position_ = std::min<uint64_t>(start_, old_.size);
-    last_offset_ = static_cast<int64_t>(last_position_) - static_cast<int64_t>(start_);
+    propose(start_, std::min<uint64_t>(start_, old_.size));
     while (scan < new_.size) {
       // Bytes that going on at the old offset would get right, of those that the new match covers.
       uint64_t old_score = 0;
@@ -87,13 +73,18 @@ public:
           break;
         old_score -= continues(scan);
       }
-      if (length != old_score || scan >= new_.size)
-        close_segment(std::min<uint64_t>(scan, new_.size), position);
+      if (length != old_score && scan < new_.size)
+        propose(scan, position);
     }
-    return std::move(segments_);
+    return std::move(proposals_);
   }
 
 private:
+  void propose(uint64_t scan, uint64_t position) {
+    last_offset_ = static_cast<int64_t>(position) - static_cast<int64_t>(scan);
+    proposals_.push_back({scan, last_offset_});
+  }
+
   Found longest(uint64_t scan) const {
     View text(new_.data + scan, new_.size - scan);
     int64_t source = static_cast<int64_t>(scan) + last_offset_;
@@ -130,78 +121,13 @@ private:
                : 0;
   }
 
-  void close_segment(uint64_t scan, uint64_t position) {
-    uint64_t forward = extend_forward(scan);
-    uint64_t backward = scan < new_.size ? extend_backward(scan, position) : 0;
-    if (last_scan_ + forward > scan - backward)
-      split_overlap(scan, position, forward, backward);
-    segments_.push_back({last_scan_, last_position_, forward, scan - backward - (last_scan_ + forward)});
-    last_scan_ = scan - backward;
-    last_position_ = position - backward;
-    last_offset_ = static_cast<int64_t>(position) - static_cast<int64_t>(scan);
-  }
-
-  // How far the last match reaches: as long as more than half of the bytes are right.
-  uint64_t extend_forward(uint64_t scan) const {
-    int64_t right = 0, best = 0;
-    uint64_t length = 0;
-    for (uint64_t i = 0; last_scan_ + i < scan && last_position_ + i < old_.size;) {
-      if (old_.data[last_position_ + i] == new_.data[last_scan_ + i])
-        right++;
-      i++;
-      int64_t score = right * 2 - static_cast<int64_t>(i);
-      if (score > best) {
-        best = score;
-        length = i;
-      }
-    }
-    return length;
-  }
-
-  uint64_t extend_backward(uint64_t scan, uint64_t position) const {
-    int64_t right = 0, best = 0;
-    uint64_t length = 0;
-    for (uint64_t i = 1; scan >= last_scan_ + i && position >= i; i++) {
-      if (old_.data[position - i] == new_.data[scan - i])
-        right++;
-      int64_t score = right * 2 - static_cast<int64_t>(i);
-      if (score > best) {
-        best = score;
-        length = i;
-      }
-    }
-    return length;
-  }
-
-  // Both extensions claim some bytes: gives each side what it gets right.
-  void split_overlap(uint64_t scan, uint64_t position, uint64_t &forward, uint64_t &backward) const {
-    uint64_t overlap = last_scan_ + forward - (scan - backward);
-    int64_t score = 0, best = 0;
-    uint64_t kept = 0;
-    for (uint64_t i = 0; i < overlap; i++) {
-      uint64_t at = scan - backward + i;
-      if (new_.data[at] == old_.data[last_position_ + forward - overlap + i])
-        score++;
-      if (new_.data[at] == old_.data[position - backward + i])
-        score--;
-      if (score > best) {
-        best = score;
-        kept = i + 1;
-      }
-    }
-    forward -= overlap - kept;
-    backward -= kept;
-  }
-
   View old_;
   View new_;
   uint64_t start_;
   const Job &job_;
   const Find &find_;
   uint64_t tolerance_;
-  std::vector<Segment> segments_;
-  uint64_t last_scan_ = 0;
-  uint64_t last_position_ = 0;
+  std::vector<Proposal> proposals_;
   int64_t last_offset_ = 0;
   uint64_t steps_ = 0;
 };
@@ -231,15 +157,20 @@ void append_segment(std::vector<Segment> &segments, const Segment &segment) {
 }
 
 template <typename Find>
-void compare_stretches(const Task &task, const Find &find, const CompareOptions &options,
-                       std::vector<Segment> &segments) {
-  size_t count = std::max<uint64_t>(1, (task.end - task.start + STRETCH - 1) / STRETCH);
-  uint64_t even = (task.end - task.start + count - 1) / count;
+void compare_pieces(const Stretch &all, const Find &find, const CompareOptions &options,
+                    std::vector<Segment> &segments) {
+  size_t count = std::max<uint64_t>(1, (all.end - all.start + PIECE - 1) / PIECE);
+  uint64_t even = (all.end - all.start + count - 1) / count;
   std::vector<std::vector<Segment>> found(count);
   options.crew.each(count, [&](size_t i) {
-    uint64_t start = std::min(task.end, task.start + even * i);
-    Task stretch{task.old, task.fresh, start, std::min(task.end, start + even)};
-    found[i] = Comparison<Find>(stretch, find, options).run();
+    Stretch piece = all;
+    piece.start = std::min(all.end, all.start + even * i);
+    piece.end = std::min(all.end, piece.start + even);
+    if (i > 0)
+      piece.before.reset();
+    if (i + 1 < count)
+      piece.after.reset();
+    found[i] = align(piece, Comparison<Find>(piece, find, options).run(), options.job);
   });
   for (const auto &list : found)
     for (const Segment &segment : list)
@@ -247,17 +178,9 @@ void compare_stretches(const Task &task, const Find &find, const CompareOptions 
 }
 
 // `source` is the part of the old file to look for matches in.
-void search(const Task &task, View source, const CompareOptions &options, std::vector<Segment> &segments) {
-  auto base = static_cast<uint64_t>(source.data - task.old.data);
-  if (options.effort == CompareEffort::Sorted && source.size <= MAX_SORTED) {
-    MemoryBudget::Lease lease(options.budget, source.size * sizeof(saidx_t));
-    SuffixArray suffixes(source);
-    auto find = [&](View text) {
-      SuffixArray::Match match = suffixes.longest(text);
-      return Found{base + match.position, match.length};
-    };
-    return compare_stretches(task, find, options, segments);
-  }
+void search(const Stretch &stretch, View source, const CompareOptions &options,
+            std::vector<Segment> &segments) {
+  auto base = static_cast<uint64_t>(source.data - stretch.old.data);
   uint64_t memory = options.effort == CompareEffort::Quick
                         ? std::clamp(source.size / 2, MIN_QUICK_INDEX, QUICK_INDEX_MEMORY)
                         : INDEX_MEMORY;
@@ -267,7 +190,7 @@ void search(const Task &task, View source, const CompareOptions &options, std::v
     MatchIndex::Match match = index.longest(text);
     return Found{base + match.position, match.length};
   };
-  compare_stretches(task, find, options, segments);
+  compare_pieces(stretch, find, options, segments);
 }
 
 void append_control(Bytes &out, int64_t value) {
@@ -306,7 +229,10 @@ std::vector<Segment> compare(View old, View fresh, const CompareOptions &options
       from = start > NEAR ? start - NEAR : 0;
       to = std::min<uint64_t>(old.size, old.size - same_end + NEAR);
     }
-    search({old, fresh, start, end}, View(old.data + from, to - from), options, segments);
+    std::optional<int64_t> after;
+    if (same_end > 0)
+      after = static_cast<int64_t>(old.size) - static_cast<int64_t>(fresh.size);
+    search({old, fresh, start, end, 0, after}, View(old.data + from, to - from), options, segments);
   }
   if (same_end > 0)
     append_segment(segments, {end, old.size - same_end, same_end, 0});

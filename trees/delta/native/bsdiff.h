@@ -42,9 +42,8 @@ private:
 };
 
 enum class CompareEffort {
-  Quick,  // a small index: finds long matches only
-  Good,   // an index of every position of sources up to 32 MB, then of every second, fourth…
-  Sorted, // a suffix array for sources up to 16 MB: about 1 % smaller patches
+  Quick, // a small index: finds long matches only
+  Good,  // an index of every position of sources up to 32 MB, then of every second, fourth…
 };
 
 struct CompareOptions {

@@ -78,11 +78,7 @@ private:
   int level() const {
     return options_.level != 0 ? options_.level : options_.quick ? QUICK_LEVEL : FAST_LEVEL;
   }
-  CompareEffort effort() const {
-    return options_.quick   ? CompareEffort::Quick
-           : options_.small ? CompareEffort::Sorted
-                            : CompareEffort::Good;
-  }
+  CompareEffort effort() const { return options_.quick ? CompareEffort::Quick : CompareEffort::Good; }
 
   struct Contents {
     Rope rope;
