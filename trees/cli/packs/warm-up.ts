@@ -26,6 +26,7 @@ const groups = (feed: readonly string[]): ReadonlyArray<ReadonlyArray<readonly s
   [
     ['feed', 'add', '--yes', ...feed],
     ['install', OFFERED],
+    ['bundle', 'create', '--repo=var/lib/trees/repo', '--to=none', '--output=bundle'],
   ],
   [['--help'], ['run', '--help'], ['feed', 'ls'], ['update', '--dry-run'], ['gc', '--dry-run'], ['config']],
 ];
