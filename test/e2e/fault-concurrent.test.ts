@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { type Reporter, silentReporter } from '../../trees/reporter.js';
 import { readInstalled } from '../../trees/store/generations.js';
 import { checkStore } from '../../trees/store/repair.js';
 import { trees, treesCommand } from '../support/cli.js';
@@ -91,6 +92,29 @@ describe(`many at once (TREES_TEST_SEED=${random.seed})`, { timeout: 900_000 }, 
     assert.deepEqual(readdirSync(fixture.paths.downloads), []);
     const { length } = APPS.filter((app) => readInstalled(fixture.paths, app) !== undefined);
     t.diagnostic(`${ROUNDS} rounds, ${length} apps left: ${JSON.stringify(Object.fromEntries(outcomes))}`);
+  });
+
+  it('may discard a generation while others look at it', async () => {
+    await using fixture = await createStoreFixture(fastDirectory());
+    await publish(fixture);
+    for (const version of [1, 2]) await fixture.install(`one@${version}`);
+    const check = async (discarded: number) => {
+      const reporter: Reporter = {
+        ...silentReporter,
+        task: (name, options) => {
+          // They are listed, and not yet compared.
+          if (name === 'checking objects') rmSync(fixture.paths.generation('one', discarded), { recursive: true });
+          return silentReporter.task(name, options);
+        },
+      };
+      const options = { ...fixture.options('fsck', { reporter }), names: undefined, repair: false };
+      return (await checkStore(options)).damage;
+    };
+    assert.deepEqual(await check(1), []);
+    // `install --force` makes another one current first; so this is none of its doing.
+    assert.deepEqual(await check(2), []);
+    const { damage } = await checkStore({ ...fixture.options('fsck'), names: undefined, repair: false });
+    assert.deepEqual(damage, [{ kind: 'current', name: 'one', generation: 2 }]);
   });
 
   it('show who holds the lock that they wait for, and take it when that one is killed', async () => {

@@ -3,8 +3,16 @@ import { join } from 'node:path';
 import { type Checksum, OstreeError } from '../ostree/index.js';
 import type { FsckProblem } from '../ostree/types.js';
 import { compareTree, type TreeDifference } from './check-tree.js';
-import { appNames, currentNumber, findGeneration, type Generation, listGenerations } from './generations.js';
+import {
+  appNames,
+  currentNumber,
+  findGeneration,
+  type Generation,
+  hasGeneration,
+  listGenerations,
+} from './generations.js';
 import { refName } from './metadata.js';
+import type { StorePaths } from './paths.js';
 import type { Store } from './store.js';
 import { hasEverything, wholeCommits } from './whole.js';
 
@@ -26,7 +34,8 @@ export interface Inspection {
 }
 
 /**
- * Checks the store, or what some apps need of it. Changes nothing. The caller holds the store's lock.
+ * Checks the store, or what some apps need of it. Changes nothing. The caller holds the store's lock, at least shared:
+ * others may add generations meanwhile, and discard some, which is no damage.
  * @param names apps to check; undefined: everything
  */
 export async function inspect(store: Store, names: readonly string[] | undefined): Promise<Inspection> {
@@ -35,15 +44,13 @@ export async function inspect(store: Store, names: readonly string[] | undefined
   const found: Generation[] = [];
   let count = 0;
   for (const name of names ?? appNames(paths)) {
-    const current = currentNumber(paths, name);
-    const numbers = listGenerations(paths, name);
-    if (current !== undefined && !numbers.includes(current))
-      damage.push({ kind: 'current', name, generation: current });
-    for (const number of numbers) {
+    const current = danglingCurrent(paths, name);
+    if (current !== undefined) damage.push({ kind: 'current', name, generation: current });
+    for (const number of listGenerations(paths, name)) {
       count += 1;
       const generation = findGeneration(paths, name, number);
-      if (generation === undefined) damage.push({ kind: 'record', name, generation: number });
-      else found.push(generation);
+      if (generation !== undefined) found.push(generation);
+      else if (hasGeneration(paths, name, number)) damage.push({ kind: 'record', name, generation: number });
     }
   }
   damage.push(...(await checkObjects(store, names === undefined ? undefined : await neededCommits(store, found))));
@@ -57,10 +64,21 @@ export async function inspect(store: Store, names: readonly string[] | undefined
   for (const [index, generation] of found.entries()) {
     task.update(index);
     const difference = await differenceOf(store, generation);
-    if (difference === undefined) continue;
+    if (difference === undefined || !isThere(store, generation)) continue;
     damage.push({ kind: 'tree', name: generation.name, generation: generation.number, ...difference });
   }
   return { damage, marks: names === undefined ? await countMarks(store) : 0, generations: count };
+}
+
+/** The generation that `current` names although there is none: it is discarded only after another one is current. */
+function danglingCurrent(paths: StorePaths, name: string): number | undefined {
+  const current = currentNumber(paths, name);
+  if (current === undefined || hasGeneration(paths, name, current)) return undefined;
+  return currentNumber(paths, name) === current ? current : undefined;
+}
+
+function isThere({ paths }: Store, { name, number }: Generation): boolean {
+  return hasGeneration(paths, name, number);
 }
 
 async function differenceOf(store: Store, generation: Generation): Promise<TreeDifference | undefined> {
@@ -121,11 +139,14 @@ async function checkUnreachable({ repo, signal }: Store): Promise<Damage[]> {
 }
 
 /** Every generation needs three refs, each of a whole commit. Several commits may have had the same version. */
-async function checkRefs({ repo }: Store, generations: readonly Generation[]): Promise<Damage[]> {
+async function checkRefs(store: Store, generations: readonly Generation[]): Promise<Damage[]> {
+  const { repo } = store;
   const damage: Damage[] = [];
   const refs = await repo.listRefs();
   const expected = new Map<string, Checksum[]>();
-  for (const [ref, commit] of generations.flatMap((generation) => expectedRefs(generation))) {
+  // A generation goes before its ref: those that are still there had theirs.
+  const there = generations.filter((generation) => isThere(store, generation));
+  for (const [ref, commit] of there.flatMap((generation) => expectedRefs(generation))) {
     expected.set(ref, [...(expected.get(ref) ?? []), commit]);
   }
   const whole = await wholeCommits(repo);
