@@ -1,3 +1,4 @@
+import { preloadRepository } from '../system/calls.js';
 import type { Command, CommandGroup } from './command.js';
 
 /** One line of the command table: enough for help and completion without loading the command. */
@@ -14,7 +15,10 @@ export const registry: readonly RegistryEntry[] = [
     name: 'install',
     summary: 'install an app from a feed',
     group: 'delivery',
-    load: async () => (await import('./commands/install.js')).command,
+    load: async () => {
+      preloadRepository();
+      return (await import('./commands/install.js')).command;
+    },
   },
   {
     name: 'update',
@@ -107,7 +111,10 @@ export const registry: readonly RegistryEntry[] = [
     name: 'bundle',
     summary: 'install bundles from files; create, inspect or apply them on any OSTree repository',
     group: 'delivery',
-    load: async () => (await import('./commands/bundle.js')).command,
+    load: async () => {
+      preloadRepository();
+      return (await import('./commands/bundle.js')).command;
+    },
   },
   {
     name: 'run',

@@ -10,6 +10,7 @@ interface Native {
   isTerminal(fd: number): boolean;
   memfd(name: string, bytes: Uint8Array): number;
   crc32(bytes: Uint8Array, start: number): number;
+  preload(library: string): void;
   execve(path: string, argv: readonly string[], env: readonly string[], keep: readonly number[]): never;
 }
 
@@ -64,4 +65,19 @@ export function execve(
 export function withoutNul(value: string): string {
   if (value.includes('\0')) throw new TypeError(`Expected a string without NUL, got ${JSON.stringify(value)}`);
   return value;
+}
+
+/** What reads and writes repositories, see binding.gyp. */
+const REPOSITORY_LIBRARY = 'libostree-1.so.1';
+
+/**
+ * Has libostree, and the sixty libraries that it needs, loaded by another thread: that takes as long as loading the
+ * command that is going to need them. Never fails; who needs them loads them if they are not there.
+ */
+export function preloadRepository(): void {
+  try {
+    native().preload(REPOSITORY_LIBRARY);
+  } catch {
+    // Told by whoever cannot do without.
+  }
 }
