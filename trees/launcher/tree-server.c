@@ -147,12 +147,12 @@ static void wait_for(const struct plan *plan, struct tree_server *server, int ha
     words[used] = '\0';
     if (count > 0)
       continue;
-    if (polled[END].revents != 0)
+    // By now the container may be over already, and the server with it.
+    bool answered = polled[ANSWER].revents != 0 && handover_take(handover, NULL, 0);
+    if (!answered && polled[END].revents != 0)
       failed(plan, server, words);
-    if (polled[ANSWER].revents != 0) { // or the container has ended, and has said why
-      (void)handover_take(handover, NULL, 0);
+    if (answered || polled[ANSWER].revents != 0) // or the container has ended, and has said why
       return;
-    }
     if (ready == 0)
       failed(plan, server, strcpy(words, "it does not answer"));
     if (polled[WORDS_READ].revents != 0)
