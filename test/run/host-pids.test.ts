@@ -3,6 +3,7 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { chmodSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
+import { isErrno } from '../../trees/errors.js';
 import type { ContainerSpec } from '../../trees/run/container.js';
 import { launcherPath } from '../../trees/run/exec-launcher.js';
 import { testApart } from '../support/apart.js';
@@ -99,7 +100,14 @@ testApart(import.meta.url, () => {
           command: childrenOf(init).slice(0, 1),
           'launcher and init': [running.pid, init],
         }[victim];
-        for (const pid of victims) process.kill(pid, 'SIGKILL');
+        for (const pid of victims) {
+          try {
+            process.kill(pid, 'SIGKILL');
+          } catch (error) {
+            // The end of the first may already have been that of the second.
+            if (!isErrno(error, 'ESRCH')) throw error;
+          }
+        }
         const { status, signal } = await running.done;
         assert.deepEqual([status, signal], victims.includes(running.pid) ? [-1, 'SIGKILL'] : [137, null]);
         // The launcher waits for everything; without it that takes a moment.
