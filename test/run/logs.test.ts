@@ -256,7 +256,8 @@ describe('the logger', () => {
     const { plan } = prepare({ store: false });
     const { stdout } = await run('bash', [
       '-c',
-      `set -o pipefail; "$0" --console "$1" 'a=yes | head -20000' | head -1; echo $?`,
+      // More than is kept for a reader that is only slow.
+      `set -o pipefail; "$0" --console "$1" 'a=yes | head -1000000' | head -1; echo $?`,
       driver,
       plan,
     ]);

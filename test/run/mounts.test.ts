@@ -254,7 +254,10 @@ function leakedMounts(): string[] {
 
 test('100 containers leave no mount and no process on the host', { skip }, async () => {
   const source = mkdtempSync(join(box.directory, 'bind-'));
+  // No other test's containers have these ids.
+  const range = { ...RANGE, start: RANGE.start - 4 * RANGE.count };
   const container = box.spec({
+    userns: range,
     argv: ['sh', '-c', 'mount -t tmpfs t /tmp; sleep 100 & setsid sleep 100 & exit 0'],
     mounts: [{ kind: 'bind', source, target: '/mnt/x' }],
     capabilities: ['SYS_ADMIN'],
@@ -268,7 +271,7 @@ test('100 containers leave no mount and no process on the host', { skip }, async
   const left = readdirSync('/proc').filter((pid) => {
     if (!/^\d+$/.test(pid)) return false;
     try {
-      return new RegExp(`^\\s*0\\s+${RANGE.start}\\s`).test(readFileSync(`/proc/${pid}/uid_map`, 'utf8'));
+      return new RegExp(`^\\s*0\\s+${range.start}\\s`).test(readFileSync(`/proc/${pid}/uid_map`, 'utf8'));
     } catch {
       return false;
     }
