@@ -173,6 +173,13 @@ async function writeKeyFile(path: string, text: string, options: { mode: number;
   await syncDirectory(dirname(path));
 }
 
+/** A new key pair that is in no file yet. @returns the key, and its id as the file has it */
+export function makeKeyPair(): { readonly id: Uint8Array; readonly key: SecretKey } {
+  const { privateKey } = generateKeyPairSync('ed25519');
+  const id = randomBytes(8);
+  return { id, key: { privateKey, public: { id: formatKeyId(id), key: new Uint8Array(publicBytes(privateKey)) } } };
+}
+
 export interface KeyPaths {
   /** Secret key, mode 0600, not protected by a password (as `minisign -W` makes it). */
   readonly secret: string;
@@ -188,12 +195,11 @@ export async function generateKeyPair(
   paths: KeyPaths,
   options: { force: boolean; comment?: string | undefined },
 ): Promise<PublicKey> {
-  const { privateKey } = generateKeyPairSync('ed25519');
-  const id = randomBytes(8);
-  const key: PublicKey = { id: formatKeyId(id), key: new Uint8Array(publicBytes(privateKey)) };
+  const made = makeKeyPair();
+  const { privateKey, public: key } = made.key;
   await writeKeyFile(
     paths.secret,
-    formatSecretKey(id, privateKey, options.comment ?? `minisign secret key ${key.id}`),
+    formatSecretKey(made.id, privateKey, options.comment ?? `minisign secret key ${key.id}`),
     { mode: 0o600, force: options.force },
   );
   try {

@@ -1,11 +1,12 @@
-import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { makeKeyPair } from '../../../releases/key-file.js';
 import { signFile } from '../../../releases/sign.js';
 import { machineArch } from '../../config/leaves.js';
-import { formatKeyId, formatPublicKey } from '../../feed/minisign.js';
+import { formatPublicKey } from '../../feed/minisign.js';
 import type { FeedIndex } from '../../feed/schema.js';
 
 /** A feed on the loopback interface, for commands that fetch. */
@@ -25,16 +26,14 @@ export const OFFERED = 'offered';
  * @returns undefined where nothing may listen
  */
 export async function serveFeed(root: string): Promise<WarmFeed | undefined> {
-  const { publicKey, privateKey } = generateKeyPairSync('ed25519');
-  const raw = publicKey.export({ format: 'der', type: 'spki' }).subarray(-32);
-  const pair = { public: { id: formatKeyId(randomBytes(8)), key: raw }, privateKey };
+  const signer = makeKeyPair().key;
   const key = join(root, 'warm.pub');
-  writeFileSync(key, formatPublicKey(pair.public));
+  writeFileSync(key, formatPublicKey(signer.public));
   const bundle = Buffer.alloc(64 * 1024);
   const index = Buffer.from(JSON.stringify(makeIndex(bundle)));
   const files = new Map<string, Buffer | string>([
     ['/index.json', index],
-    ['/index.json.minisig', signFile(index, pair, { file: 'index.json', sequence: 1, now: new Date() })],
+    ['/index.json.minisig', signFile(index, signer, { file: 'index.json', sequence: 1, now: new Date() })],
     ['/bundle', bundle],
   ]);
   const server = createServer(({ url = '' }, response) => {
