@@ -1,7 +1,8 @@
 #include "alignment.h"
 
 #include <algorithm>
-#include <bit>
+
+#include "byte_scan.h"
 
 namespace trees::delta {
 
@@ -15,8 +16,6 @@ constexpr uint64_t REACH = 4096;
 constexpr size_t PROPOSALS_BEFORE = 16;
 constexpr size_t MAX_WAYS = 32;
 constexpr uint64_t IMPOSSIBLE = UINT64_MAX / 2;
-// Bytes that are compared at once.
-constexpr uint64_t BLOCK = 8;
 // Forgotten choices are dropped when there are so many of them, and twice as many as are still of use.
 constexpr size_t MIN_CHOICES = 1 << 12;
 constexpr int32_t NONE = -1;
@@ -46,20 +45,6 @@ struct Way {
   // Up to here it is kept even though going over to it now is as cheap.
   uint64_t keep;
 };
-
-uint64_t load_block(const uint8_t *bytes) {
-  uint64_t block;
-  std::memcpy(&block, bytes, sizeof(block));
-  return GUINT64_FROM_LE(block);
-}
-
-// Bytes that are not zero. Without the instruction for that, which not every processor has, counting bits is
-// slow.
-uint64_t count_nonzero(uint64_t block) {
-  constexpr uint64_t LOW = 0x7f7f7f7f7f7f7f7f, ONES = 0x0101010101010101;
-  uint64_t high_bits = (((block & LOW) + LOW) | block) & ~LOW;
-  return (high_bits >> 7) * ONES >> 56;
-}
 
 // Viterbi's algorithm: the ways to get to a byte follow from those to the byte before. The first way is the
 // one that compares with nothing; it costs nothing to go over to it.
@@ -158,22 +143,22 @@ private:
 
   // As long as the cheapest way gets all bytes right, no other gains on it.
   bool pass_run() {
-    if (best_ == 0 || end_ - at_ < BLOCK)
+    if (best_ == 0 || end_ - at_ < WORD)
       return false;
-    const uint8_t *right = source(ways_[best_], BLOCK);
+    const uint8_t *right = source(ways_[best_], WORD);
     if (right == nullptr)
       return false;
-    uint64_t block = load_block(new_.data + at_), wrong = load_block(right) ^ block;
-    auto run = static_cast<unsigned>(std::countr_zero(wrong)) / 8;
+    uint64_t block = load_word(new_.data + at_), wrong = load_word(right) ^ block;
+    unsigned run = wrong == 0 ? WORD : zeros_before(wrong);
     if (run == 0)
       return false;
-    uint64_t mask = UINT64_MAX >> (BLOCK - run) * 8;
+    uint64_t mask = UINT64_MAX >> (WORD - run) * 8;
     for (size_t i = 1; i < ways_.size(); i++) {
-      const uint8_t *from = source(ways_[i], BLOCK);
+      const uint8_t *from = source(ways_[i], WORD);
       if (from == nullptr)
         ways_[i].cost = IMPOSSIBLE;
       else
-        ways_[i].cost += WRONG * count_nonzero((load_block(from) ^ block) & mask);
+        ways_[i].cost += WRONG * count_nonzero((load_word(from) ^ block) & mask);
     }
     ways_[0].cost += FRESH * run;
     at_ += run;

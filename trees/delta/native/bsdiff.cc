@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "alignment.h"
+#include "byte_scan.h"
 #include "framing.h"
 #include "match_index.h"
 

@@ -5,6 +5,7 @@
 #include <thread>
 #include <utility>
 
+#include "byte_scan.h"
 #include "content_choice.h"
 #include "plan.h"
 #include "program_layout.h"
@@ -161,10 +162,7 @@ private:
   // Patches are, but not what is left of files that are copied from others.
   static bool is_sparse(const Rope &rope) {
     uint64_t others = 0;
-    rope.each([&](View piece) {
-      for (size_t i = 0; i < piece.size; i++)
-        others += piece.data[i] != 0 ? 1 : 0;
-    });
+    rope.each([&](View piece) { others += count_nonzero(piece); });
     return others <= rope.size() / SPARSE_SHARE;
   }
 

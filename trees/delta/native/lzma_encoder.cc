@@ -33,7 +33,11 @@ public:
       if (consumed)
         consumed(end - at);
       at = end;
-      model_.refresh_prices();
+      unpriced_ += parser.symbols().size();
+      if (unpriced_ >= options_.effort.refresh) {
+        model_.refresh_prices();
+        unpriced_ = 0;
+      }
     }
     finish_chunk(text_.size);
     out_.push_back(END);
@@ -63,6 +67,7 @@ private:
   LzmaState state_;
   RangeCoder coder_;
   size_t begun_ = 0;
+  size_t unpriced_ = 0; // symbols since prices were those of the model
   Bytes out_;
 };
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "match_index.h"
+#include "byte_scan.h"
 
 namespace trees::delta {
 
@@ -31,37 +31,50 @@ size_t root_at(const uint8_t *text) {
 
 LzmaMatches::LzmaMatches(View text, const LzmaEffort &effort)
     : text_(text), effort_(effort), pairs_(PAIRS), roots_(trees_of(MAX_ZEROS) << ROOT_BITS) {
-  size_t count = 0;
-  for (size_t i = 0; i < text.size; i++)
-    count += text.data[i] != 0 ? 1 : 0;
+  size_t count = count_nonzero(text);
   places_.reserve(count);
   first_son_.reserve(count);
   size_t sons = 0;
-  for (size_t i = 0, begin = 0; i < text.size; i++) {
-    if (text.data[i] == 0)
-      continue;
+  for (size_t i = 0;; i++) {
+    size_t begin = i;
+    i = skip_zeros(text, i);
+    if (i == text.size)
+      break;
     places_.push_back(static_cast<uint32_t>(i));
     first_son_.push_back(static_cast<uint32_t>(sons));
     sons += 2 * trees_of(i - begin);
-    begin = i + 1;
   }
   sons_.resize(sons);
 }
 
-const std::vector<LzmaMatch> &LzmaMatches::at(size_t place) {
+std::span<const LzmaMatch> LzmaMatches::at(size_t place) {
   while (next_ < places_.size() && places_[next_] <= place) {
     next_++;
     find();
-    known_.push_back({places_[next_ - 1], found_});
+    auto begin = static_cast<uint32_t>(matches_.size());
+    matches_.insert(matches_.end(), found_.begin(), found_.end());
+    known_.push_back({places_[next_ - 1], begin, static_cast<uint32_t>(matches_.size())});
   }
-  return std::lower_bound(known_.begin(), known_.end(), place,
-                          [](const Known &known, size_t wanted) { return known.place < wanted; })
-      ->found;
+  while (known_[asked_].place < place)
+    asked_++;
+  const Known &known = known_[asked_];
+  return {matches_.data() + known.begin, matches_.data() + known.end};
 }
 
 void LzmaMatches::forget(size_t before) {
-  while (!known_.empty() && known_.front().place < before)
-    known_.pop_front();
+  asked_ = 0;
+  size_t gone = 0;
+  while (gone < known_.size() && known_[gone].place < before)
+    gone++;
+  if (gone == 0)
+    return;
+  uint32_t matches = known_[gone - 1].end;
+  known_.erase(known_.begin(), known_.begin() + static_cast<ptrdiff_t>(gone));
+  matches_.erase(matches_.begin(), matches_.begin() + matches);
+  for (Known &known : known_) {
+    known.begin -= matches;
+    known.end -= matches;
+  }
 }
 
 // In how many trees a place is that comes after so many zeros.

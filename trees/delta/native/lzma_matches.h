@@ -2,7 +2,7 @@
 // reach back into the zeros before them.
 #pragma once
 
-#include <deque>
+#include <span>
 
 #include "lzma_model.h"
 
@@ -20,6 +20,7 @@ struct LzmaEffort {
   unsigned spread; // there is one more tree for 2^spread times as many zeros before a place
   unsigned ways;   // different histories kept for each place
   uint32_t nice;   // a match of this length is taken whole
+  size_t refresh;  // after so many symbols prices follow the model
 };
 
 class LzmaMatches {
@@ -27,8 +28,8 @@ public:
   LzmaMatches(View text, const LzmaEffort &effort);
 
   // Of a byte that is not zero: the nearest first. Whatever is further away is longer, or reaches further
-  // back. Places never get less than what was forgotten.
-  const std::vector<LzmaMatch> &at(size_t place);
+  // back. Places never get less, but after `forget`, which allows any from there on.
+  std::span<const LzmaMatch> at(size_t place);
   void forget(size_t before);
 
 private:
@@ -48,11 +49,14 @@ private:
   std::vector<uint32_t> first_son_; // of each place
   size_t next_ = 0;
   std::vector<LzmaMatch> found_; // of the place that is searched
+  // What was found of the places since the one that was forgotten last, and the one that was asked for last.
   struct Known {
     uint32_t place;
-    std::vector<LzmaMatch> found;
+    uint32_t begin, end; // in `matches_`
   };
-  std::deque<Known> known_;
+  std::vector<Known> known_;
+  std::vector<LzmaMatch> matches_;
+  size_t asked_ = 0;
 };
 
 } // namespace trees::delta

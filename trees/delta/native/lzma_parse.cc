@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "match_index.h"
+#include "byte_scan.h"
 
 namespace trees::delta {
 
@@ -26,21 +26,21 @@ constexpr Price MAX_DETOUR = 6 * PRICE_OF_BIT;
 
 LzmaParser::LzmaParser(View text, const LzmaEffort &effort)
     : text_(text), effort_(effort), matches_(text, effort), budget_(FIRST_BUDGET), counts_(MAX_STRETCH + 1),
-      arrivals_((MAX_STRETCH + 1) * effort.ways), next_event_(MAX_STRETCH + 1) {}
+      arrivals_((MAX_STRETCH + 1) * effort.ways), states_((MAX_STRETCH + 1) * effort.ways),
+      next_event_(MAX_STRETCH + 1) {}
 
 // The end of the next stretch: before long runs of zeros, or where it has become too much.
 size_t LzmaParser::choose_end(size_t at, bool &cut) const {
-  size_t limit = std::min(text_.size, at + MAX_STRETCH), zeros = 0;
+  size_t limit = std::min(text_.size, at + MAX_STRETCH);
   uint32_t others = 0;
   for (size_t i = at; i < limit; i++) {
-    if (text_.data[i] != 0) {
-      zeros = 0;
-      if (++others > budget_) {
-        cut = true;
-        return i;
-      }
-    } else if (++zeros > MANY_ZEROS && others > 0) {
-      return i + 1 - MANY_ZEROS + LZMA_MAX_MATCH;
+    size_t zeros = i;
+    i = skip_zeros(View(text_.data, limit), i);
+    if (i - zeros > MANY_ZEROS && others > 0)
+      return zeros + 1 + LZMA_MAX_MATCH;
+    if (i < limit && ++others > budget_) {
+      cut = true;
+      return i;
     }
   }
   cut = limit < text_.size;
@@ -48,10 +48,8 @@ size_t LzmaParser::choose_end(size_t at, bool &cut) const {
 }
 
 // Most of a long run of zeros, up to some that the matches after it may begin with.
-size_t LzmaParser::skip_zeros(size_t at, const LzmaState &first) {
-  size_t zeros = 0;
-  while (at + zeros < text_.size && text_.data[at + zeros] == 0)
-    zeros++;
+size_t LzmaParser::code_zeros(size_t at, const LzmaState &first) {
+  size_t zeros = skip_zeros(text_, at) - at;
   if (zeros <= MANY_ZEROS)
     return at;
   size_t left = zeros - LZMA_MAX_MATCH;
@@ -81,7 +79,7 @@ size_t LzmaParser::skip_zeros(size_t at, const LzmaState &first) {
 
 size_t LzmaParser::parse(const LzmaModel &model, size_t at, const LzmaState &state) {
   symbols_.clear();
-  size_t skipped = skip_zeros(at, state);
+  size_t skipped = code_zeros(at, state);
   if (skipped > at)
     return skipped;
   start_ = at;
@@ -98,7 +96,8 @@ size_t LzmaParser::parse(const LzmaModel &model, size_t at, const LzmaState &sta
       event = static_cast<uint32_t>(i);
   }
   counts_[0] = 1;
-  arrivals_[0] = {0, state, 0, 0, {}};
+  arrivals_[0] = {0, 0, state.reps[0], {}, 0};
+  states_[0] = state;
   for (size_t i = 0; i < size; i++)
     if (counts_[i] != 0)
       visit(model, start_ + i);
@@ -117,7 +116,7 @@ size_t LzmaParser::give_back() {
 }
 
 uint32_t LzmaParser::common(size_t at, uint32_t distance) const {
-  if (distance >= at)
+  if (distance >= at || text_.data[at] != text_.data[at - distance - 1])
     return 0;
   size_t limit = std::min<size_t>(LZMA_MAX_MATCH, end_ - at);
   return static_cast<uint32_t>(
@@ -135,24 +134,23 @@ template <typename Use> void LzmaParser::each_end(size_t at, uint32_t above, uin
   use(length);
 }
 
-void LzmaParser::reach(size_t at, unsigned way, const LzmaSymbol &symbol, Price price) {
-  size_t from = at - start_, to = from + symbol.length;
+void LzmaParser::reach(const Arrival &arrival) {
+  size_t to = arrival.from + arrival.symbol.length;
   uint8_t &count = counts_[to];
   Arrival *there = &arrivals_[to * effort_.ways];
-  if (count == effort_.ways && price >= there[count - 1].price)
+  if (count == effort_.ways && arrival.price >= there[count - 1].price)
     return;
-  if (count > 0 && price > there[0].price + MAX_DETOUR)
+  if (count > 0 && arrival.price > there[0].price + MAX_DETOUR)
     return;
-  LzmaState state = arrivals_[from * effort_.ways + way].state.after(symbol);
   // Of those with the same last distance the cheapest is kept.
   unsigned place = 0;
-  while (place < count && there[place].price <= price) {
-    if (there[place].state.reps[0] == state.reps[0])
+  while (place < count && there[place].price <= arrival.price) {
+    if (there[place].last_distance == arrival.last_distance)
       return;
     place++;
   }
   unsigned gone = place;
-  while (gone < count && there[gone].state.reps[0] != state.reps[0])
+  while (gone < count && there[gone].last_distance != arrival.last_distance)
     gone++;
   if (gone == count) {
     if (count < effort_.ways)
@@ -161,35 +159,49 @@ void LzmaParser::reach(size_t at, unsigned way, const LzmaSymbol &symbol, Price 
   }
   for (; gone > place; gone--)
     there[gone] = there[gone - 1];
-  there[place] = {price, state, static_cast<uint32_t>(from), static_cast<uint8_t>(way), symbol};
+  there[place] = arrival;
 }
 
 void LzmaParser::visit(const LzmaModel &model, size_t at) {
-  const size_t index = at - start_;
+  const auto index = static_cast<uint32_t>(at - start_);
   const uint8_t byte = text_.data[at];
   size_t event = byte != 0 ? at : start_ + next_event_[index];
   const bool literals =
       event - at <= EDGE || at < EDGE || text_.data[at - 1] != 0 || text_.data[at - EDGE] != 0;
   uint32_t longest_rep = 0;
   for (unsigned way = 0; way < counts_[index]; way++) {
-    const Arrival arrival = arrivals_[index * effort_.ways + way];
-    const LzmaState &state = arrival.state;
+    const Arrival &arrival = arrivals_[index * effort_.ways + way];
+    LzmaState &state = states_[index * effort_.ways + way];
+    if (index > 0)
+      state = states_[arrival.from * effort_.ways + arrival.from_way].after(arrival.symbol);
+    const Price price = arrival.price;
+    auto from_way = static_cast<uint8_t>(way);
     if (literals)
-      reach(at, way, {LzmaSymbol::Literal, 0, 1, 0}, arrival.price + model.literal(state, text_, at));
+      reach({price + model.literal(state, text_, at),
+             index,
+             state.reps[0],
+             {LzmaSymbol::Literal, 0, 1, 0},
+             from_way});
     uint32_t above = 0;
     for (uint8_t rep = 0; rep < LZMA_REPS; rep++) {
-      uint32_t length = common(at, state.reps[rep]);
+      uint32_t distance = state.reps[rep], length = common(at, distance);
       if (length == 0)
         continue;
       if (rep == 0 && literals)
-        reach(at, way, {LzmaSymbol::ShortRep, 0, 1, state.reps[0]},
-              arrival.price + model.short_rep(state, at));
+        reach({price + model.short_rep(state, at),
+               index,
+               distance,
+               {LzmaSymbol::ShortRep, 0, 1, distance},
+               from_way});
       if (length < LZMA_MIN_MATCH)
         continue;
-      Price base = arrival.price + model.rep(state, rep, at);
+      Price base = price + model.rep(state, rep, at);
       auto use = [&](uint32_t end) {
-        reach(at, way, {LzmaSymbol::Rep, rep, static_cast<uint16_t>(end), state.reps[rep]},
-              base + model.rep_length(end, at));
+        reach({base + model.rep_length(end, at),
+               index,
+               distance,
+               {LzmaSymbol::Rep, rep, static_cast<uint16_t>(end), distance},
+               from_way});
       };
       longest_rep = std::max(longest_rep, length);
       if (length >= effort_.nice)
@@ -201,12 +213,14 @@ void LzmaParser::visit(const LzmaModel &model, size_t at) {
   }
   if (longest_rep >= effort_.nice)
     return;
-  const Arrival &arrival = arrivals_[index * effort_.ways];
-  Price base = arrival.price + model.match(arrival.state, at);
+  Price base = arrivals_[index * effort_.ways].price + model.match(states_[index * effort_.ways], at);
   auto match = [&](uint32_t distance, uint32_t above, uint32_t length) {
     auto use = [&](uint32_t end) {
-      reach(at, 0, {LzmaSymbol::Match, 0, static_cast<uint16_t>(end), distance},
-            base + model.match_length(end, at) + model.distance(distance, end));
+      reach({base + model.match_length(end, at) + model.distance(distance, end),
+             index,
+             distance,
+             {LzmaSymbol::Match, 0, static_cast<uint16_t>(end), distance},
+             0});
     };
     if (length >= effort_.nice)
       use(length);

@@ -18,17 +18,17 @@ private:
   // A way to get to a place.
   struct Arrival {
     Price price;
-    LzmaState state;
-    uint32_t from;    // place before the last symbol, from the start of the stretch
-    uint8_t from_way; // there
+    uint32_t from;          // place before the last symbol, from the start of the stretch
+    uint32_t last_distance; // after it
     LzmaSymbol symbol;
+    uint8_t from_way; // there
   };
 
   size_t choose_end(size_t at, bool &cut) const;
   size_t give_back();
-  size_t skip_zeros(size_t at, const LzmaState &state);
+  size_t code_zeros(size_t at, const LzmaState &state);
   void visit(const LzmaModel &model, size_t at);
-  void reach(size_t at, unsigned way, const LzmaSymbol &symbol, Price price);
+  void reach(const Arrival &arrival);
   template <typename Use> void each_end(size_t at, uint32_t above, uint32_t length, Use use) const;
   uint32_t common(size_t at, uint32_t distance) const;
   void trace(size_t end);
@@ -40,6 +40,7 @@ private:
   uint32_t budget_;
   std::vector<uint8_t> counts_;      // of arrivals at each place of the stretch
   std::vector<Arrival> arrivals_;    // `ways` for each place
+  std::vector<LzmaState> states_;    // after them, of the places that were visited
   std::vector<uint32_t> next_event_; // of each place, the first after it where a symbol may sensibly end
   std::vector<LzmaSymbol> symbols_;
 };

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "byte_scan.h"
+
 namespace trees::delta {
 
 namespace {
@@ -22,21 +24,6 @@ uint64_t entries_for(uint64_t source_size, uint64_t memory) {
 }
 
 } // namespace
-
-size_t common_prefix(View a, View b) {
-  size_t limit = std::min(a.size, b.size), length = 0;
-  while (length + 8 <= limit) {
-    uint64_t left, right;
-    std::memcpy(&left, a.data + length, 8);
-    std::memcpy(&right, b.data + length, 8);
-    if (left != right)
-      return length + static_cast<size_t>(__builtin_ctzll(GUINT64_TO_LE(left ^ right))) / 8;
-    length += 8;
-  }
-  while (length < limit && a.data[length] == b.data[length])
-    length++;
-  return length;
-}
 
 MatchIndex::~MatchIndex() {
   if (entries_ != nullptr)

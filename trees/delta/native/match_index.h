@@ -48,6 +48,4 @@ private:
   size_t bytes_ = 0;
 };
 
-size_t common_prefix(View a, View b);
-
 } // namespace trees::delta
