@@ -66,8 +66,19 @@ const cases: Readonly<Record<string, readonly [before: Buffer, after: Buffer]>> 
 };
 
 async function assertArrives(t: TestContext, name: string, options: { encoding: 'fast' | 'small'; quick: boolean }) {
-  const directory = temporaryDirectory(t);
   const [before, after] = cases[name] ?? assert.fail(name);
+  await assertChangeArrives(t, name, { ...options, before, after });
+}
+
+interface Change {
+  readonly encoding: 'fast' | 'small';
+  readonly quick: boolean;
+  readonly before: Buffer;
+  readonly after: Buffer;
+}
+
+async function assertChangeArrives(t: TestContext, name: string, { before, after, ...options }: Change) {
+  const directory = temporaryDirectory(t);
   const repo = initRepo(join(directory, 'repo'));
   const from = commitTree(repo, 'v1', { 'usr/bin/program': { content: before } });
   const to = commitTree(repo, 'v2', { 'usr/bin/program': { content: after } });
@@ -92,6 +103,12 @@ for (const options of [
     test(`${options.encoding}${options.quick ? ', quick' : ''}: ${name}`, (t) => assertArrives(t, name, options));
   }
 }
+
+test('fast, quick: what is too long for liblzma to be the quicker one', async (t) => {
+  const before = noise(33 * MIB, 8);
+  const after = changed(changed(before, 400, move), 5000, flip);
+  await assertChangeArrives(t, 'a long program', { encoding: 'fast', quick: true, before, after });
+});
 
 const SNIPPETS = 400;
 const FUNCTION = 200;
