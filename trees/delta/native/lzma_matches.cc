@@ -1,6 +1,7 @@
 #include "lzma_matches.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "byte_scan.h"
 
@@ -9,7 +10,7 @@ namespace trees::delta {
 namespace {
 
 constexpr size_t PAIRS = 1 << 16;
-constexpr unsigned ROOT_BITS = 17;
+constexpr unsigned MIN_ROOT_BITS = 8, MAX_ROOT_BITS = 17;
 constexpr size_t ROOT_KEY = 3;
 // What is found of a place at most.
 constexpr size_t MAX_FOUND = 48;
@@ -21,16 +22,15 @@ size_t pair_at(const uint8_t *text) {
   return static_cast<size_t>(text[0]) << 8 | text[1];
 }
 
-size_t root_at(const uint8_t *text) {
+size_t root_hash(const uint8_t *text, unsigned bits) {
   uint32_t value = static_cast<uint32_t>(text[0]) | static_cast<uint32_t>(text[1]) << 8 |
                    static_cast<uint32_t>(text[2]) << 16;
-  return value * 0x9e3779b1U >> (32 - ROOT_BITS);
+  return value * 0x9e3779b1U >> (32 - bits);
 }
 
 } // namespace
 
-LzmaMatches::LzmaMatches(View text, const LzmaEffort &effort)
-    : text_(text), effort_(effort), pairs_(PAIRS), roots_(trees_of(MAX_ZEROS) << ROOT_BITS) {
+LzmaMatches::LzmaMatches(View text, const LzmaEffort &effort) : text_(text), effort_(effort), pairs_(PAIRS) {
   size_t count = count_nonzero(text);
   places_.reserve(count);
   first_son_.reserve(count);
@@ -45,6 +45,8 @@ LzmaMatches::LzmaMatches(View text, const LzmaEffort &effort)
     sons += 2 * trees_of(i - begin);
   }
   sons_.resize(sons);
+  root_bits_ = std::clamp(static_cast<unsigned>(std::bit_width(count)), MIN_ROOT_BITS, MAX_ROOT_BITS);
+  roots_.resize(trees_of(MAX_ZEROS) << root_bits_);
 }
 
 std::span<const LzmaMatch> LzmaMatches::at(size_t place) {
@@ -113,7 +115,7 @@ void LzmaMatches::search(size_t tree) {
   const uint8_t *text = text_.data + place;
   auto sons_of = [&](size_t node) { return &sons_[first_son_[node - 1] + 2 * tree]; };
   uint32_t *smaller = sons_of(number), *larger = smaller + 1;
-  uint32_t &root = roots_[tree << ROOT_BITS | root_at(text)];
+  uint32_t &root = roots_[tree << root_bits_ | root_hash(text, root_bits_)];
   uint32_t node = root;
   root = static_cast<uint32_t>(number);
   uint32_t smaller_length = 0, larger_length = 0;

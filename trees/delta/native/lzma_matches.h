@@ -46,6 +46,7 @@ private:
   // Search trees of places that begin with the same three bytes, about: of all, of those after at least so
   // many zeros, and so on; the children of each place in each are a smaller and a larger one.
   std::vector<uint32_t> roots_, sons_;
+  unsigned root_bits_;
   std::vector<uint32_t> first_son_; // of each place
   size_t next_ = 0;
   std::vector<LzmaMatch> found_; // of the place that is searched

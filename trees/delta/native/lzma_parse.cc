@@ -25,9 +25,13 @@ constexpr Price MAX_DETOUR = 6 * PRICE_OF_BIT;
 } // namespace
 
 LzmaParser::LzmaParser(View text, const LzmaEffort &effort)
-    : text_(text), effort_(effort), matches_(text, effort), budget_(FIRST_BUDGET), counts_(MAX_STRETCH + 1),
-      arrivals_((MAX_STRETCH + 1) * effort.ways), states_((MAX_STRETCH + 1) * effort.ways),
-      next_event_(MAX_STRETCH + 1) {}
+    : text_(text), effort_(effort), matches_(text, effort), budget_(FIRST_BUDGET) {
+  size_t places = std::min(text.size, MAX_STRETCH) + 1;
+  counts_.resize(places);
+  arrivals_.resize(places * effort.ways);
+  states_.resize(places * effort.ways);
+  next_event_.resize(places);
+}
 
 // The end of the next stretch: before long runs of zeros, or where it has become too much.
 size_t LzmaParser::choose_end(size_t at, bool &cut) const {
