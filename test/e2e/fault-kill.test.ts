@@ -30,7 +30,8 @@ describe(`killed at random instants (TREES_TEST_SEED=${random.seed})`, { timeout
       const phases = await measure(crash);
       const seen = new Map<string, number>();
       let kills = 0;
-      for (let round = 0; round < MAX_ROUNDS && kills < KILLS; round += 1) {
+      let round = 0;
+      for (; round < MAX_ROUNDS && kills < KILLS; round += 1) {
         const { root, paths } = await crash.restore();
         // Most of the time goes by before it changes anything but the feeds' records.
         const instant: Instant =
@@ -38,15 +39,15 @@ describe(`killed at random instants (TREES_TEST_SEED=${random.seed})`, { timeout
             ? { after: 'start', delay: random.next() * phases.start }
             : { after: 'lock', delay: random.next() * phases.work };
         const { killed } = await run(crash, { root, paths, instant });
+        if (!killed) continue;
         const what = await crash.afterKill(paths);
         await crash.finish(root);
-        if (!killed) continue;
         kills += 1;
         seen.set(what, (seen.get(what) ?? 0) + 1);
       }
       const outcomes = [...seen].map(([what, count]) => `${what}: ${count}`).sort();
       const times = `${phases.start.toFixed()} + ${phases.work.toFixed()} ms`;
-      t.diagnostic(`killed ${kills} times in ${times}; ${outcomes.join('; ')}`);
+      t.diagnostic(`killed ${kills} of ${round} times in ${times}; ${outcomes.join('; ')}`);
       assert.ok(kills >= KILLS, `only ${kills} kills hit it at work`);
     });
   }
