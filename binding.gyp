@@ -9,7 +9,8 @@
     "configurations": {
       "Release": {"cflags": ["-O2", "-g1"], "defines": ["_FORTIFY_SOURCE=2"]},
       "Debug": {
-        "cflags": ["-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"],
+        # Line tables are enough for stack traces; the rest makes compiling a fifth slower.
+        "cflags": ["-O1", "-g1", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"],
         "ldflags": ["-fsanitize=address,undefined"]
       }
     }
