@@ -3,9 +3,11 @@ import { spawnSync } from 'node:child_process';
 import {
   appendFileSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   readlinkSync,
   rmSync,
+  statSync,
   symlinkSync,
   unlinkSync,
   writeFileSync,
@@ -14,6 +16,7 @@ import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { Repo } from '../../trees/ostree/index.js';
 import { cli, treesCommand } from '../support/cli.js';
+import { noise } from '../support/delta-fixture.js';
 import { at } from '../support/json.js';
 import { assertSameTree, listTree } from '../support/rig.js';
 import {
@@ -188,5 +191,36 @@ describe('fsck', () => {
   it('knows only installed apps', async () => {
     const { status, document } = await answer('fsck', 'nosuch');
     assert.deepEqual([status, at(document, 'error', 'code')], [1, 'APP_NOT_INSTALLED']);
+  });
+});
+
+describe('fsck with a base that is here and that no generation is on', () => {
+  it('starts no bundle from it while it lacks what is damaged, and counts all that it fetches', async () => {
+    await using fixture = await createStoreFixture();
+    const { publisher, paths } = fixture;
+    const large = noise(300_000, 5).toString('latin1');
+    const base = await publisher.base('deb', '12.0.0', { 'usr/lib/large': large, 'etc/issue': 'old\n' });
+    const next = await publisher.base('deb', '12.1.0', { 'usr/lib/large': large, 'etc/issue': 'new\n' });
+    const on = { base: 'deb', tested: '12.0.0', range: '^12' };
+    const tool = await publisher.layer('tool', '1.0.0', { 'usr/bin/tool': 'tool\n' }, on);
+    await fixture.publish([
+      [null, base],
+      [base, tool],
+      [base, next],
+      [null, next],
+    ]);
+    await fixture.install('tool');
+    const file = join(paths.current('tool'), 'rootfs/usr/lib/large');
+    const content = readFileSync(file);
+    appendFileSync(file, 'damaged\n');
+    const { answer } = cli(() => fixture.root);
+    const { status, document, stderr } = await answer('fsck', '--repair');
+    assert.equal(status, 0, stderr);
+    assert.doesNotMatch(stderr, /warning: /);
+    const complete = statSync(join(fixture.feed.feed, `nothing-${next.slice(0, 12)}.delta.zst`)).size;
+    assert.ok(Number(at(document, 'fetched')) >= complete, JSON.stringify(document));
+    assert.deepEqual(readFileSync(join(paths.current('tool'), 'rootfs/usr/lib/large')), content);
+    await assertSound(paths);
+    assert.deepEqual(readdirSync(join(paths.repo, 'state')), [], 'no mark stays');
   });
 });

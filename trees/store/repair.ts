@@ -13,7 +13,7 @@ import { type ObjectName, replaceObjects } from './replace-objects.js';
 import { isWhole, restoreCurrent, restoreLinks, restoreTree } from './restore.js';
 import { openExistingStore, type Store, type StoreOptions } from './store.js';
 import { dropSupplies, dropUnfinished } from './sweep-temporary.js';
-import { clearMarks, deleteStrayMarks } from './whole.js';
+import { clearMarks, deleteStrayMarks, wholeCommits } from './whole.js';
 
 export interface FsckOptions extends StoreOptions, Pick<GatherOptions, 'allowStale' | 'network'> {
   /** Apps to check; undefined: the whole store. */
@@ -53,14 +53,15 @@ export async function checkStore(options: FsckOptions): Promise<FsckResult> {
   let fetched = 0;
   let before = '';
   for (let round = 0; round < ROUNDS; round += 1) {
-    const { damage, supplies, corrupt } = await look(store, { feeds, options, useless });
+    const found = await look(store, { feeds, options, useless });
+    const { damage, supplies } = found;
     for (const one of damage) seen.set(keyOf(one), one);
     const now = JSON.stringify([damage.map(keyOf).sort(), useless.parts.size, useless.whole.size]);
     if (damage.length === 0 || now === before) break;
     before = now;
     fetched += supplies.fetched;
     using _lock = await store.lockStore('exclusive');
-    await repair(store, { damage, supplies, corrupt, feeds, options, useless });
+    await repair(store, { ...found, feeds, options, useless });
   }
   using _lock = await store.lockStore('exclusive');
   await clearMarks(store.repo);
@@ -84,6 +85,8 @@ interface Found {
   readonly damage: readonly Damage[];
   readonly corrupt: ReadonlyMap<ObjectKey, ObjectName>;
   readonly supplies: Supplies;
+  /** Commits that lack something. */
+  readonly broken: ReadonlySet<Checksum>;
 }
 
 interface Context {
@@ -108,7 +111,7 @@ async function look(store: Store, { feeds, options, useless }: Context): Promise
     return selection === undefined ? [] : [{ generation, selection }];
   });
   const supplies = await fetchSupplies(store, repairables, { options, damaged, broken, useless });
-  return { damage, corrupt: byKey(corrupt), supplies };
+  return { damage, corrupt: byKey(corrupt), supplies, broken: new Set(broken.keys()) };
 }
 
 function generationsOf({ paths }: Store, names: readonly string[] | undefined): Generation[] {
@@ -117,19 +120,23 @@ function generationsOf({ paths }: Store, names: readonly string[] | undefined): 
   );
 }
 
-/** Bases and layers that lack something, with what that is as far as it is damaged; undefined where it cannot be told. */
+/**
+ * Bases and layers that lack something, with what that is as far as it is damaged; undefined where it cannot be told.
+ * Of the other commits, too, on which no generation is built: bundles may start from them.
+ */
 async function findBroken(
   { repo }: Store,
   generations: readonly Generation[],
   damaged: ReadonlySet<ObjectKey>,
 ): Promise<Map<Checksum, ReadonlySet<ObjectKey> | undefined>> {
   const broken = new Map<Checksum, ReadonlySet<ObjectKey> | undefined>();
-  for (const commit of new Set(generations.flatMap(({ base, layer }) => [base.commit, layer]))) {
+  const needed = generations.flatMap(({ base, layer }) => [base.commit, layer]);
+  for (const commit of new Set([...needed, ...(await wholeCommits(repo))])) {
     // Of a commit that is not there libostree says that it needs nothing.
     const isThere = await repo.hasObject('commit', commit);
     const objects = isThere ? await repo.traverseCommit(commit, { maxDepth: 0 }).catch(() => undefined) : undefined;
-    const needed = objects?.map(({ type, checksum }) => `${checksum}.${type}`).filter((key) => damaged.has(key));
-    if (needed === undefined || needed.length > 0) broken.set(commit, needed && new Set(needed));
+    const lacking = objects?.map(({ type, checksum }) => `${checksum}.${type}`).filter((key) => damaged.has(key));
+    if (lacking === undefined || lacking.length > 0) broken.set(commit, lacking && new Set(lacking));
   }
   return broken;
 }
@@ -208,9 +215,11 @@ async function attempt(
 async function replaceDamaged(
   store: Store,
   generations: readonly Generation[],
-  { corrupt: seen, supplies, useless }: Repair,
+  { corrupt: seen, supplies, broken, useless }: Repair,
 ): Promise<void> {
   const { repo } = store;
+  // No bundle starts from them until they have everything again.
+  for (const commit of broken) await repo.setCommitPartial(commit, true);
   // Somebody may have put it right since we looked.
   const corrupt = new Map<ObjectKey, ObjectName>();
   for (const [key, object] of seen) {
