@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { sign } from 'node:crypto';
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { addFeed } from '../../trees/feed/feeds.js';
@@ -212,6 +221,10 @@ describe('bundle install', () => {
       return join(work, name);
     };
     const install = (file: string): string[] => ['bundle', 'install', file, '--trust-unsigned', '-n', 'x'];
+    const empty = machine();
+    await empty.fails('BUNDLE_UNREADABLE', /name/, ...install(join(work, 'absent')));
+    await empty.fails('BUNDLE_CORRUPT', /inline static delta/, ...install(wrong('text', 'hello\n')));
+    assert.equal(existsSync(empty.paths.root), false, 'what is no bundle does not make a store');
     await fails('BUNDLE_UNREADABLE', /name/, ...install(join(work, 'absent')));
     await fails('BUNDLE_UNREADABLE', /name/, ...install(work));
     await fails('BUNDLE_CORRUPT', /inline static delta/, ...install(wrong('text', 'hello\n')));

@@ -113,6 +113,27 @@ describe('the delivery commands', () => {
     assert.equal((await trees('co', 'tool', '--copy')).status, 2);
   });
 
+  it('say what a checkout would do, and refuse what cannot be a target before anything is changed', async () => {
+    const target = join(fixture.feed.dir, 'planned');
+    assert.match(
+      await ok('co', 'tool', '-t', target, '--dry-run'),
+      /^would link the files of tool 1\.0\.0 .* into \/.*\n$/,
+    );
+    assert.equal(existsSync(target), false);
+    const file = join(fixture.feed.dir, 'a-file');
+    writeFileSync(file, '');
+    for (const path of [file, join(file, 'below'), join(file, 'below/that')]) {
+      for (const more of [[], ['--dry-run']]) {
+        const { status, stderr } = await trees('co', 'tool', '-t', path, ...more);
+        assert.equal(status, 1);
+        assert.match(stderr, /^error: .*a-file is not a directory\nhint: /);
+      }
+    }
+    const inside = await trees('co', 'tool', '-t', join(fixture.paths.root, 'new'));
+    assert.equal(inside.status, 2);
+    assert.match(inside.stderr, /outside of the store.*\nhint: /);
+  });
+
   it('check out to another file system only by copying', async (t) => {
     if (!existsSync('/dev/shm') || statSync('/dev/shm').dev === statSync(fixture.root).dev) {
       t.skip('needs /dev/shm to be another file system than the temporary directory');
@@ -154,6 +175,10 @@ describe('the delivery commands', () => {
 
   it('update by installing, collect, and remove in the original form', async () => {
     assert.match(await ok('install', 'tool'), /installed tool 2\.0\.0 .*was 1\.0\.0/);
+    assert.match(await ok('co', 'tool@1'), /\/tool\/1\/rootfs\n$/, 'what is here to go back to is not installed again');
+    assert.equal(at(await json('co', 'tool@1', '-t', 'older'), 'version'), '1.0.0');
+    assert.equal(readFileSync(join(fixture.feed.dir, 'older/usr/bin/tool'), 'utf8'), 'tool one\n');
+    assert.match(await ok('co', 'tool'), /\/tool\/2\/rootfs\n$/, 'and what is current stays so');
     assert.match(await ok('gc', '--keep', '0', '--dry-run'), /would delete generation 1 of tool/);
     assert.match(await ok('gc', '--keep', '0'), /deleted generation 1 of tool/);
     assert.match(await ok('gc', '--keep', '0'), /nothing to delete/);

@@ -1,14 +1,15 @@
 import { join } from 'node:path';
 import { isErrno, TreesError } from '../errors.js';
 import { checkoutInto, type IntoResult } from './checkout-into.js';
-import { type Generation, IN_USE_FILE, requireInstalled } from './generations.js';
+import { type Generation, IN_USE_FILE } from './generations.js';
 import { type Lock, tryLock, tryReadLock } from './locks.js';
 import { isUserStore } from './mode.js';
 import { storePaths } from './paths.js';
 import type { StoreOptions } from './store.js';
 
 export interface CheckoutAppOptions extends StoreOptions {
-  readonly name: string;
+  /** What to check out. */
+  readonly generation: Generation;
   /** Directory to add the tree to. */
   readonly target: string;
   readonly force: boolean;
@@ -16,15 +17,14 @@ export interface CheckoutAppOptions extends StoreOptions {
 }
 
 /**
- * Adds the current tree of an installed app to a directory; see `checkoutInto`.
- * @throws TreesError APP_NOT_INSTALLED and as `checkoutInto`
+ * Adds a generation's tree to a directory; see `checkoutInto`.
+ * @throws TreesError LOCKED and as `checkoutInto`
  */
 export async function checkoutApp(options: CheckoutAppOptions): Promise<IntoResult> {
   const paths = storePaths(options.root);
-  const { current } = requireInstalled(paths, options.name);
   // As long as there is the generation, its ref keeps the objects.
-  using _use = useGeneration(options.root, current);
-  const source = { store: options.root, repo: paths.repo, user: isUserStore(paths), commit: current.tree };
+  using _use = useGeneration(options.root, options.generation);
+  const source = { store: options.root, repo: paths.repo, user: isUserStore(paths), commit: options.generation.tree };
   return await checkoutInto(source, options.target, {
     force: options.force,
     copy: options.copy,

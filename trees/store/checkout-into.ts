@@ -1,7 +1,7 @@
 import { constants, fchmodSync, mkdirSync, realpathSync, statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
-import { TreesError, usageError } from '../errors.js';
+import { isErrno, TreesError, usageError } from '../errors.js';
 import type { Checksum } from '../ostree/types.js';
 import type { Reporter } from '../reporter.js';
 import { runNative } from './addon.js';
@@ -47,14 +47,7 @@ export interface IntoResult {
  * @throws TreesError PATH_CONFLICT, LAYER_INVALID, UNSUPPORTED if it is on another file system and `copy` is not set
  */
 export async function checkoutInto(source: IntoSource, target: string, options: IntoOptions): Promise<IntoResult> {
-  const ancestor = nearestExisting(target);
-  const fromStore = relative(realpathSync(source.store), realpathSync(ancestor));
-  if (fromStore !== '..' && !fromStore.startsWith(`..${sep}`)) {
-    throw usageError(`Expected the target to be outside of the store, got ${target}`);
-  }
-  if (!options.copy && statSync(ancestor).dev !== statSync(join(source.repo, 'objects')).dev) {
-    throw otherFileSystem(source, target);
-  }
+  requireTarget(source, target, options.copy);
   const made = mkdirSync(target, { recursive: true });
   const fresh = made !== undefined;
   await using directory = await open(target, constants.O_RDONLY | constants.O_DIRECTORY);
@@ -93,11 +86,43 @@ export async function checkoutInto(source: IntoSource, target: string, options: 
   }
 }
 
-function nearestExisting(path: string): string {
-  for (let at = path; ; at = dirname(at)) if (lstatOrUndefined(at) !== undefined) return at;
+/**
+ * Looks, before anything is changed, whether a tree can be checked out into a directory.
+ * @throws TreesError USAGE (it is in the store), PATH_CONFLICT, UNSUPPORTED (other file system and not `copy`)
+ */
+export function requireTarget(source: Pick<IntoSource, 'store' | 'repo'>, target: string, copy: boolean): void {
+  const ancestor = nearestExisting(target);
+  // A link that leads nowhere is in the way, too.
+  if (statSync(ancestor, { throwIfNoEntry: false })?.isDirectory() !== true) {
+    throw new TreesError('PATH_CONFLICT', `cannot make the directory ${target}: ${ancestor} is not a directory`, {
+      hint: 'choose another path, or move what is there out of the way',
+      details: { path: ancestor },
+    });
+  }
+  const fromStore = relative(realpathSync(source.store), realpathSync(ancestor));
+  if (fromStore !== '..' && !fromStore.startsWith(`..${sep}`)) {
+    throw usageError(
+      `Expected the target to be outside of the store, got ${target}`,
+      `choose a directory that is not below ${source.store}`,
+    );
+  }
+  if (!copy && statSync(ancestor).dev !== statSync(join(source.repo, 'objects')).dev) {
+    throw otherFileSystem(source, target);
+  }
 }
 
-function otherFileSystem({ store }: IntoSource, target: string): TreesError {
+/** Also of a path below a file, which nothing can be. */
+function nearestExisting(path: string): string {
+  for (let at = path; ; at = dirname(at)) {
+    try {
+      if (lstatOrUndefined(at) !== undefined) return at;
+    } catch (error) {
+      if (!isErrno(error, 'ENOTDIR')) throw error;
+    }
+  }
+}
+
+function otherFileSystem({ store }: Pick<IntoSource, 'store'>, target: string): TreesError {
   return new TreesError(
     'UNSUPPORTED',
     `cannot link into ${target}: it is on another file system than the store ${store}`,

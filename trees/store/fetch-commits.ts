@@ -40,6 +40,8 @@ function isFinal(error: unknown): boolean {
 /** What to do when no bundle is left, where that is not the publisher's business. */
 const NO_OTHER: Partial<Record<ErrorCode, string>> = {
   STORE_CORRUPT: 'trees fsck --repair fetches what is damaged again',
+  BUNDLE_CORRUPT:
+    'no other bundle leads there and fetching this one again may help; if it does not, tell the publisher',
 };
 
 /**
@@ -106,7 +108,7 @@ function nextPlan(
     // The reason why the first bundle failed says more than that none is left.
     if (state.first instanceof TreesError) {
       throw new TreesError(state.first.code, state.first.message, {
-        hint: state.first.hint ?? NO_OTHER[state.first.code] ?? 'there is no other bundle to try',
+        hint: hintOf(state.first) ?? NO_OTHER[state.first.code] ?? 'there is no other bundle to try',
         cause: state.first,
         details: { ...state.first.details, fallback: state.fallback },
       });
@@ -117,6 +119,11 @@ function nextPlan(
       details: { fallback: state.fallback },
     });
   }
+}
+
+/** What the decoder says about a corrupt bundle is meant for who named the file. */
+function hintOf({ code, hint }: TreesError): string | undefined {
+  return code === 'BUNDLE_CORRUPT' ? undefined : hint;
 }
 
 /** A bundle whose turn has not come yet. */

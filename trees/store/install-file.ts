@@ -15,7 +15,7 @@ import { ensureNoBase, NO_BASE } from './no-base.js';
 import { readPin } from './pins.js';
 import { estimateSpace, requireSpace } from './space.js';
 import { openStore, type Store, type StoreOptions } from './store.js';
-import { type UnpackedDelta, unpackDelta } from './unpack-delta.js';
+import { isPlainDelta, type UnpackedDelta, unpackDelta } from './unpack-delta.js';
 import { clearMarks, whileArriving, wholeCommits } from './whole.js';
 
 export interface InstallFileOptions extends StoreOptions, IdentityOptions {
@@ -58,9 +58,12 @@ export interface InstalledFile {
  *   BASE_NOT_FOUND, VERSION_NOT_FOUND (its source is not here; the pin), PATH_CONFLICT, NO_SPACE, USAGE
  */
 export async function installFile(options: InstallFileOptions): Promise<InstalledFile> {
+  const { path = options.file, signal } = options;
+  // What is no bundle does not even make a store.
+  const early = (await isPlainDelta(path)) ? await bundleInfo(path, { signal }) : undefined;
   using store = await openStore(options);
-  await using unpacked = await unpackDelta(options.path ?? options.file, store.paths.downloads);
-  const info = await bundleInfo(unpacked.path, { signal: options.signal });
+  await using unpacked = await unpackDelta(path, store.paths.downloads);
+  const info = early ?? (await bundleInfo(unpacked.path, { signal }));
   checkName(info, unpacked, options.file);
   checkTree(info, options);
   const identity = identify(info, options.file, options);

@@ -63,6 +63,14 @@ export async function unpackDelta(path: string, directory: string): Promise<Unpa
   }
 }
 
+/**
+ * Whether a file has to be what it holds: neither a tar nor signed as a whole.
+ * @throws TreesError BUNDLE_UNREADABLE
+ */
+export async function isPlainDelta(path: string): Promise<boolean> {
+  return (await formatOf(path)) === 'file';
+}
+
 async function formatOf(path: string): Promise<'file' | 'tar' | 'signed'> {
   const head = Buffer.alloc(512);
   try {
