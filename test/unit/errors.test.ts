@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { reportError } from '../../trees/cli/errors.js';
 import { reasonOf } from '../../trees/errors.js';
@@ -20,6 +20,18 @@ describe('system errors in words', () => {
     assert.equal(reasonOf(failure(() => readFileSync('/'))), 'illegal operation on a directory');
     assert.equal(reasonOf(new Error('EX: a, b')), 'EX: a, b');
     assert.equal(reasonOf('text'), 'text');
+  });
+
+  it('reportError has a word for what a call does', () => {
+    const absent = '/nonexistent/directory';
+    assert.equal(
+      reportError(failure(() => readdirSync(absent))).message,
+      `cannot list ${absent}: no such file or directory`,
+    );
+    assert.equal(
+      reportError(failure(() => lstatSync(absent))).message,
+      `cannot look at ${absent}: no such file or directory`,
+    );
   });
 
   it('reportError names the path and says what to do', () => {

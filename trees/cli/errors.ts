@@ -89,9 +89,20 @@ function hasErrnoCode(error: unknown): error is NodeJS.ErrnoException {
   return error instanceof Error && 'syscall' in error && 'code' in error;
 }
 
+/** What the system calls do whose names are no words. */
+const IN_WORDS: Readonly<Record<string, string | undefined>> = {
+  lstat: 'look at',
+  mkdir: 'make the directory',
+  opendir: 'list',
+  rmdir: 'remove the directory',
+  scandir: 'list',
+  stat: 'look at',
+  unlink: 'delete',
+};
+
 function systemMessage(error: NodeJS.ErrnoException): string {
   const at = error.path === undefined ? '' : ` ${error.path}`;
-  return `cannot ${error.syscall ?? 'continue'}${at}: ${reasonOf(error)}`;
+  return `cannot ${IN_WORDS[error.syscall ?? ''] ?? error.syscall ?? 'continue'}${at}: ${reasonOf(error)}`;
 }
 
 /** Remote text must not drive the terminal: control characters other than newline and tab are shown as `?`. */
