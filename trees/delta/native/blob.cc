@@ -66,6 +66,9 @@ void Buffer::resize(size_t size) {
         ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED)
       throw std::bad_alloc();
+    // All of it will be written to, and matches of a decompressor lie all over it. A kernel without huge
+    // pages refuses, and nothing is lost.
+    ::madvise(memory, size, MADV_HUGEPAGE);
     memory_ = memory;
     capacity_ = size;
   }
