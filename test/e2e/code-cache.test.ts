@@ -110,6 +110,15 @@ describe('the code cache of an installed command', () => {
     assert.equal(inode(firstCache()), made, 'V8 rejected what was made');
   });
 
+  it('has what an installation calls to its end', async () => {
+    const made = join(directory, 'made');
+    mkdirSync(made);
+    const { status, stdout } = await runProgram(process.execPath, [join(cli, 'warm-up.js'), made]);
+    assert.equal(status, 0);
+    assert.match(stdout, /^installed published 1\.0\.0 on ground 1\.0\.0 \(generation 1\)/m);
+    assert.deepEqual(readdirSync(made).toSorted(), readdirSync(caches).toSorted());
+  });
+
   it('is made again when V8 rejects it, unless that was just done', async () => {
     const path = firstCache();
     const foreign = makeForeign(path);

@@ -22,7 +22,7 @@ const STALE_MS = 3_600_000;
 const TIMEOUT_MS = 60_000;
 
 /**
- * Has the caches of all packs made, in the first place where that can be done, and waits for it: a third of a second,
+ * Has the caches of all packs made, in the first place where that can be done, and waits for it: a second,
  * once after an installation or another version of Node. Nothing that goes wrong is an error; it starts slower then.
  * @param packs directory of the packs and of the program that makes their caches
  */

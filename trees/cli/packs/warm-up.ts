@@ -6,6 +6,7 @@ import { storeCaches } from './make-caches.js';
 import { packNames } from './names.js';
 import { openPacks } from './packs.js';
 import { cacheName, type Main } from './start.js';
+import { PUBLISHED, publishDirectory } from './warm-directory.js';
 import { OFFERED, serveFeed } from './warm-feed.js';
 import { APP, makeStore } from './warm-store.js';
 
@@ -17,15 +18,21 @@ import { APP, makeStore } from './warm-store.js';
 
 /**
  * Groups of command lines; each gets a pack for the modules that none before it has loaded.
- * @param feed options that add the feed
+ * @param feed words that add a feed that is served
+ * @param directory words that add one in a directory
  */
-const groups = (feed: readonly string[]): ReadonlyArray<ReadonlyArray<readonly string[]>> => [
+const groups = (
+  feed: readonly string[],
+  directory: readonly string[],
+): ReadonlyArray<ReadonlyArray<readonly string[]>> => [
   [['--version'], ['ls'], ['ls', '--json'], ['update']],
   [['checkout', APP, '-t', 'tree']],
   [['run', '--dry-run', APP], ['ps'], ['exec', APP, '--', 'true'], ['stop', APP], ['logs', APP], ['info', APP]],
   [
     ['feed', 'add', '--yes', ...feed],
     ['install', OFFERED],
+    ['feed', 'add', '--yes', '--name=directory', ...directory],
+    ['install', `directory/${PUBLISHED}`],
     ['bundle', 'create', '--repo=var/lib/trees/repo', '--to=none', '--output=bundle'],
   ],
   [['--help'], ['run', '--help'], ['feed', 'ls'], ['update', '--dry-run'], ['gc', '--dry-run'], ['config']],
@@ -51,11 +58,12 @@ async function warmUp(): Promise<void> {
   setFlagsFromString('--no-flush-bytecode');
   const loaded: string[][] = [];
   const feed = await serveFeed(root);
+  const directory = await publishDirectory(root);
   try {
     makeStore(root);
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- trees/cli/main.ts
     const { main } = packs.require('./main.js') as Main;
-    for (const lines of groups(feed === undefined ? [] : [feed.url, `--key=${feed.key}`])) {
+    for (const lines of groups(feed === undefined ? [] : [feed.url, `--key=${feed.key}`], directory)) {
       for (const line of lines) await main(line);
       loaded.push([...packs.modules.keys()]);
     }
