@@ -34,7 +34,8 @@ export function verifyCommitSignature(
       hint: 'tell the publisher: `trees release` signs every commit',
     });
   }
-  for (const signature of signatures) {
+  // The newest first: it is the one by the key that is in use.
+  for (const signature of signatures.toReversed()) {
     const key = options.keys.find((candidate) => verifyEd25519(commit, signature, candidate.key));
     if (key !== undefined) return key;
   }
