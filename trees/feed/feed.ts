@@ -1,4 +1,3 @@
-import type { Readable } from 'node:stream';
 import type { RetryPolicy } from './retry.js';
 
 /** Names of the fixed files of a feed. */
@@ -26,8 +25,14 @@ export interface OpenOptions {
   release?: string | undefined;
 }
 
+/** Bytes as they come, to be iterated over once; Node's readable streams are such. */
+export interface ByteStream extends AsyncIterable<Buffer> {
+  /** Gives it up, if that was not iterated over to its end. */
+  destroy(): unknown;
+}
+
 export interface FeedFile {
-  readonly stream: Readable;
+  readonly stream: ByteStream;
   /** Byte of the file that `stream` starts with: what was asked for, or 0 where the feed cannot seek. */
   readonly offset: number;
   /** Names this version of the file, where the feed has such names (HTTP's entity tag). */
