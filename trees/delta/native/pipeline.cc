@@ -5,7 +5,6 @@
 #include <exception>
 #include <thread>
 
-#include "budget.h"
 #include "codec.h"
 #include "units.h"
 
@@ -21,16 +20,6 @@ constexpr size_t MAX_SPARE = 16 << 20;
 // An xz decoder has a copy of what it decompresses, up to its dictionary: 32 MiB in stock deltas.
 constexpr uint64_t XZ_DICTIONARY = 32 << 20;
 
-// A unit whose bytes have been read.
-struct Loaded {
-  const Unit *unit = nullptr;
-  Buffer compressed;
-  // If it is decompressed already: in memory or in a file.
-  Buffer raw_buffer;
-  std::shared_ptr<const Blob> raw;
-  uint64_t cost = 0;
-};
-
 class Pipeline {
 public:
   Pipeline(const PipelineOptions &options, const UsePart &use, Job &job)
@@ -38,8 +27,6 @@ public:
         units_(units_of(options.source, options.block, options.skip)) {}
   Pipeline(const Pipeline &) = delete;
   Pipeline &operator=(const Pipeline &) = delete;
-  // What a failure left undone.
-  ~Pipeline() { budget().release(in_work_); }
 
   void run() {
     std::vector<std::thread> workers;
@@ -85,7 +72,7 @@ private:
     if (!units_.empty() && in_last_frame(units_.back())) {
       const Frame &frame = source_.frames().back();
       auto stretch = source_.read(frame.raw_offset, frame.raw_size, job_);
-      push(Loaded{&units_.back(), Buffer(), Buffer(), stretch.blob, 0});
+      push(Loaded{Charge(), &units_.back(), nullptr, Buffer(), stretch.blob});
     }
     for (const Unit &unit : units_) {
       if (stopped())
@@ -101,6 +88,7 @@ private:
   void verify() {
     if (stopped() && !failed_as_corrupt())
       return;
+    hash_pending();
     pass(source_.file_size());
     Checksum actual = hash_.finish();
     if (actual == *options_.sha256)
@@ -123,6 +111,26 @@ private:
   }
 
   void read(uint8_t *target, uint64_t size) {
+    hash_pending();
+    fetch(target, size, [&](View bytes) {
+      if (options_.sha256)
+        hash_.update(bytes);
+    });
+  }
+
+  // The digest is what can wait: the decompressor cannot begin before it has the bytes, and is what takes
+  // longest.
+  void hash_pending() {
+    for (const auto &compressed : std::exchange(pending_, {}))
+      for (View left = compressed->bytes.view(); left.size > 0;) {
+        job_.check();
+        View piece = left.part(0, std::min(CHUNK, left.size));
+        hash_.update(piece);
+        left = left.part(piece.size, left.size);
+      }
+  }
+
+  template <typename Use> void fetch(uint8_t *target, uint64_t size, Use use) {
     while (size > 0) {
       job_.check();
       uint64_t there = options_.arrival.wait(position_, job_);
@@ -132,8 +140,7 @@ private:
       View bytes(target, count);
       if (!source_.same_as_read(position_, bytes))
         corrupt("its end is not what was read before the rest", {{"path", source_.path()}});
-      if (options_.sha256)
-        hash_.update(bytes);
+      use(bytes);
       position_ += count;
       target += count;
       size -= count;
@@ -143,16 +150,24 @@ private:
   void read_unit(const Unit &unit) {
     for (size_t i = 0; i < unit.frames; i++)
       check_frame(source_.frames()[unit.first_frame + i]);
-    Loaded loaded{&unit, Buffer(), Buffer(), nullptr, cost(unit)};
-    if (!admit(loaded.cost))
+    Loaded loaded{admit(cost(unit)), &unit, nullptr, Buffer(), nullptr};
+    if (loaded.charge.empty())
       return;
     // What one has to wait for anyway is decompressed as it comes; else that is better left to the workers.
-    if (unit.frames > 0 && unit.raw_size > 0 && options_.arrival.bytes() < unit.offset + unit.size) {
+    if (unit.frames == 0) {
+      loaded.raw_buffer = take(unit.size);
+      read(loaded.raw_buffer.data(), unit.size);
+    } else if (unit.raw_size > 0 && options_.arrival.bytes() < unit.offset + unit.size) {
       loaded.raw_buffer = take(unit.raw_size);
       read_frames(unit, loaded.raw_buffer.data());
     } else {
-      loaded.compressed = take(unit.size);
-      read(loaded.compressed.data(), unit.size);
+      auto compressed = std::make_shared<Compressed>();
+      compressed->charge = loaded.charge.split(unit.size);
+      compressed->bytes.resize(unit.size);
+      fetch(compressed->bytes.data(), unit.size, [](View) {});
+      if (options_.sha256)
+        pending_.push_back(compressed);
+      loaded.compressed = std::move(compressed);
     }
     push(std::move(loaded));
   }
@@ -174,7 +189,8 @@ private:
 
   // More than fits into memory: decompressed piece by piece into a file.
   void read_large(const Unit &unit) {
-    if (!admit(BUDGET))
+    Charge charge = admit(BUDGET);
+    if (charge.empty())
       return;
     SpillBuffer out(source_.temporary(), 0);
     FrameDecoder decoder;
@@ -196,11 +212,11 @@ private:
       pieces(frame.size, [&](View piece) { decoder.add(piece, out); });
       decoder.end();
     }
-    push(Loaded{&unit, Buffer(), Buffer(), std::make_shared<Blob>(out.finish()), BUDGET});
+    push(Loaded{std::move(charge), &unit, nullptr, Buffer(), std::make_shared<Blob>(out.finish())});
   }
 
   uint64_t cost(const Unit &unit) const {
-    uint64_t cost = unit.size + (unit.frames == 0 ? 0 : unit.raw_size);
+    uint64_t cost = std::max<uint64_t>(1, unit.size + (unit.frames == 0 ? 0 : unit.raw_size));
     if (unit.frames != 0 && options_.block.encoding != "small")
       return cost;
     for (size_t part : unit.parts)
@@ -208,11 +224,14 @@ private:
     return cost;
   }
 
-  bool admit(uint64_t cost) {
-    if (!budget().admit(cost, [&] { return stopped() || job_.cancelled(); }))
-      return false;
-    in_work_ += cost;
-    return true;
+  // Nothing if that is given up.
+  Charge admit(uint64_t cost) {
+    if (budget().admit_now(cost))
+      return Charge(cost);
+    // While others are busy; and it gives back what is held for nothing else.
+    hash_pending();
+    bool admitted = budget().admit(cost, [&] { return stopped() || job_.cancelled(); });
+    return admitted ? Charge(cost) : Charge();
   }
 
   void push(Loaded loaded) {
@@ -241,11 +260,7 @@ private:
       } catch (...) {
         fail(std::current_exception());
       }
-      give(std::move(loaded.compressed));
       give(std::move(loaded.raw_buffer));
-      loaded.raw.reset();
-      in_work_ -= loaded.cost;
-      budget().release(loaded.cost);
     }
   }
 
@@ -253,21 +268,20 @@ private:
     const Unit &unit = *loaded.unit;
     if (loaded.raw)
       return use_parts(unit, loaded.raw->view(), *loaded.raw, nullptr);
-    if (unit.frames == 0)
-      return use_parts(unit, loaded.compressed);
-    if (loaded.raw_buffer.size() > 0)
+    if (!loaded.compressed)
       return use_parts(unit, loaded.raw_buffer);
-    Buffer raw = take(unit.raw_size);
+    loaded.raw_buffer = take(unit.raw_size);
+    uint8_t *raw = loaded.raw_buffer.data();
+    const uint8_t *compressed = loaded.compressed->bytes.view().data;
     uint64_t at = 0, raw_at = 0;
     for (size_t i = 0; i < unit.frames; i++) {
       const Frame &frame = source_.frames()[unit.first_frame + i];
-      decode_frame(View(loaded.compressed.data() + at, frame.size), frame, raw.data() + raw_at);
+      decode_frame(View(compressed + at, frame.size), frame, raw + raw_at);
       at += frame.size;
       raw_at += frame.raw_size;
     }
-    give(std::move(loaded.compressed));
-    use_parts(unit, raw);
-    give(std::move(raw));
+    loaded.compressed.reset();
+    use_parts(unit, loaded.raw_buffer);
   }
 
   void use_parts(const Unit &unit, Buffer &raw) {
@@ -348,13 +362,14 @@ private:
   uint64_t position_ = 0;
   Buffer chunk_;
   FrameDecoder decoder_;
+  // What is not in the digest yet, in the order of the file, up to `position_`.
+  std::vector<std::shared_ptr<const Compressed>> pending_;
 
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Loaded> queue_;
   std::vector<Buffer> spare_;
   size_t spare_size_ = 0;
-  std::atomic<uint64_t> in_work_{0};
   bool finished_ = false;
   std::exception_ptr failure_;
 };

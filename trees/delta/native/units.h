@@ -1,6 +1,7 @@
 // Which bytes of a bundle are read, and decompressed, together.
 #pragma once
 
+#include "budget.h"
 #include "source.h"
 #include "superblock.h"
 
@@ -17,6 +18,24 @@ struct Unit {
   std::vector<size_t> parts;
 
   bool large() const { return raw_size > MEMORY_LIMIT || size > MEMORY_LIMIT; }
+};
+
+// Bytes of the file, for the worker that decompresses them and for the digest: whoever has them last frees
+// them.
+struct Compressed {
+  Charge charge;
+  Buffer bytes;
+};
+
+// A unit whose bytes have been read.
+struct Loaded {
+  // For what is not in `compressed`.
+  Charge charge;
+  const Unit *unit = nullptr;
+  std::shared_ptr<const Compressed> compressed;
+  // If there is nothing to decompress, or that is done already: in memory or in a file.
+  Buffer raw_buffer;
+  std::shared_ptr<const Blob> raw;
 };
 
 // In the order of the file, without the parts that are skipped.
