@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { projectRoot, Scratch } from '../support/ostree.js';
 
-const missing = ['ostree', 'store', 'system']
+const missing = ['delta', 'ostree', 'store', 'system']
   .map((name) => join(projectRoot, 'build', 'Debug', `${name}.node`))
   .filter((addon) => !existsSync(addon));
 const skip = missing.length > 0 && `needs ${missing.join(', ')}: node scripts/build-native.mjs --debug`;
@@ -23,6 +23,10 @@ const files = [
   'ostree-mutable-tree',
   'ostree-maintenance',
   'ostree-environment',
+  'delta-roundtrip',
+  'delta-property',
+  'delta-arriving',
+  'install-arriving',
   'checkout-hostile',
   'checkout-into',
   'compose-model',
