@@ -1,20 +1,21 @@
 import { mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { makeKeyPair } from '../../../releases/key-file.js';
-import { signCommit, signFile } from '../../../releases/sign.js';
+import { makeKeyPair, type SecretKey } from '../../../releases/key-file.js';
+import { signCommit } from '../../../releases/sign.js';
 import { machineArch } from '../../config/leaves.js';
 import { createBundle } from '../../delta/index.js';
+import { feedFile } from '../../feed/feed.js';
 import { formatPublicKey } from '../../feed/minisign.js';
-import type { BundleEntry, FeedIndex } from '../../feed/schema.js';
+import type { BundleEntry } from '../../feed/schema.js';
 import { type Checksum, Repo } from '../../ostree/index.js';
 import { composeTree } from '../../store/compose.js';
 import { commitKey } from '../../store/metadata.js';
+import { makeIndex, type Offer, VERSION } from './warm-index.js';
 
 /** What the app in the directory is called. */
 export const PUBLISHED = 'published';
 
 const BASE = 'ground';
-const VERSION = '1.0.0';
 
 /**
  * Publishes an app and its base in a directory: what `trees install` needs to come to its end.
@@ -27,12 +28,9 @@ export async function publishDirectory(root: string): Promise<readonly string[]>
   mkdirSync(feed);
   try {
     const signer = makeKeyPair().key;
-    const index = Buffer.from(
-      JSON.stringify(await publish(root, feed, (bytes) => signCommit(bytes, undefined, signer))),
-    );
-    writeFileSync(join(feed, 'index.json'), index);
-    const signature = signFile(index, signer, { file: 'index.json', sequence: 1, now: new Date() });
-    writeFileSync(join(feed, 'index.json.minisig'), signature);
+    const { index, signature } = makeIndex(await publish(root, feed, signer), signer);
+    writeFileSync(join(feed, feedFile.index), index);
+    writeFileSync(join(feed, feedFile.signature), signature);
     writeFileSync(key, formatPublicKey(signer.public));
   } catch {
     return [];
@@ -40,11 +38,7 @@ export async function publishDirectory(root: string): Promise<readonly string[]>
   return [`dir:${feed}`, `--key=${key}`];
 }
 
-async function publish(
-  root: string,
-  feed: string,
-  sign: (commit: Uint8Array) => ReturnType<typeof signCommit>,
-): Promise<FeedIndex> {
+async function publish(root: string, feed: string, signer: SecretKey): Promise<Offer> {
   const path = join(root, 'publisher');
   const arch = machineArch();
   const owner = statSync(root);
@@ -65,7 +59,7 @@ async function publish(
         timestamp: 0,
         metadata: Object.fromEntries(Object.entries(values).map(([key, value]) => [key, { type: 's', value }])),
       });
-      await repo.writeDetachedMetadata(checksum, sign(await repo.readCommitBytes(checksum)));
+      await repo.writeDetachedMetadata(checksum, signCommit(await repo.readCommitBytes(checksum), undefined, signer));
       return checksum;
     };
     const base = await commit(BASE, { [commitKey.kind]: 'base' });
@@ -80,21 +74,11 @@ async function publish(
       const { size, sha256, rawSize, writes } = made;
       return { from: null, to, file: to, encoding: 'fast', size, sha256, rawSize, writes };
     };
-    const released = new Date(0).toISOString();
-    const content = { version: VERSION, arch, size: 1, files: 1, released };
     return {
-      schema: 1,
       feed: 'directory',
-      sequence: 1,
-      created: released,
-      expires: '9999-01-01T00:00:00Z',
-      bases: { [BASE]: { summary: '', versions: [{ ...content, commit: base }] } },
-      apps: {
-        [PUBLISHED]: {
-          summary: '',
-          versions: [{ ...content, commit: layer, base: { name: BASE, range: '*', tested: VERSION, tree } }],
-        },
-      },
+      base: { name: BASE, commit: base },
+      app: { name: PUBLISHED, commit: layer },
+      tree,
       bundles: [await bundle(base), await bundle(layer)],
     };
   } finally {

@@ -4,10 +4,9 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { makeKeyPair } from '../../../releases/key-file.js';
-import { signFile } from '../../../releases/sign.js';
-import { machineArch } from '../../config/leaves.js';
+import { feedFile } from '../../feed/feed.js';
 import { formatPublicKey } from '../../feed/minisign.js';
-import type { FeedIndex } from '../../feed/schema.js';
+import { makeIndex, type Offer } from './warm-index.js';
 
 /** A feed on the loopback interface, for commands that fetch. */
 export interface WarmFeed {
@@ -30,10 +29,10 @@ export async function serveFeed(root: string): Promise<WarmFeed | undefined> {
   const key = join(root, 'warm.pub');
   writeFileSync(key, formatPublicKey(signer.public));
   const bundle = Buffer.alloc(64 * 1024);
-  const index = Buffer.from(JSON.stringify(makeIndex(bundle)));
+  const { index, signature } = makeIndex(offer(bundle), signer);
   const files = new Map<string, Buffer | string>([
-    ['/index.json', index],
-    ['/index.json.minisig', signFile(index, signer, { file: 'index.json', sequence: 1, now: new Date() })],
+    [`/${feedFile.index}`, index],
+    [`/${feedFile.signature}`, signature],
     ['/bundle', bundle],
   ]);
   const server = createServer(({ url = '' }, response) => {
@@ -55,25 +54,18 @@ export async function serveFeed(root: string): Promise<WarmFeed | undefined> {
   });
 }
 
-function makeIndex(bytes: Buffer): FeedIndex {
-  const released = new Date(0).toISOString();
-  const arch = machineArch();
+function offer(bytes: Buffer): Offer {
   const sum = (of: string | Buffer): string => createHash('sha256').update(of).digest('hex');
-  const content = (of: string) => ({ version: '1.0.0', arch, commit: sum(of), size: 1, files: 1, released });
-  const bundle = (to: string): FeedIndex['bundles'][number] => {
+  const bundle = (to: string): Offer['bundles'][number] => {
     const size = bytes.length;
     return { from: null, to, file: 'bundle', encoding: 'fast', size, sha256: sum(bytes), rawSize: size, writes: size };
   };
-  const base = content('base');
-  const app = { ...content('app'), base: { name: 'below', range: '*', tested: '1.0.0', tree: sum('tree') } };
+  const [base, app] = [sum('base'), sum('app')];
   return {
-    schema: 1,
     feed: 'warm',
-    sequence: 1,
-    created: released,
-    expires: '9999-01-01T00:00:00Z',
-    bases: { below: { summary: '', versions: [base] } },
-    apps: { [OFFERED]: { summary: '', versions: [app] } },
-    bundles: [bundle(base.commit), bundle(app.commit)],
+    base: { name: 'below', commit: base },
+    app: { name: OFFERED, commit: app },
+    tree: sum('tree'),
+    bundles: [bundle(base), bundle(app)],
   };
 }
