@@ -41,7 +41,7 @@ export const command = defineCommand({
     const reference = await referenceOf(args.app);
     const { name } = reference;
     const paths = storePaths(settings.root);
-    let chosen = findHere(paths, reference);
+    let chosen = await findHere(paths, reference);
     if (chosen === undefined) {
       if (settings.dryRun) return await install(context, args.app);
       await install(context, args.app);
@@ -88,10 +88,11 @@ export const command = defineCommand({
 });
 
 /** The generation to check out; undefined if it is for the installer to say, which knows feeds and what they offer. */
-function findHere(paths: StorePaths, { name, range, feed, satisfies }: Reference): Generation | undefined {
+async function findHere(paths: StorePaths, { name, range, feed }: AppReference): Promise<Generation | undefined> {
   const installed = readInstalled(paths, name);
   if (installed === undefined || feed !== undefined) return undefined;
   if (range === undefined) return installed.current;
+  const { default: satisfies } = await import('semver/functions/satisfies.js');
   const older = installed.generations.toReversed().map((number) => findGeneration(paths, name, number));
   return [installed.current, ...older].find((one) => one !== undefined && satisfies(one.version, range));
 }
@@ -100,18 +101,11 @@ function countFiles(count: number): string {
   return count === 1 ? '1 file was' : `${count} files were`;
 }
 
-interface Reference extends AppReference {
-  readonly satisfies: (version: string, range: string) => boolean;
-}
-
 /** What is only a name needs nothing that knows of versions, which takes longer to load than a small tree to link. */
-async function referenceOf(app: string): Promise<Reference> {
-  if (isAppName(app)) return { feed: undefined, name: app, range: undefined, satisfies: () => true };
-  const [{ parseAppReference }, { default: satisfies }] = await Promise.all([
-    import('../../feed/select.js'),
-    import('semver/functions/satisfies.js'),
-  ]);
-  return { ...parseAppReference(app), satisfies };
+async function referenceOf(app: string): Promise<AppReference> {
+  if (isAppName(app)) return { feed: undefined, name: app, range: undefined };
+  const { parseAppReference } = await import('../../feed/select.js');
+  return parseAppReference(app);
 }
 
 async function install(context: Context, app: string) {
