@@ -45,7 +45,7 @@ public:
   Buffer &operator=(Buffer &&other) noexcept;
   ~Buffer() { release(); }
 
-  // The content is undefined afterwards.
+  // The content is undefined afterwards, but zero if there was no buffer before.
   void resize(size_t size);
   uint8_t *data() { return static_cast<uint8_t *>(memory_); }
   size_t size() const { return size_; }

@@ -19,6 +19,7 @@ constexpr uint64_t MIN_GAIN = 2;
 constexpr uint64_t GOOD_ENOUGH = 32;
 // Of so many bytes, so many may be wrong for the last match to be taken on without looking for a better one.
 constexpr uint64_t GLANCE = 64;
+static_assert(GLANCE % WORD == 0);
 constexpr uint64_t TOLERANCE = 8, QUICK_TOLERANCE = 20;
 // What the index of matches may take. A quick comparison looks at every eighth position of a large source,
 // and at more of a small one.
@@ -108,8 +109,8 @@ private:
       return false;
     const uint8_t *from = old_.data + source, *to = new_.data + scan;
     uint64_t wrong = 0;
-    for (uint64_t i = 0; i < GLANCE; i++)
-      wrong += from[i] != to[i] ? 1 : 0;
+    for (uint64_t i = 0; i < GLANCE; i += WORD)
+      wrong += count_nonzero(load_word(from + i) ^ load_word(to + i));
     return wrong <= tolerance_;
   }
 
@@ -283,16 +284,15 @@ std::vector<CopyRange> copy_ranges(const std::vector<Segment> &segments, View ol
   for (const Segment &segment : segments) {
     uint64_t done = 0;
     for (uint64_t at = 0; at < segment.similar;) {
-      uint64_t equal = at;
-      while (equal < segment.similar &&
-             fresh.data[segment.new_start + equal] == old.data[segment.old_start + equal])
-        equal++;
-      if (equal - at >= MIN_COPY) {
+      uint64_t left = segment.similar - at;
+      uint64_t equal = common_prefix(View(fresh.data + segment.new_start + at, left),
+                                     View(old.data + segment.old_start + at, left));
+      if (equal >= MIN_COPY) {
         literal(segment.new_start + done, at - done);
-        ranges.push_back({true, segment.old_start + at, equal - at});
-        done = equal;
+        ranges.push_back({true, segment.old_start + at, equal});
+        done = at + equal;
       }
-      at = equal + 1;
+      at += equal + 1;
     }
     literal(segment.new_start + done, segment.similar + segment.fresh - done);
   }

@@ -1,7 +1,5 @@
 #include "match_index.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 
 #include "byte_scan.h"
@@ -25,11 +23,6 @@ uint64_t entries_for(uint64_t source_size, uint64_t memory) {
 
 } // namespace
 
-MatchIndex::~MatchIndex() {
-  if (entries_ != nullptr)
-    ::munmap(entries_, bytes_);
-}
-
 uint64_t MatchIndex::memory_for(uint64_t source_size, uint64_t limit) {
   return entries_for(source_size, limit) * sizeof(uint32_t);
 }
@@ -39,16 +32,12 @@ MatchIndex::MatchIndex(View source, uint64_t memory, Crew &crew) : source_(sourc
   while (source.size / step_ > entries)
     step_ *= 2;
   shift_ = 64 - static_cast<unsigned>(__builtin_ctzll(entries / WAYS));
-  size_t bytes = entries * sizeof(uint32_t);
-  void *table = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (table == MAP_FAILED)
-    throw std::bad_alloc();
-  // Lookups are random: with small pages most of them would miss the TLB as well.
-  ::madvise(table, bytes, MADV_HUGEPAGE);
-  entries_ = static_cast<uint32_t *>(table);
-  bytes_ = bytes;
+  // In huge pages: lookups are random, and with small ones most would miss the TLB as well. A new buffer is
+  // zero.
+  table_.resize(entries * sizeof(uint32_t));
+  entries_ = reinterpret_cast<uint32_t *>(table_.data());
   uint64_t buckets = entries / WAYS;
-  size_t slices = bytes > (4 << 20) ? SLICES : 1;
+  size_t slices = table_.size() > (4 << 20) ? SLICES : 1;
   crew.each(slices, [&](size_t slice) { fill(buckets / slices * slice, buckets / slices * (slice + 1)); });
 }
 

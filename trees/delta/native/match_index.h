@@ -1,6 +1,7 @@
 // Long matches of arbitrary bytes within a source, by a hash table of its stretches.
 #pragma once
 
+#include "blob.h"
 #include "crew.h"
 #include "support.h"
 
@@ -16,7 +17,6 @@ public:
   MatchIndex(View source, uint64_t memory, Crew &crew);
   MatchIndex(const MatchIndex &) = delete;
   MatchIndex &operator=(const MatchIndex &) = delete;
-  ~MatchIndex();
   static uint64_t memory_for(uint64_t source_size, uint64_t limit);
 
   struct Match {
@@ -44,8 +44,8 @@ private:
   View source_;
   unsigned shift_ = 0;
   size_t step_ = 1;
-  uint32_t *entries_ = nullptr;
-  size_t bytes_ = 0;
+  Buffer table_;
+  uint32_t *entries_ = nullptr; // in it
 };
 
 } // namespace trees::delta

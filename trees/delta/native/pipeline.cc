@@ -153,11 +153,11 @@ private:
     Loaded loaded{admit(cost(unit)), &unit, nullptr, Buffer(), nullptr};
     if (loaded.charge.empty())
       return;
-    // What one has to wait for anyway is decompressed as it comes; else that is better left to the workers.
     if (unit.frames == 0) {
       loaded.raw_buffer = take(unit.size);
       read(loaded.raw_buffer.data(), unit.size);
     } else if (unit.raw_size > 0 && options_.arrival.bytes() < unit.offset + unit.size) {
+      // What one has to wait for anyway is decompressed as it comes; else that is better left to the workers.
       loaded.raw_buffer = take(unit.raw_size);
       read_frames(unit, loaded.raw_buffer.data());
     } else {
